@@ -1,0 +1,74 @@
+"""What a run ran on: the commit, versions, the hypervisor. Written into its summary."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+from harness.lab.lab import Lab
+from harness.samples import PointSamples
+
+ROOT = Path(__file__).resolve().parent.parent
+
+PACKAGES = ("ansible-core", "fabric", "gpusplit", "matplotlib", "paramiko", "pytest")
+
+XEN_FACTS = ("xen_version", "xen_scheduler", "virt_caps", "nr_cpus", "release", "xen_commandline")
+
+
+@dataclass(frozen=True)
+class Environment:
+    """What a run ran on."""
+
+    commit: str
+    """The checkout's commit, with `+changes` if files differed from it; `unknown` outside git."""
+    controller: dict[str, str]
+    """This machine's Python, kernel and packages."""
+    host: dict[str, str]
+    """What `xl info` said."""
+    gpu_vm: dict[str, str]
+    """What the GPU job said of its guest, its OpenCL and its device."""
+
+
+def describe_environment(lab: Lab, samples: Iterable[PointSamples]) -> Environment:
+    """Gather what this run ran on."""
+    info = lab.xen.info()
+    gpu_vm: dict[str, str] = {}
+    for point in samples:
+        if point.gpu is not None:
+            gpu_vm = {"device": point.gpu.device, **point.gpu.versions}
+    return Environment(
+        commit=commit(ROOT),
+        controller={
+            "python": platform.python_version(),
+            "kernel": platform.release(),
+            **{name: _version(name) for name in PACKAGES},
+        },
+        host={name: info[name] for name in XEN_FACTS if name in info},
+        gpu_vm=gpu_vm,
+    )
+
+
+def commit(checkout: Path) -> str:
+    """Return the commit that a checkout is at, and whether it was changed since."""
+    try:
+        head = _git(checkout, "rev-parse", "HEAD")
+        changed = _git(checkout, "status", "--porcelain")
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return f"{head}+changes" if changed else head
+
+
+def _git(checkout: Path, *words: str) -> str:
+    command = ["git", "-C", str(checkout), *words]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "not installed"

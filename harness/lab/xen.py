@@ -1,0 +1,149 @@
+"""Xen, as seen and steered from dom0."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.errors import CommandFailed, JobFailed, LabUnsuitable, NotReady
+from harness.lab.deploy import deploy
+from harness.lab.hosts import COMMAND_TIMEOUT, Host, Job
+from harness.samples import XenSample
+
+SAMPLER = Path(__file__).with_name("xen_sampler.py")
+
+COUNT_NODE = "gpusplit/running"
+"""Where the lab's monitor publishes the number of running VMs, below the GPU VM's own node."""
+
+
+@dataclass(frozen=True)
+class Domain:
+    """One line of `xl list`."""
+
+    name: str
+    domid: int
+    paused: bool
+
+
+def parse_xl_list(text: str) -> list[Domain]:
+    """Read the output of `xl list`."""
+    domains = []
+    for line in text.splitlines()[1:]:
+        # From the right, for the name is the user's; (null) is a domain that is going away.
+        fields = line.rsplit(maxsplit=5)
+        if len(fields) == 6:
+            name, domid, _memory, _vcpus, state, _time = fields
+            domains.append(Domain(name, int(domid), paused="p" in state))
+    return domains
+
+
+def parse_xl_info(text: str) -> dict[str, str]:
+    """Read the output of `xl info`: lines of `key : value`."""
+    pairs = (line.partition(":") for line in text.splitlines())
+    return {key.strip(): value.strip() for key, colon, value in pairs if colon}
+
+
+class Xen:
+    """The hypervisor of one host."""
+
+    def __init__(self, dom0: Host) -> None:
+        self.dom0 = dom0
+
+    def domains(self) -> dict[str, Domain]:
+        """Return all domains by name."""
+        return {domain.name: domain for domain in parse_xl_list(self.dom0.run("xl list"))}
+
+    def domid(self, name: str) -> int:
+        """Return the domid of a VM, which must exist."""
+        try:
+            return self.domains()[name].domid
+        except KeyError:
+            raise _no_such_vm(name) from None
+
+    def run_only(self, wanted: Collection[str], among: Collection[str]) -> None:
+        """Let the wanted VMs run and pause the others among those named.
+
+        Idle VMs are paused and not only left idle, because a paused VM is not counted as
+        running, and does nothing at all.
+        """
+        domains = self.domains()
+        changes = []
+        # Pauses first: at no time do more VMs run than before or after.
+        for name in sorted(among, key=lambda name: name in wanted):
+            if name not in domains:
+                raise _no_such_vm(name)
+            # Xen counts pauses: pausing twice would need two unpauses.
+            if domains[name].paused is (name in wanted):
+                changes.append(f"xl {'unpause' if name in wanted else 'pause'} {name}")
+        if changes:
+            self.dom0.run(" && ".join(changes))
+
+    def published_count(self, gpu_domid: int) -> int | None:
+        """Return the number of running VMs that the GPU VM can read; None if there is none."""
+        try:
+            return int(self.dom0.run(f"xenstore-read /local/domain/{gpu_domid}/{COUNT_NODE}"))
+        except (CommandFailed, ValueError):
+            return None
+
+    def wait_for_count(
+        self, gpu_domid: int, expected: int, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """Wait until the published number of running VMs is the expected one."""
+        deadline = clock() + COMMAND_TIMEOUT
+        while (count := self.published_count(gpu_domid)) != expected:
+            if clock() > deadline:
+                raise NotReady(
+                    f"{expected} VMs run, but the published count stays at {count}.",
+                    "see the VM count publisher's log in dom0: "
+                    "`journalctl` there, or the run's logs",
+                )
+
+    def info(self) -> dict[str, str]:
+        """Return what `xl info` says."""
+        return parse_xl_info(self.dom0.run("xl info"))
+
+    @contextmanager
+    def sampler(self, period: float = 0.1) -> Iterator[Sampler]:
+        """Sample Xen's accounting every period, in seconds of dom0's clock."""
+        script = deploy(self.dom0, SAMPLER)
+        process = self.dom0.start(f"python3 {script} --period {period}")
+        with Job(f"Xen's accounting on {self.dom0.name}", process) as job:
+            job.expect("ready", COMMAND_TIMEOUT)
+            yield Sampler(job)
+
+
+class Sampler:
+    """Xen's accounting, being sampled in dom0; also dom0's clock."""
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+
+    def clock(self) -> float:
+        """Return dom0's CLOCK_REALTIME, in seconds."""
+        return self._job.clock()
+
+    def wait_until(self, moment: float, timeout: float) -> None:
+        """Return when dom0's clock has passed a moment; time out by the controller's clock."""
+        self._job.send(f"until {moment!r}")
+        self._job.expect("time", timeout)
+
+    def finish(self) -> tuple[XenSample, ...]:
+        """End the sampling and return all samples."""
+        self._job.send("stop")
+        samples = self._job.expect("report", COMMAND_TIMEOUT)["samples"]
+        if not samples:
+            raise JobFailed("Xen's accounting gave no samples.", "see `xl dmesg` in the logs")
+        return tuple(
+            XenSample(time, {int(domid): ns / 1e9 for domid, ns in used.items()})
+            for time, used in samples
+        )
+
+
+def _no_such_vm(name: str) -> LabUnsuitable:
+    return LabUnsuitable(
+        f"The VM {name} does not exist on the host.",
+        "`make lab` creates what is missing; the guests' consoles are in the run's logs",
+    )

@@ -1,0 +1,89 @@
+"""The table at the end of a run."""
+
+from __future__ import annotations
+
+from rich.console import Console, Group
+from rich.table import Table
+from rich.text import Text
+
+from harness.experiments import Mode
+from harness.report.summary import PointSummary, Summary
+
+MODE_NAMES = {
+    Mode.NO_GPU: "no GPU VM",
+    Mode.UNSPLIT: "GPU VM, unsplit",
+    Mode.GPUSPLIT: "GPU VM, gpusplit",
+}
+"""How modes are called in tables and pictures."""
+
+COLOURS = {"pass": "green", "fail": "red", "invalid": "yellow"}
+
+
+def gain_over_unsplit(summary: Summary, point: PointSummary) -> float | None:
+    """Return a point's relative gain of CPU throughput over the unsplit point beside it."""
+    for other in summary.points:
+        if (other.cpu_vms, other.mode) == (point.cpu_vms, Mode.UNSPLIT):
+            if point.cpu_throughput is None or not other.cpu_throughput:
+                return None
+            return point.cpu_throughput / other.cpu_throughput - 1
+    return None
+
+
+def points_table(summary: Summary) -> Table:
+    """Return the table of all points."""
+    table = Table(title="CPU throughput while the GPU job runs, and what the GPU job takes")
+    for heading in (
+        "CPU VMs",
+        "mode",
+        "groups",
+        "multipl./s per CPU VM",
+        "gain",
+        "GPU job s",
+        "GPU VM's CPU s",
+    ):
+        table.add_column(heading, justify="left" if heading == "mode" else "right")
+    previous = None
+    for point in sorted(summary.points, key=lambda point: point.cpu_vms):
+        if previous not in (None, point.cpu_vms):
+            table.add_section()
+        previous = point.cpu_vms
+        gain = gain_over_unsplit(summary, point) if point.mode != Mode.UNSPLIT else None
+        table.add_row(
+            str(point.cpu_vms),
+            MODE_NAMES[Mode(point.mode)] + (" (!)" if point.problems else ""),
+            _cell(point.groups, "d"),
+            _cell(point.cpu_throughput, ".2f"),
+            _cell(gain, "+.1%"),
+            _cell(point.gpu_seconds, ".3f"),
+            _cell(point.gpu_vm_cpu_seconds, ".3f"),
+        )
+    return table
+
+
+def claims_table(summary: Summary) -> Table:
+    """Return the table of all verdicts."""
+    table = Table(title="Claims")
+    table.add_column("claim")
+    table.add_column("verdict")
+    table.add_column("value and limit, or why there is no verdict", overflow="fold")
+    for claim in summary.claims:
+        table.add_row(
+            claim.id, Text(claim.outcome, style=COLOURS[claim.outcome]), Text(claim.reason)
+        )
+    return table
+
+
+def print_tables(console: Console, summary: Summary) -> None:
+    """Print what a run found."""
+    console.print(Group(points_table(summary), claims_table(summary)))
+    for point in (*summary.points, *summary.repeats):
+        for problem in point.problems:
+            console.print(
+                f"(!) {point.cpu_vms} CPU VMs, {MODE_NAMES[Mode(point.mode)]}: {problem}",
+                markup=False,
+                highlight=False,
+            )
+
+
+def _cell(value: float | None, form: str) -> str:
+    return "-" if value is None else format(value, form)
