@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from math import isfinite
 
 from harness.claims import Measurements, Verdict, physical_limit
 from harness.environment import Environment
@@ -111,7 +112,8 @@ def _point(result: PointResult) -> PointSummary:
 def _claim(verdict: Verdict) -> ClaimSummary:
     return ClaimSummary(
         id=verdict.claim.id,
-        value=verdict.value,
+        # JSON knows no infinity, which stands for numbers that were never computed.
+        value=verdict.value if verdict.value is not None and isfinite(verdict.value) else None,
         limit=verdict.claim.limit,
         outcome=str(verdict.outcome),
         reason=verdict.reason,

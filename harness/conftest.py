@@ -1,0 +1,180 @@
+"""`pytest harness/`: measures the lab, then judges the claims, one test for each.
+
+The measurement is one session fixture (`run`): it takes all points, with progress. Every
+test then is one verdict. A verdict can be *invalid*: the measurement allows neither pass
+nor fail. It is reported under a name of its own, with its reason, and the exit status is
+not 0: who counts failures counts it, who reads sees that nothing was refuted.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from harness.claims import Claim, Outcome, Verdict, load_claims
+from harness.errors import HarnessError
+from harness.experiments import DEFAULT_PROFILE, PROFILES, Profile
+from harness.lab.connections import Connections
+from harness.lab.inventory import Inventory, read_inventory
+from harness.lab.lab import Lab
+from harness.lab.logs import collect_logs
+from harness.progress import RunProgress
+from harness.report.table import print_tables
+from harness.results import RunFolder
+from harness.run import FinishedRun, part_weights, run_experiment
+from harness.workloads.build import build_cpu_matmul
+
+ROOT = Path(__file__).resolve().parent.parent
+
+CANNOT_MEASURE = 3
+"""Exit status when nothing was measured; pytest itself uses 1 for failed tests, 2 for Ctrl-C."""
+
+PLAIN: Any = {"markup": False, "highlight": False, "soft_wrap": True}
+"""For console output that holds paths and messages: neither markup nor wrapping."""
+
+INVALID = "invalid:"
+"""Starts the message of a test whose claim has no verdict."""
+
+finished_run_key = pytest.StashKey[FinishedRun]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("harness", "the measurement")
+    group.addoption(
+        "--profile",
+        choices=sorted(PROFILES),
+        default=os.environ.get("PROFILE", DEFAULT_PROFILE),
+        help="how much to measure (default: $PROFILE, or else %(default)s)",
+    )
+    group.addoption(
+        "--results",
+        type=Path,
+        default=ROOT / "results",
+        metavar="FOLDER",
+        help="where to keep results (default: results/ in the checkout)",
+    )
+    group.addoption(
+        "--lab-folder",
+        type=Path,
+        default=ROOT / ".lab",
+        metavar="FOLDER",
+        help="where the playbooks wrote the lab down (default: .lab/ in the checkout)",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # argparse does not hold a default against the choices, and $PROFILE is one.
+    if config.getoption("--profile") not in PROFILES:
+        raise pytest.UsageError(
+            f"PROFILE={config.getoption('--profile')}: choose one of {', '.join(sorted(PROFILES))}"
+        )
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Make a test of every claim that the profile allows to judge."""
+    if "claim" in metafunc.fixturenames:
+        claims = load_claims(PROFILES[metafunc.config.getoption("--profile")])
+        metafunc.parametrize("claim", claims, ids=[claim.id for claim in claims])
+
+
+@pytest.fixture(scope="session")
+def profile(pytestconfig: pytest.Config) -> Profile:
+    return PROFILES[pytestconfig.getoption("--profile")]
+
+
+@pytest.fixture(scope="session")
+def inventory(pytestconfig: pytest.Config) -> Inventory:
+    with one_clear_message(pytestconfig):
+        return read_inventory(pytestconfig.getoption("--lab-folder"))
+
+
+@pytest.fixture(scope="session")
+def lab(inventory: Inventory, pytestconfig: pytest.Config) -> Iterator[Lab]:
+    with one_clear_message(pytestconfig):
+        program = build_cpu_matmul(ROOT / "build" / "harness")
+    with Connections(inventory.ssh_config, inventory.known_hosts) as connections:
+        yield Lab(inventory, connections.host, program)
+
+
+@pytest.fixture(scope="session")
+def run(lab: Lab, profile: Profile, pytestconfig: pytest.Config) -> FinishedRun:
+    """The whole measurement. Without it there is nothing to test: an error ends the session."""
+    with one_clear_message(pytestconfig), uncaptured(pytestconfig) as console:
+        folder = RunFolder.create(pytestconfig.getoption("--results"), datetime.now(UTC))
+        try:
+            with RunProgress(console, part_weights(profile)) as progress:
+                finished = run_experiment(lab, profile, folder, progress)
+        except Exception:
+            console.print(f"Logs, and what was measured: {folder.path}", **PLAIN)
+            raise
+        finally:
+            # Also of a run that went well, for whoever doubts a number later.
+            collect_logs(lab.inventory.folder, lab.xen.dom0, folder.path / "logs")
+        folder.publish()
+    pytestconfig.stash[finished_run_key] = finished
+    return finished
+
+
+@contextmanager
+def uncaptured(config: pytest.Config) -> Iterator[Console]:
+    """Give a console that is seen at once, although pytest captures the output of tests."""
+    capture = config.pluginmanager.getplugin("capturemanager")
+    with capture.global_and_fixture_disabled():
+        console = Console()
+        console.print()  # pytest has left the cursor behind the test file's name
+        yield console
+
+
+@contextmanager
+def one_clear_message(config: pytest.Config) -> Iterator[None]:
+    """End the session with a message, and no traceback per test, if the harness gives up."""
+    try:
+        yield
+    except HarnessError as error:
+        with uncaptured(config) as console:
+            console.print(f"ERROR: {error}", **PLAIN)
+        pytest.exit("nothing was judged, see the error above", CANNOT_MEASURE)
+
+
+@pytest.fixture
+def verdict(claim: Claim, run: FinishedRun) -> Verdict:
+    """The verdict on one claim; a test whose claim has none ends here, as invalid."""
+    verdict = next(verdict for verdict in run.verdicts if verdict.claim == claim)
+    if verdict.outcome is Outcome.INVALID:
+        pytest.fail(f"{INVALID} {verdict.reason}", pytrace=False)
+    return verdict
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_report_teststatus(
+    report: pytest.CollectReport | pytest.TestReport,
+) -> tuple[str, str, tuple[str, dict[str, bool]]] | None:
+    """Give a test without a verdict a category, a letter and a colour of its own."""
+    if report.failed and _is_invalid(report):
+        return "invalid", "I", ("INVALID", {"yellow": True})
+    return None
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """End with why verdicts are missing, the tables, and where the picture is."""
+    finished = config.stash.get(finished_run_key, None)
+    if finished is None:
+        return
+    console = Console()
+    console.print()
+    print_tables(console, finished.summary)
+    for label, path in (("Picture", finished.picture), ("All results", finished.folder)):
+        console.print(f"{label}: {path}", **PLAIN)
+
+
+def _is_invalid(report: pytest.CollectReport | pytest.TestReport) -> bool:
+    return report.longreprtext.startswith(INVALID)

@@ -1,0 +1,330 @@
+"""A lab that is not there: hosts that answer the harness's commands from a small model.
+
+The model is the paper's problem in a few lines: whoever computes shares one CPU equally.
+It has one clock, which moves when a job is asked to do something.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import gpusplit
+from harness.errors import CommandFailed, HostUnreachable, JobFailed
+from harness.lab.inventory import Inventory
+from harness.lab.lab import Lab
+from harness.workloads.gpu_matmul import package_digest
+
+ALONE = 450.0
+"""Multiplications per second of a CPU VM that has the CPU to itself."""
+
+GPU_SECONDS = 65.0
+"""The GPU job's time at scale 1."""
+
+
+@dataclass
+class FakeVm:
+    domid: int
+    paused: bool = False
+    cpu_seconds: float = 0.0
+    ends: list[float] = field(default_factory=list)
+    computing: bool = False
+    carried: float = 0.0
+    """The part of a multiplication that is done."""
+
+
+@dataclass
+class World:
+    """The state of the lab, and what is broken in it."""
+
+    cpu_vms: int = 4
+    time: float = 1_000_000.0
+    split_speedup_lost: float = 0.01
+    """Relative time that the GPU job loses by being split."""
+    split_cpu_share: float = 0.02
+    """What a cooperative GPU VM still uses of the CPU."""
+    commands: list[tuple[str, str]] = field(default_factory=list)
+    """Every (host, command) that was run to its end."""
+    running: set[FakeProcess] = field(default_factory=set)
+    """Every process that was started and has not ended."""
+    files: set[tuple[str, str]] = field(default_factory=set)
+    count_offset: int = 0
+    """What the published VM count is off by."""
+    clock_offset: dict[str, float] = field(default_factory=dict)
+    """Seconds by which a machine's clock is off, by name."""
+    unreachable: set[str] = field(default_factory=set)
+    device: str = "AMD Radeon HD 6570 (emulated)"
+    number_error: float | None = 1e-7
+    digest: str = package_digest(Path(gpusplit.__file__).parent)
+    on_gpu_go: Callable[[], None] = lambda: None
+    """Called when the GPU job starts to run: the moment at which things go wrong."""
+
+    def __post_init__(self) -> None:
+        names = ["gpu1", *(f"cpu{n}" for n in range(1, self.cpu_vms + 1))]
+        self.vms = {name: FakeVm(domid) for domid, name in enumerate(names, start=1)}
+        self.gpu_share: float | None = None
+        self.samples: list[tuple[float, dict[int, int]]] = []
+
+    def advance(self, seconds: float, step: float = 0.05) -> None:
+        """Let time pass: whoever computes gets an equal share of the CPU."""
+        end = self.time + seconds
+        while self.time < end - 1e-9:
+            length = min(step, end - self.time)
+            computing = [vm for vm in self.vms.values() if vm.computing]
+            gpu_share = self._gpu_share(len(computing))
+            self.vms["gpu1"].cpu_seconds += gpu_share * length
+            for vm in computing:
+                share = (1 - gpu_share) / len(computing)
+                vm.cpu_seconds += share * length
+                self._multiply(vm, length, share * ALONE)
+            self.time += length
+            self.sample()
+
+    def _gpu_share(self, computing: int) -> float:
+        if self.gpu_share is None:
+            return 0.0
+        return self.gpu_share if self.gpu_share < 1 else 1 / (computing + 1)
+
+    def _multiply(self, vm: FakeVm, length: float, rate: float) -> None:
+        done = vm.carried + rate * length
+        vm.ends += [self.time + (k - vm.carried) / rate for k in range(1, int(done) + 1)]
+        vm.carried = done % 1
+
+    def sample(self) -> None:
+        used = {vm.domid: int(vm.cpu_seconds * 1e9) for vm in self.vms.values()}
+        self.samples.append((self.time, used))
+
+    def running_vms(self) -> int:
+        return sum(not vm.paused for vm in self.vms.values())
+
+    def inventory(self, folder: Path) -> Inventory:
+        return Inventory(
+            folder=folder,
+            lab="dryrun",
+            clock="deterministic",
+            host="xen1",
+            gpu_vm="gpu1",
+            cpu_vms=tuple(name for name in self.vms if name.startswith("cpu")),
+            emulator_pid=None,
+        )
+
+    def lab(self, folder: Path) -> Lab:
+        folder.mkdir(parents=True, exist_ok=True)
+        program = folder / "cpu_matmul"
+        program.write_text("the CPU job")
+        return Lab(self.inventory(folder), lambda name: FakeHost(name, self), program)
+
+
+@dataclass
+class FakeHost:
+    """One machine of the world."""
+
+    name: str
+    world: World
+
+    def run(self, command: str, timeout: float = 0) -> str:
+        self._reach()
+        self.world.commands.append((self.name, command))
+        if match := re.fullmatch(r"if test -e (\S+); then .*", command):
+            return "there\n" if (self.name, match[1]) in self.world.files else ""
+        if self.name == "xen1":
+            return self._dom0(command)
+        raise CommandFailed(f"{self.name}: no such command: {command}", "fix the test")
+
+    def start(self, command: str) -> FakeProcess:
+        self._reach()
+        words = shlex.split(command)
+        program = next(word for word in words if word.startswith("/opt/gpusplit-harness"))
+        assert (self.name, program) in self.world.files, f"{program} was never put on {self.name}"
+        kinds = {
+            "cpu_matmul": FakeCpuJob,
+            "gpu_matmul.py": FakeGpuJob,
+            "xen_sampler.py": FakeSampler,
+        }
+        return kinds[program.rpartition("/")[2]](self, words)
+
+    def put(self, local: Path, remote: str) -> None:
+        self._reach()
+        self.world.files.add((self.name, remote))
+
+    def _reach(self) -> None:
+        if self.name in self.world.unreachable:
+            raise HostUnreachable(f"{self.name} cannot be reached over SSH.", "plug it in")
+        vm = self.world.vms.get(self.name)
+        assert vm is None or not vm.paused, f"{self.name} is paused and would never answer"
+
+    def _dom0(self, command: str) -> str:
+        world = self.world
+        if command == "xl list":
+            lines = ["Name    ID   Mem VCPUs\tState\tTime(s)", "Domain-0  0 2048 1 r----- 33.5"]
+            for name, vm in world.vms.items():
+                state = "--p---" if vm.paused else "-b----"
+                lines.append(f"{name} {vm.domid} 512 1 {state} {vm.cpu_seconds:.1f}")
+            return "\n".join(lines) + "\n"
+        if command == "xl info":
+            return "release : 6.1.0\nxen_version : 4.17.6\nxen_scheduler : credit\n"
+        if command.startswith("xenstore-read "):
+            assert command == "xenstore-read /local/domain/1/gpusplit/running"
+            return f"{world.running_vms() + world.count_offset}\n"
+        if command.startswith(("xl pause", "xl unpause")):
+            for change in command.split(" && "):
+                _, verb, name = change.split()
+                vm = world.vms[name]
+                assert vm.paused is (verb == "unpause"), f"{change}: Xen would count this twice"
+                vm.paused = verb == "pause"
+            return ""
+        if command.startswith("ls -1 /var/log/xen/console"):
+            return "guest-cpu1.log\n"
+        return f"output of {command}\n"
+
+
+class FakeProcess:
+    """A job of the world: commands in, events out."""
+
+    def __init__(self, host: FakeHost, words: list[str]) -> None:
+        self.host = host
+        self.world = host.world
+        self.words = words
+        self.said: list[str] = []
+        self.world.running.add(self)
+        self.begin()
+
+    def begin(self) -> None: ...
+
+    def command(self, word: str, argument: str) -> None: ...
+
+    def ended(self) -> None: ...
+
+    def send(self, line: str) -> None:
+        if self.host.name in self.world.unreachable:
+            raise HostUnreachable(f"The connection to {self.host.name} was lost.", "plug it in")
+        word, _, argument = line.partition(" ")
+        if word == "time":
+            self.world.advance(0.001)
+            self.say("time", time=self.clock())
+        else:
+            self.command(word, argument)
+
+    def clock(self) -> float:
+        return self.world.time + self.world.clock_offset.get(self.host.name, 0.0)
+
+    def say(self, event: str, **content: Any) -> None:
+        self.said.append(json.dumps({"event": event, **content}))
+
+    def read_line(self, timeout: float) -> str:
+        if self.host.name in self.world.unreachable:
+            raise HostUnreachable(f"The connection to {self.host.name} was lost.", "plug it in")
+        if not self.said:
+            raise JobFailed(f"{self.host.name}: the job ended", "fix the test")
+        return self.said.pop(0)
+
+    def stop(self) -> None:
+        self.world.running.discard(self)
+        self.ended()
+
+
+class FakeCpuJob(FakeProcess):
+    def begin(self) -> None:
+        self.warm_up = int(self.words[2])
+        self.vm = self.world.vms[self.host.name]
+        self.vm.ends.clear()
+        self.say("ready", size=int(self.words[1]))
+
+    def command(self, word: str, argument: str) -> None:
+        if word == "go":
+            self.vm.computing = True
+        elif word == "stop":
+            self.vm.computing = False
+            offset = self.world.clock_offset.get(self.host.name, 0.0)
+            self.say("report", ends=[end + offset for end in self.vm.ends])
+
+    def read_line(self, timeout: float) -> str:
+        if not self.said:
+            while len(self.vm.ends) < self.warm_up:
+                self.world.advance(0.05)
+            self.say("warm")
+        return super().read_line(timeout)
+
+    def ended(self) -> None:
+        self.vm.computing = False
+
+
+class FakeSampler(FakeProcess):
+    def begin(self) -> None:
+        self.world.samples.clear()
+        self.world.sample()
+        self.say("ready")
+
+    def command(self, word: str, argument: str) -> None:
+        if word == "until":
+            self.world.advance(max(0.0, float(argument) - self.world.time) + 0.1)
+            self.say("time", time=self.clock())
+        elif word == "stop":
+            self.say("report", samples=self.world.samples)
+
+
+class FakeGpuJob(FakeProcess):
+    def begin(self) -> None:
+        self.environment = dict(word.split("=", 1) for word in self.words if "=" in word)
+        if "--verify" in self.words:
+            assert self.environment["EMUGPU_EXEC"] == "full"
+            groups = int(self.environment["GPUSPLIT_GROUPS"])
+            error = self.world.number_error
+            self.say("verified", max_relative_error=error, groups=groups, device=self.world.device)
+        else:
+            self.say(
+                "ready",
+                device=self.world.device,
+                gpusplit_digest=self.world.digest,
+                versions={"python": "3.11.2"},
+            )
+
+    def groups(self) -> tuple[int, str]:
+        match self.environment["GPUSPLIT_POLICY"]:
+            case "unsplit":
+                return 1, "policy unsplit"
+            case "fixed":
+                return int(self.environment["GPUSPLIT_GROUPS"]), "fixed"
+            case _:
+                alpha = int(self.environment["GPUSPLIT_ALPHA"])
+                return alpha * (self.world.running_vms() + self.world.count_offset), "vms x alpha"
+
+    def command(self, word: str, argument: str) -> None:
+        assert word == "go"
+        self.world.on_gpu_go()
+        groups, reason = self.groups()
+        launches = int(self.words[self.words.index("--launches") + 1])
+        length = GPU_SECONDS * float(self.environment["EMUGPU_SCALE"]) / launches
+        spins = self.environment["GPUSPLIT_WAIT"] == "driver"
+        self.world.gpu_share = 1.0 if spins else self.world.split_cpu_share
+        if groups > 1:
+            length *= 1 + self.world.split_speedup_lost
+        times = [self.clock()]
+        for _ in range(launches):
+            self.world.advance(length)
+            times.append(self.clock())
+        self.world.gpu_share = None
+        self.say(
+            "report",
+            start=times[0],
+            end=times[-1],
+            launches=[
+                {
+                    "start": start,
+                    "end": end,
+                    "groups": groups,
+                    "vm_count": self.world.running_vms(),
+                    "reason": reason,
+                }
+                for start, end in pairwise(times)
+            ],
+        )
+
+    def ended(self) -> None:
+        self.world.gpu_share = None

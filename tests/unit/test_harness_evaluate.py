@@ -1,0 +1,164 @@
+"""From samples to numbers."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.evaluate import (
+    NotCovered,
+    clock_error,
+    cpu_seconds,
+    evaluate,
+    interpolate,
+    throughput,
+)
+from harness.experiments import Mode, Point
+from harness.samples import (
+    ClockReading,
+    CpuReport,
+    GpuReport,
+    Launch,
+    PointSamples,
+    XenSample,
+)
+
+
+class TestInterpolate:
+    def test_between_samples_on_a_straight_line(self) -> None:
+        assert interpolate([0, 10], [5, 25], 2.5) == 10
+
+    def test_at_samples_exactly(self) -> None:
+        assert [interpolate([0, 1, 3], [7, 8, 20], at) for at in (0, 1, 3)] == [7, 8, 20]
+
+    @pytest.mark.parametrize("at", [-0.1, 10.1])
+    def test_never_beyond_the_samples(self, at: float) -> None:
+        with pytest.raises(NotCovered, match=r"cover \[0\.000, 10\.000\]"):
+            interpolate([0, 10], [5, 25], at)
+
+    def test_nothing_covers_nothing(self) -> None:
+        with pytest.raises(NotCovered, match="nothing"):
+            interpolate([], [], 1)
+
+
+class TestThroughput:
+    def test_counts_only_inside_the_window(self) -> None:
+        slow_then_fast = [1, 2, 3, 4, 4.5, 5, 5.5, 6]
+        assert throughput(slow_then_fast, 1, 4) == 1
+        assert throughput(slow_then_fast, 4, 6) == 2
+
+    def test_a_multiplication_across_an_edge_counts_in_part(self) -> None:
+        # Of the four from 0 to 8, those that end at 2 and 8 lie half inside [1, 7].
+        assert throughput([0, 2, 4, 6, 8], 1, 7) == pytest.approx(3 / 6)
+
+    @given(
+        st.lists(st.floats(0.001, 1), min_size=4, max_size=50),
+        st.floats(0.05, 0.95),
+    )
+    def test_parts_add_up_to_the_whole(self, lengths: list[float], cut: float) -> None:
+        ends = [sum(lengths[: k + 1]) for k in range(len(lengths))]
+        start, end = ends[0], ends[-1]
+        middle = start + cut * (end - start)
+        parts = throughput(ends, start, middle) * (middle - start)
+        parts += throughput(ends, middle, end) * (end - middle)
+        assert parts == pytest.approx(len(ends) - 1)
+
+
+class TestCpuSeconds:
+    def test_is_the_difference_over_the_window(self) -> None:
+        samples = [XenSample(t, {0: 99.0, 3: used}) for t, used in ((0, 1.0), (2, 2.0), (4, 6.0))]
+        assert cpu_seconds(samples, 3, 1, 3) == pytest.approx(4.0 - 1.5)
+
+    def test_of_a_domain_that_vanished_is_unknown(self) -> None:
+        samples = [XenSample(0, {3: 1.0}), XenSample(2, {3: 2.0}), XenSample(4, {4: 0.0})]
+        with pytest.raises(NotCovered):
+            cpu_seconds(samples, 3, 1, 3)
+
+
+class TestClockError:
+    @pytest.mark.parametrize(
+        ("reading", "error"), [(9.5, 0.5), (10.0, 0), (10.3, 0), (10.4, 0), (10.7, 0.3)]
+    )
+    def test_is_what_the_round_trip_cannot_explain(self, reading: float, error: float) -> None:
+        assert clock_error(ClockReading("cpu1", 10.0, reading, 10.4)) == pytest.approx(error)
+
+
+def launches(*groups: int) -> tuple[Launch, ...]:
+    return tuple(Launch(10 + k, 11 + k, g, 2, "a reason") for k, g in enumerate(groups))
+
+
+UNSPLIT = Point(1, Mode.UNSPLIT)
+
+
+def samples(
+    point: Point = UNSPLIT,
+    groups: tuple[int, ...] = (1, 1),
+    cpus: tuple[CpuReport, ...] | None = None,
+    clocks: tuple[ClockReading, ...] = (),
+    xen: tuple[XenSample, ...] = (XenSample(9.0, {1: 5.0}), XenSample(13.0, {1: 7.0})),
+) -> PointSamples:
+    """A point whose window is [10, 12]."""
+    if cpus is None:
+        cpus = tuple(CpuReport(f"cpu{n}", (9.0, 10.0, 11.0, 13.0)) for n in range(point.cpu_vms))
+    gpu = None if point.mode is Mode.NO_GPU else GpuReport(10.0, 12.0, "GPU", {}, launches(*groups))
+    return PointSamples(point, 10.0, 12.0, 1, gpu, cpus, xen, clocks, measured_in=1.0)
+
+
+class TestEvaluate:
+    def test_a_good_point(self) -> None:
+        result = evaluate(samples())
+        assert result.problems == ()
+        assert result.groups == 1
+        assert result.cpu_throughput == pytest.approx(1.5 / 2)
+        assert result.gpu_seconds == 2.0
+        assert result.gpu_vm_cpu_seconds == pytest.approx(1.0)
+
+    def test_throughput_is_the_mean_over_the_vms(self) -> None:
+        cpus = (
+            CpuReport("cpu1", (9.0, 10.0, 11.0, 12.0)),
+            CpuReport("cpu2", (9.0, 9.5, 10.0, 10.5, 11.0, 11.5, 12.0)),
+        )
+        result = evaluate(samples(Point(2, Mode.UNSPLIT), cpus=cpus))
+        assert result.cpu_throughputs == {"cpu1": 1.0, "cpu2": 2.0}
+        assert result.cpu_throughput == 1.5
+
+    def test_without_gpu_job_there_are_no_gpu_numbers(self) -> None:
+        result = evaluate(samples(Point(1, Mode.NO_GPU)))
+        assert (result.groups, result.gpu_seconds, result.problems) == (None, None, ())
+
+    def test_alone_there_is_no_throughput(self) -> None:
+        result = evaluate(samples(Point(0, Mode.UNSPLIT)))
+        assert (result.cpu_throughput, result.problems) == (None, ())
+
+    @pytest.mark.parametrize(
+        ("broken", "problem"),
+        [
+            (
+                samples(cpus=(CpuReport("cpu1", (9.0, 10.0, 11.0)),)),
+                "cpu1 did not compute during the whole window",
+            ),
+            (
+                samples(cpus=(CpuReport("cpu1", (10.5, 11.0, 13.0)),)),
+                "cpu1 did not compute during the whole window",
+            ),
+            (samples(xen=(XenSample(9.0, {1: 5.0}),)), "Xen's accounting of the GPU VM has a gap"),
+            (
+                samples(clocks=(ClockReading("cpu1", 9.0, 9.3, 9.1),)),
+                "the clock of cpu1 is 0.200 s off dom0's",
+            ),
+            (samples(groups=(1, 4)), "the number of groups changed"),
+            (samples(groups=(4, 4)), "the unsplit GPU job was split into 4 groups"),
+            (samples(Point(1, Mode.GPUSPLIT), groups=(1, 1)), "was not split: a reason"),
+            (
+                samples(Point(0, Mode.GPUSPLIT, groups=6), groups=(5, 5)),
+                "6 groups were asked for, 5 were used",
+            ),
+        ],
+    )
+    def test_what_cannot_be_trusted_says_why(self, broken: PointSamples, problem: str) -> None:
+        assert len(evaluate(broken).problems) == 1
+        assert problem in evaluate(broken).problems[0]
+
+    def test_a_small_clock_difference_is_no_problem(self) -> None:
+        assert not evaluate(samples(clocks=(ClockReading("cpu1", 9.0, 9.14, 9.1),))).problems

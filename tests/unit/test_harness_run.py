@@ -1,0 +1,194 @@
+"""A whole run, in a lab that is a small model of the paper's problem."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from harness_fakes import ALONE, GPU_SECONDS, World
+from rich.console import Console
+
+from harness.claims import Outcome
+from harness.errors import HarnessError, HostUnreachable, LabUnsuitable, NotReady
+from harness.evaluate import evaluate
+from harness.experiments import PROFILES, Mode, Point
+from harness.lab import xen
+from harness.measure import measure_point
+from harness.progress import RunProgress
+from harness.results import RunFolder
+from harness.run import FinishedRun, part_weights, run_experiment
+
+SMOKE = PROFILES["smoke"]
+
+
+def take(world: World, folder: Path) -> FinishedRun:
+    results = folder / "results"
+    results.mkdir(parents=True, exist_ok=True)
+    console = Console(file=io.StringIO())
+    with RunProgress(console, part_weights(SMOKE)) as progress:
+        return run_experiment(world.lab(folder / "lab"), SMOKE, RunFolder(results), progress)
+
+
+def outcomes(run: FinishedRun) -> dict[str, Outcome]:
+    return {verdict.claim.id: verdict.outcome for verdict in run.verdicts}
+
+
+@pytest.fixture(scope="module")
+def world() -> World:
+    return World()
+
+
+@pytest.fixture(scope="module")
+def run(world: World, tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
+    return take(world, tmp_path_factory.mktemp("run"))
+
+
+class TestAGoodRun:
+    def test_every_claim_holds(self, run: FinishedRun) -> None:
+        assert set(outcomes(run).values()) == {Outcome.PASS}
+
+    def test_the_gpu_job_runs_alone_first_and_with_the_used_groups_last(
+        self, run: FinishedRun
+    ) -> None:
+        assert [result.point.label for result in run.measurements.results] == [
+            "n0-unsplit",
+            "n1-no_gpu",
+            "n1-unsplit",
+            "n1-gpusplit",
+            "n1-unsplit-again2",
+            "n2-no_gpu",
+            "n2-unsplit",
+            "n2-gpusplit",
+            "n0-gpusplit-4groups",
+            "n0-gpusplit-6groups",
+        ]
+
+    def test_the_numbers_are_the_worlds(self, run: FinishedRun) -> None:
+        at = run.measurements.at
+        assert at(1, Mode.NO_GPU).cpu_throughput == pytest.approx(ALONE, rel=1e-3)
+        assert at(2, Mode.UNSPLIT).cpu_throughput == pytest.approx(ALONE / 3, rel=1e-3)
+        assert at(2, Mode.GPUSPLIT).cpu_throughput == pytest.approx(0.98 * ALONE / 2, rel=1e-3)
+        gpu_alone = GPU_SECONDS * SMOKE.gpu_scale
+        assert at(0, Mode.UNSPLIT).gpu_seconds == pytest.approx(gpu_alone)
+        assert at(1, Mode.UNSPLIT).gpu_vm_cpu_seconds == pytest.approx(gpu_alone / 2, rel=0.02)
+        assert at(1, Mode.NO_GPU).gpu_vm_cpu_seconds == 0
+
+    def test_groups_come_from_the_number_of_vms(self, run: FinishedRun) -> None:
+        assert run.measurements.at(1, Mode.GPUSPLIT).groups == 2 * SMOKE.alpha
+        assert run.measurements.at(2, Mode.GPUSPLIT).groups == 3 * SMOKE.alpha
+        assert run.measurements.at(0, Mode.UNSPLIT).groups == 1
+
+    def test_raw_samples_of_every_point_are_kept(self, run: FinishedRun) -> None:
+        for point in (*run.summary.points, *run.summary.repeats):
+            raw = json.loads((run.folder / point.raw).read_text())
+            assert raw["point"]["cpu_vms"] == point.cpu_vms
+            assert len(raw["cpus"]) == point.cpu_vms
+            assert raw["xen"]
+
+    def test_nothing_is_left_running_or_paused(self, world: World, run: FinishedRun) -> None:
+        assert not world.running
+        assert not any(vm.paused for vm in world.vms.values())
+
+    def test_programs_are_sent_once_for_each_machine(self, world: World, run: FinishedRun) -> None:
+        asked = [command for _, command in world.commands if command.startswith("if test -e")]
+        assert len(asked) > len(world.files)
+        assert len(world.files) == 1 + 4 + 1  # GPU job, CPU jobs, Xen's sampler
+
+
+class TestARunInWhichSomethingIsNotAsClaimed:
+    def test_a_small_gain_fails(self, tmp_path: Path) -> None:
+        found = outcomes(take(World(split_cpu_share=0.2), tmp_path))
+        assert found["cpu-gain-n1"] is Outcome.FAIL
+        assert found["gpu-time-n1"] is Outcome.PASS
+
+    def test_an_expensive_split_fails(self, tmp_path: Path) -> None:
+        found = outcomes(take(World(split_speedup_lost=0.06), tmp_path))
+        assert found["cpu-gain-n1"] is Outcome.PASS
+        assert found["gpu-time-n1"] is found["split-cost-n1"] is Outcome.FAIL
+
+    @pytest.mark.parametrize("error", [0.1, None])
+    def test_wrong_numbers_fail(self, tmp_path: Path, error: float | None) -> None:
+        assert outcomes(take(World(number_error=error), tmp_path))["gpu-numbers"] is Outcome.FAIL
+
+    def test_clocks_apart_are_invalid_where_they_matter(self, tmp_path: Path) -> None:
+        run = take(World(clock_offset={"cpu2": 0.2}), tmp_path)
+        found = outcomes(run)
+        assert found["cpu-gain-n2"] is Outcome.INVALID
+        assert found["cpu-gain-n1"] is Outcome.PASS
+        reason = next(v.reason for v in run.verdicts if v.claim.id == "cpu-gain-n2")
+        assert "the clock of cpu2 is 0.1" in reason
+
+
+class TestARunThatCannotBeMade:
+    """Each ends with one error that says what to do, and leaves nothing running."""
+
+    def refused(self, world: World, folder: Path, kind: type[HarnessError]) -> str:
+        with pytest.raises(kind) as caught:
+            take(world, folder)
+        assert not world.running, "jobs were left running"
+        assert caught.value.remedy
+        return caught.value.what
+
+    def test_too_few_vms(self, tmp_path: Path) -> None:
+        assert "needs 2 CPU VMs" in self.refused(World(cpu_vms=1), tmp_path, LabUnsuitable)
+
+    def test_a_silent_guest(self, tmp_path: Path) -> None:
+        assert "cpu2" in self.refused(World(unreachable={"cpu2"}), tmp_path, HostUnreachable)
+
+    def test_a_connection_lost_while_jobs_run(self, tmp_path: Path) -> None:
+        world = World()
+        world.on_gpu_go = lambda: world.unreachable.add("cpu1")
+        assert "cpu1" in self.refused(world, tmp_path, HostUnreachable)
+
+    def test_a_count_that_is_never_published(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(xen, "COMMAND_TIMEOUT", 0.0)
+        world = World(count_offset=1)
+        assert "count stays at 2" in self.refused(world, tmp_path, NotReady)
+
+    def test_a_device_that_is_not_the_emulated_gpu(self, tmp_path: Path) -> None:
+        assert "pthread" in self.refused(World(device="pthread-qemu64"), tmp_path, LabUnsuitable)
+
+    def test_another_gpusplit_in_the_guest(self, tmp_path: Path) -> None:
+        assert "another version" in self.refused(World(digest="old"), tmp_path, LabUnsuitable)
+
+    def test_what_was_measured_stays(self, tmp_path: Path) -> None:
+        world = World()
+        world.on_gpu_go = lambda: (
+            world.unreachable.add("gpu1") if world.vms["cpu1"].computing else None
+        )
+        self.refused(world, tmp_path, HostUnreachable)
+        assert (tmp_path / "results" / "raw" / "n0-unsplit.json").exists()
+        assert not (tmp_path / "results" / "summary.json").exists()
+
+
+class TestOnePoint:
+    def measure(self, world: World, folder: Path, point: Point, **more: Any) -> Any:
+        lab = world.lab(folder)
+        lab.prepare()
+        return measure_point(lab, point, SMOKE, **more)
+
+    def test_vms_that_do_not_take_part_are_paused(self, tmp_path: Path) -> None:
+        world = World()
+        self.measure(world, tmp_path, Point(1, Mode.NO_GPU), no_gpu_window=1.0)
+        assert [name for name, vm in world.vms.items() if not vm.paused] == ["cpu1"]
+
+    def test_the_window_is_the_gpu_jobs_time(self, tmp_path: Path) -> None:
+        samples = self.measure(World(), tmp_path, Point(2, Mode.UNSPLIT))
+        assert (samples.window_start, samples.window_end) == (samples.gpu.start, samples.gpu.end)
+
+    def test_cpu_jobs_compute_before_and_after_the_window(self, tmp_path: Path) -> None:
+        samples = self.measure(World(), tmp_path, Point(2, Mode.UNSPLIT))
+        for cpu in samples.cpus:
+            assert sum(end < samples.window_start for end in cpu.ends) >= SMOKE.cpu_warm_up
+            assert cpu.ends[-1] > samples.window_end
+        assert evaluate(samples).problems == ()
+
+    def test_without_a_gpu_job_the_window_is_as_long_as_asked(self, tmp_path: Path) -> None:
+        samples = self.measure(World(), tmp_path, Point(2, Mode.NO_GPU), no_gpu_window=3.0)
+        assert samples.window_end - samples.window_start == pytest.approx(3.0)
+        assert evaluate(samples).problems == ()
