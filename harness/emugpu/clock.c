@@ -1,0 +1,43 @@
+#include "clock.h"
+
+#include <math.h>
+
+static int64_t epoch;
+
+static int64_t monotonic(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * 1000000000LL + now.tv_nsec;
+}
+
+void clock_start(void)
+{
+    epoch = monotonic();
+}
+
+double clock_now(void)
+{
+    return (double)(monotonic() - epoch);
+}
+
+uint64_t clock_stamp(double t)
+{
+    return (uint64_t)(epoch + llround(t));
+}
+
+struct timespec clock_deadline(double t)
+{
+    /* Rounded up, or the sleeper would wake before the end and sleep again. */
+    int64_t at = epoch + (int64_t)ceil(t);
+    return (struct timespec){ .tv_sec = at / 1000000000LL, .tv_nsec = at % 1000000000LL };
+}
+
+void clock_spin_until(double t, const atomic_ulong *changed, unsigned long seen)
+{
+    /* A plain loop on purpose: no yield, no pause instruction, no system call. A spinning driver is a
+     * busy vCPU to the hypervisor, and `pause` may trap to it (pause-loop exiting). */
+    while (clock_now() < t)
+        if (changed && atomic_load_explicit(changed, memory_order_relaxed) != seen)
+            return;
+}

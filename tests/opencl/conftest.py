@@ -1,0 +1,98 @@
+"""The emulated GPU, built once per test run, and programs that run on it.
+
+The layer is chosen by the environment when an OpenCL loader starts, so every program that uses it
+is a process of its own: `emugpu.run(program)` runs one and returns what it printed as JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import textwrap
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+EMUGPU = Path(__file__).parents[2] / "harness" / "emugpu"
+
+# What every program starts with. At scale 1 the paper's card takes `KERNEL_S` for one launch of
+# `launch()`: 1024 work-groups of 16 x 16, so 22 waves.
+PRELUDE = """
+import json, resource, threading, time
+import numpy as np
+import pyopencl as cl
+
+platform = cl.get_platforms()[0]
+device = platform.get_devices()[0]
+context = cl.Context([device])
+COMPLETE = cl.command_execution_status.COMPLETE
+PROFILING = cl.command_queue_properties.PROFILING_ENABLE
+OUT_OF_ORDER = cl.command_queue_properties.OUT_OF_ORDER_EXEC_MODE_ENABLE
+queue = cl.CommandQueue(context, properties=PROFILING)
+SIDE = 512
+host = np.ones((SIDE, SIDE), np.float32)
+flags = cl.mem_flags.READ_WRITE | cl.mem_flags.COPY_HOST_PTR
+buffer = cl.Buffer(context, flags, hostbuf=host)
+program = cl.Program(context, '''
+    __kernel void twice(__global float *a)
+    { a[get_global_id(1) * 512 + get_global_id(0)] *= 2; }
+''').build()
+twice = cl.Kernel(program, "twice")
+twice.set_args(buffer)
+
+def launch(queue=queue, rows=SIDE, offset=None, **how):
+    return cl.enqueue_nd_range_kernel(
+        queue, twice, (SIDE, rows), (16, 16), global_work_offset=offset, **how)
+
+def cpu_seconds():
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
+
+def times(event):
+    return {name: getattr(event.profile, name) for name in ("queued", "submit", "start", "end")}
+
+def say(**what):
+    print(json.dumps(what))
+"""
+
+
+@dataclass
+class EmuGpu:
+    """A built layer."""
+
+    library: Path
+
+    def environment(self, **settings: str) -> dict[str, str]:
+        env = {k: v for k, v in os.environ.items() if not k.startswith("EMUGPU_")}
+        # OPENCL_LAYERS is read by ocl-icd and by the Khronos loader alike.
+        return env | {"OPENCL_LAYERS": str(self.library)} | settings
+
+    def process(self, program: str, **settings: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-W", "ignore", "-c", PRELUDE + textwrap.dedent(program)],
+            env=self.environment(**settings),
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+
+    def run(self, program: str, **settings: str) -> Any:
+        done = self.process(program, **settings)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.fixture(scope="session")
+def emugpu(tmp_path_factory: pytest.TempPathFactory) -> EmuGpu:
+    out = tmp_path_factory.mktemp("emugpu")
+    built = subprocess.run(
+        ["make", "-s", "-C", str(EMUGPU), f"OUT={out}"], capture_output=True, text=True, check=False
+    )
+    assert built.returncode == 0, built.stderr
+    assert built.stderr == "", "the layer compiles without a warning"
+    return EmuGpu(out / "libemugpu.so")
