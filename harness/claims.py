@@ -156,8 +156,8 @@ def gpu_time_ratio(run: Measurements, n: int) -> float:
 
 def split_cost(run: Measurements, n: int) -> float:
     """Relative time that the GPU job alone loses by the groups it used beside n CPU VMs."""
-    groups = run.at(n, Mode.GPUSPLIT).groups
-    split = _number(run.at(0, Mode.GPUSPLIT, groups=groups).gpu_seconds)
+    wanted = run.at(n, Mode.GPUSPLIT).wanted
+    split = _number(run.at(0, Mode.GPUSPLIT, groups=wanted).gpu_seconds)
     return split / _number(run.at(0, Mode.UNSPLIT).gpu_seconds) - 1
 
 

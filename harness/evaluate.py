@@ -30,6 +30,8 @@ class PointResult:
     point: Point
     groups: int | None
     """Groups per kernel launch, as gpusplit recorded them."""
+    wanted: int | None
+    """Groups that were asked for: asking for them again gives the same split."""
     cpu_throughput: float | None
     """Multiplications per second, mean over the CPU VMs."""
     cpu_throughputs: dict[str, float]
@@ -100,10 +102,11 @@ def evaluate(samples: PointSamples) -> PointResult:
         problems.append(f"Xen's accounting of the GPU VM has a gap: {problem}")
 
     problems += _unexpected_groups(samples)
-    groups = {launch.groups for launch in samples.gpu.launches} if samples.gpu else set()
+    launches = samples.gpu.launches if samples.gpu else ()
     return PointResult(
         point=point,
-        groups=groups.pop() if len(groups) == 1 else None,
+        groups=_only({launch.groups for launch in launches}),
+        wanted=_only({launch.wanted for launch in launches}),
         cpu_throughput=mean(throughputs.values()) if complete else None,
         cpu_throughputs=throughputs,
         gpu_seconds=samples.gpu.end - samples.gpu.start if samples.gpu else None,
@@ -124,12 +127,18 @@ def _unexpected_groups(samples: PointSamples) -> Iterator[str]:
     if samples.point.mode is Mode.NO_GPU or samples.gpu is None:
         return
     groups = sorted({launch.groups for launch in samples.gpu.launches})
-    if len(groups) != 1:
+    wanted = sorted({launch.wanted for launch in samples.gpu.launches})
+    if len(groups) != 1 or len(wanted) != 1:
         yield f"the number of groups changed within the GPU job: {groups}"
     elif samples.point.mode is Mode.UNSPLIT and groups != [1]:
         yield f"the unsplit GPU job was split into {groups[0]} groups"
-    elif samples.point.groups is not None and groups != [samples.point.groups]:
-        yield f"{samples.point.groups} groups were asked for, {groups[0]} were used"
+    elif samples.point.groups is not None and wanted != [samples.point.groups]:
+        yield f"{samples.point.groups} groups were to be asked for, {wanted[0]} were"
     elif samples.point.mode is Mode.GPUSPLIT and groups == [1]:
         reasons = sorted({launch.reason for launch in samples.gpu.launches})
         yield f"the GPU job was not split: {', '.join(reasons)}"
+
+
+def _only(values: set[int]) -> int | None:
+    """Return the value of a set of one; None if there is none or more than one."""
+    return next(iter(values)) if len(values) == 1 else None

@@ -30,7 +30,7 @@ class Point:
     cpu_vms: int
     mode: Mode
     groups: int | None = None
-    """A fixed number of groups; None leaves it to the mode."""
+    """A fixed number of groups to ask for; None leaves it to the mode."""
     repetition: int = 1
     """Counts from 1: a repeated point is measured again as if it were new."""
 
@@ -95,9 +95,9 @@ def beside(profile: Profile) -> list[Point]:
     return points
 
 
-def alone_split(groups_used: Iterable[int]) -> list[Point]:
-    """The GPU job alone, once with each number of groups that it was seen to use."""
-    return [Point(0, Mode.GPUSPLIT, groups=groups) for groups in sorted(set(groups_used))]
+def alone_split(wanted: Iterable[int]) -> list[Point]:
+    """The GPU job alone, once with each number of groups that was asked for beside CPU VMs."""
+    return [Point(0, Mode.GPUSPLIT, groups=groups) for groups in sorted(set(wanted))]
 
 
 def number_of_points(profile: Profile) -> int:

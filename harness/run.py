@@ -81,12 +81,12 @@ def run_experiment(
             raise JobFailed("The GPU job alone gave no time.", "see raw/ in the run's folder")
         for point in beside(profile):
             take(point, no_gpu_window=window)
-        groups_used = [
-            result.groups
+        wanted = [
+            result.wanted
             for result in results
-            if result.point.mode is Mode.GPUSPLIT and result.groups is not None
+            if result.point.mode is Mode.GPUSPLIT and result.wanted is not None
         ]
-        for point in alone_split(groups_used):
+        for point in alone_split(wanted):
             take(point)
         environment = describe_environment(lab, samples)
     finally:

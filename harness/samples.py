@@ -21,6 +21,9 @@ class Launch:
     start: float
     end: float
     groups: int
+    """Groups that were launched."""
+    wanted: int
+    """Groups that were asked for; work-groups are not cut, so that it may differ from `groups`."""
     vm_count: int | None
     """Running VMs that gpusplit knew of when it chose the number of groups."""
     reason: str

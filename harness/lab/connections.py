@@ -150,10 +150,8 @@ class SshHost:
         partial = f"{remote}.partial"
         with ssh_failures_as_ours(self.name):
             self._reopen_if_lost()
-            self.connection.put(str(local), partial)
-        mode = local.stat().st_mode & 0o777
-        source, target = shlex.quote(partial), shlex.quote(remote)
-        self.run(f"chmod {mode:o} {source} && mv {source} {target}")
+            self.connection.put(str(local), partial)  # keeps the mode
+        self.run(f"mv {shlex.quote(partial)} {shlex.quote(remote)}")
 
     def _reopen_if_lost(self) -> None:
         """See that the connection works, for a guest may have been paused for long."""

@@ -23,6 +23,7 @@ import platform
 import sys
 import threading
 import time
+from itertools import pairwise
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
@@ -205,10 +206,11 @@ def measure(product: MatrixProduct, launches: int) -> None:
                 "start": start,
                 "end": end,
                 "groups": launch.groups,
+                "wanted": launch.wanted,
                 "vm_count": launch.vm_count,
-                "reason": str(launch.reason),
+                "reason": launch.reason,
             }
-            for launch, start, end in zip(recorded, times, times[1:], strict=True)
+            for launch, (start, end) in zip(recorded, pairwise(times), strict=True)
         ],
     )
 

@@ -319,6 +319,7 @@ class FakeGpuJob(FakeProcess):
                     "start": start,
                     "end": end,
                     "groups": groups,
+                    "wanted": groups,
                     "vm_count": self.world.running_vms(),
                     "reason": reason,
                 }

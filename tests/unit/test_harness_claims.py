@@ -31,7 +31,7 @@ def result(
     groups: int | None = None,
     problems: tuple[str, ...] = (),
 ) -> PointResult:
-    return PointResult(point, groups, throughput, {}, seconds, None, problems)
+    return PointResult(point, groups, groups, throughput, {}, seconds, None, problems)
 
 
 def measured(

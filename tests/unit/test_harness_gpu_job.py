@@ -1,0 +1,116 @@
+"""The GPU job as it runs in the guest: a program, through gpusplit, on the emulated GPU."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import gpusplit
+from harness.experiments import PROFILES, Mode, Point, gpu_environment
+from harness.lab.lab import GPU_PROGRAM
+from harness.samples import Launch
+from harness.workloads.gpu_matmul import package_digest
+
+ROOT = Path(__file__).resolve().parents[2]
+TINY_SCALE = 0.001
+
+pytestmark = pytest.mark.opencl
+
+
+@pytest.fixture(scope="module")
+def layer(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("emugpu")
+    subprocess.run(["make", "-C", ROOT / "harness/emugpu", f"OUT={folder}"], check=True)
+    return folder / "libemugpu.so"
+
+
+Talk = subprocess.Popen[str]
+
+
+@pytest.fixture
+def start(layer: Path) -> Iterator[Callable[..., Talk]]:
+    jobs: list[Talk] = []
+
+    def start(environment: dict[str, str], *arguments: str) -> Talk:
+        job = subprocess.Popen(
+            [sys.executable, GPU_PROGRAM, *arguments],
+            env=os.environ | {"OPENCL_LAYERS": str(layer)} | environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            bufsize=1,
+        )
+        jobs.append(job)
+        return job
+
+    yield start
+    for job in jobs:
+        with job:  # which closes its pipes
+            job.kill()
+
+
+def ask(job: Talk, command: str | None = None) -> dict[str, Any]:
+    assert job.stdin
+    assert job.stdout
+    if command:
+        job.stdin.write(f"{command}\n")
+    event: dict[str, Any] = json.loads(job.stdout.readline())
+    return event
+
+
+def environment(mode: Mode, groups: int | None = None) -> dict[str, str]:
+    chosen = gpu_environment(Point(0, mode, groups), PROFILES["smoke"])
+    return chosen | {"EMUGPU_SCALE": str(TINY_SCALE)}
+
+
+def test_split_launches_take_the_modelled_time(start: Callable[..., Talk]) -> None:
+    job = start(environment(Mode.GPUSPLIT, 6), "--launches", "3")
+    ready = ask(job)
+    assert ready["event"] == "ready"
+    assert "emulated" in ready["device"]
+    assert ready["gpusplit_digest"] == package_digest(Path(gpusplit.__file__).parent)
+    before = ask(job, "time")["time"]
+    report = ask(job, "go")
+    launches = [Launch(**launch) for launch in report["launches"]]
+    assert [(launch.groups, launch.wanted) for launch in launches] == [(6, 6)] * 3
+    assert before <= report["start"] == launches[0].start
+    assert report["end"] == launches[-1].end
+    # Never shorter than the model; how much longer depends on the machine.
+    assert report["end"] - report["start"] >= 3 * 65 / 4 * TINY_SCALE
+    assert job.wait(10) == 0
+
+
+def test_unsplit_launches_are_whole(start: Callable[..., Talk]) -> None:
+    job = start(environment(Mode.UNSPLIT), "--launches", "2")
+    ask(job)
+    assert [launch["groups"] for launch in ask(job, "go")["launches"]] == [1, 1]
+
+
+def test_the_numbers_are_numpys_although_split(start: Callable[..., Talk]) -> None:
+    chosen = environment(Mode.GPUSPLIT, 4) | {"EMUGPU_EXEC": "full"}
+    said = ask(start(chosen, "--verify", "--size", "144"))
+    assert said["event"] == "verified"
+    assert said["groups"] > 1
+    assert said["max_relative_error"] < 1e-5
+
+
+def test_numbers_never_computed_are_not_taken_for_right(start: Callable[..., Talk]) -> None:
+    """Without execution the product stays what it was: the check must see that."""
+    said = ask(start(environment(Mode.GPUSPLIT, 4), "--verify", "--size", "144"))
+    assert said["max_relative_error"] is None
+
+
+def test_a_lost_connection_ends_a_running_job(start: Callable[..., Talk]) -> None:
+    job = start(environment(Mode.UNSPLIT) | {"EMUGPU_SCALE": "10"})
+    ask(job)
+    assert job.stdin
+    job.stdin.write("go\n")
+    job.stdin.close()
+    assert job.wait(10) != 0
