@@ -1,0 +1,120 @@
+"""`pytest harness/` as its user sees it: in a model lab, run by pytest's own pytester."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+pytest_plugins = ["pytester"]
+
+CONFTEST = """
+import sys
+sys.path.insert(0, {here!r})
+import pytest
+from harness_fakes import World
+from harness.conftest import *
+
+WORLD = World({world})
+
+@pytest.fixture(scope="session")
+def lab(tmp_path_factory):
+    return WORLD.lab(tmp_path_factory.mktemp("lab"))
+"""
+
+
+Measure = Callable[..., pytest.RunResult]
+
+
+@pytest.fixture
+def measure(pytester: pytest.Pytester) -> Measure:
+    def measure(world: str = "", *options: str) -> pytest.RunResult:
+        here = str(Path(__file__).parent)
+        pytester.makeconftest(CONFTEST.format(here=here, world=world))
+        pytester.makepyfile(test_it="from harness.test_fig6 import *")
+        results = pytester.path / "results"
+        return pytester.runpytest_inprocess(
+            "--profile=smoke", f"--results={results}", "-p", "no:cacheprovider", *options
+        )
+
+    return measure
+
+
+class TestOutcomes:
+    def test_all_claims_hold(self, measure: Measure, pytester: pytest.Pytester) -> None:
+        result = measure()
+        assert result.ret == 0
+        result.assert_outcomes(passed=8)
+        result.stdout.fnmatch_lines(
+            [
+                "12 parts, expected to take *",
+                "*n0-unsplit (* elapsed, about * to go)*",
+                "*CPU throughput while the GPU job runs*",
+                "*cpu-gain-n1*pass*",
+                "Picture: *throughput.png",
+                "All results: *",
+            ]
+        )
+        assert (pytester.path / "results" / "latest" / "summary.json").exists()
+        assert (pytester.path / "results" / "latest" / "logs" / "xl-dmesg.txt").exists()
+
+    def test_a_claim_that_does_not_hold_fails(self, measure: Measure) -> None:
+        result = measure("split_cpu_share=0.2")
+        assert result.ret == pytest.ExitCode.TESTS_FAILED
+        result.stdout.fnmatch_lines(["*CPU VMs compute faster*must be at least 0.8*"])
+        result.assert_outcomes(passed=6, failed=2)
+
+    def test_an_invalid_verdict_is_neither_green_nor_a_failure(self, measure: Measure) -> None:
+        result = measure("clock_offset={'cpu2': 0.2}", "-v")
+        assert result.ret == pytest.ExitCode.TESTS_FAILED
+        result.stdout.fnmatch_lines(
+            [
+                "*cpu-gain-n2* INVALID*",
+                "*cpu-gain-n2*invalid*the clock of cpu2*",
+                "*5 passed, 3 invalid*",
+            ]
+        )
+        result.stdout.no_fnmatch_line("*FAILED*")
+
+    def test_nothing_that_was_measured_is_lost_by_a_later_failure(
+        self, measure: Measure, pytester: pytest.Pytester
+    ) -> None:
+        measure()
+        latest = (pytester.path / "results" / "latest").resolve()
+        measure("unreachable={'cpu1'}")
+        assert (pytester.path / "results" / "latest").resolve() == latest
+        assert len(list((pytester.path / "results").glob("2*"))) == 2
+
+
+class TestErrors:
+    def test_one_clear_message(self, measure: Measure, pytester: pytest.Pytester) -> None:
+        result = measure("unreachable={'cpu1'}")
+        assert result.ret == 3
+        result.stdout.fnmatch_lines(
+            [
+                "Logs, and what was measured: *",
+                "ERROR: cpu1 cannot be reached over SSH.",
+                "What to do: plug it in",
+            ]
+        )
+        result.stdout.no_fnmatch_line("*Traceback*")
+        (run,) = (pytester.path / "results").glob("2*")
+        assert (run / "logs" / "xl-dmesg.txt").exists()
+        assert not (pytester.path / "results" / "latest").exists()
+
+    def test_no_lab(self, pytester: pytest.Pytester) -> None:
+        pytester.makeconftest("from harness.conftest import *")
+        pytester.makepyfile(test_it="from harness.test_fig6 import *")
+        result = pytester.runpytest_inprocess("--lab-folder=nowhere", "-p", "no:cacheprovider")
+        assert result.ret == 3
+        result.stdout.fnmatch_lines(["ERROR: No lab is up*", "What to do: build the lab*"])
+
+    def test_an_unknown_profile(
+        self, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("PROFILE", "huge")
+        pytester.makeconftest("from harness.conftest import *")
+        result = pytester.runpytest_inprocess()
+        assert result.ret == pytest.ExitCode.USAGE_ERROR
+        result.stderr.fnmatch_lines(["*PROFILE=huge: choose one of quick, smoke*"])
