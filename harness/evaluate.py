@@ -137,6 +137,11 @@ def _unexpected_groups(samples: PointSamples) -> Iterator[str]:
     elif samples.point.mode is Mode.GPUSPLIT and groups == [1]:
         reasons = sorted({launch.reason for launch in samples.gpu.launches})
         yield f"the GPU job was not split: {', '.join(reasons)}"
+    if samples.point.mode is Mode.GPUSPLIT and samples.point.groups is None:
+        running = samples.point.cpu_vms + 1
+        counted = {launch.vm_count for launch in samples.gpu.launches} - {running}
+        if counted:
+            yield f"{running} VMs were running, gpusplit counted {counted}"
 
 
 def _only(values: set[int]) -> int | None:

@@ -46,8 +46,7 @@ def measure_point(
     running = {*cpu_vms, inventory.gpu_vm} if has_gpu else set(cpu_vms)
     environment = gpu_environment(point, profile) if has_gpu else {}
 
-    lab.xen.run_only(running, among=inventory.vms)
-    gpu_domid = lab.xen.domid(inventory.gpu_vm)
+    gpu_domid = lab.xen.run_only(running, among=inventory.vms)[inventory.gpu_vm]
     if has_gpu:
         # The GPU VM reads this count at every launch. While it is paused nobody reads it.
         lab.xen.wait_for_count(gpu_domid, len(running))
@@ -67,7 +66,7 @@ def measure_point(
             )
         for job in cpus.values():
             job.expect("ready", COMMAND_TIMEOUT)
-        sampler = jobs.enter_context(lab.xen.sampler())
+        sampler = jobs.enter_context(lab.sampler())
 
         for job in cpus.values():
             job.send("go")

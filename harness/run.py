@@ -96,7 +96,11 @@ def run_experiment(
             lab.wake_all()
 
     measurements = Measurements(lab.inventory.clock, tuple(results), verification)
-    verdicts = tuple(judge(claim, measurements) for claim in load_claims(profile))
+    verdicts = tuple(
+        judge(claim, measurements)
+        for claim in load_claims(profile)
+        if claim.is_made_for(lab.inventory.clock)
+    )
     summary = summarise(
         lab=lab.inventory.lab,
         profile=profile,

@@ -248,7 +248,7 @@ def ssh_failures_as_ours(host: str) -> Iterator[None]:
         if "not found in known_hosts" in str(error):
             raise HostKeyRefused(f"{host} has no host key on file.", _KEY_REMEDY) from error
         raise HostUnreachable(
-            f"{host} cannot be reached over SSH: {error or type(error).__name__}.",
+            f"{host} cannot be reached over SSH: {str(error).rstrip('.') or type(error).__name__}.",
             _REBUILD_REMEDY,
         ) from error
 

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import gpusplit
 from harness import workloads
 from harness.errors import LabUnsuitable
 from harness.lab.deploy import deploy
 from harness.lab.hosts import Event, Host, Job
 from harness.lab.inventory import Inventory
-from harness.lab.xen import Xen
+from harness.lab.xen import SAMPLER, Sampler, Xen
 from harness.workloads.gpu_matmul import package_digest
 
 GPU_PROGRAM = Path(workloads.__file__).with_name("gpu_matmul.py")
+
+OUR_GPUSPLIT = Path(workloads.__file__).parents[2] / "gpusplit"
+"""The library in this checkout; not imported, for that would need OpenCL here."""
 
 GUEST_GPUSPLIT = "/opt/gpusplit"
 """Where the playbooks put the library and the emulated GPU in the GPU VM."""
@@ -39,13 +42,15 @@ class Lab:
 
     def __post_init__(self) -> None:
         self.xen = Xen(self.host(self.inventory.host))
+        self._put: dict[tuple[str, Path], str] = {}
 
     def prepare(self) -> None:
         """Wake all VMs, reach each over SSH once, and put the programs there."""
         self.wake_all()
-        deploy(self.host(self.inventory.gpu_vm), GPU_PROGRAM)
+        self._program(self.xen.dom0, SAMPLER)
+        self._program(self.host(self.inventory.gpu_vm), GPU_PROGRAM)
         for name in self.inventory.cpu_vms:
-            deploy(self.host(name), self.cpu_program)
+            self._program(self.host(name), self.cpu_program)
 
     def wake_all(self) -> None:
         """Let all VMs run, as the lab was before."""
@@ -60,20 +65,31 @@ class Lab:
             **environment,
         }
         words = [f"{key}={value}" for key, value in variables.items()]
-        words += ["python3", deploy(host, GPU_PROGRAM), *arguments]
+        words += ["python3", self._program(host, GPU_PROGRAM), *arguments]
         return Job(f"the GPU job on {host.name}", host.start(f"env {shlex.join(words)}"))
 
     def cpu_job(self, name: str, size: int, warm_up: int) -> Job:
         """Start the CPU job of one VM; it is not ready yet."""
         host = self.host(name)
-        words = [deploy(host, self.cpu_program), str(size), str(warm_up)]
+        words = [self._program(host, self.cpu_program), str(size), str(warm_up)]
         return Job(f"the CPU job on {name}", host.start(shlex.join(words)))
+
+    def sampler(self) -> AbstractContextManager[Sampler]:
+        """Start sampling Xen's accounting."""
+        return self.xen.sampler(self._program(self.xen.dom0, SAMPLER))
+
+    def _program(self, host: Host, local: Path) -> str:
+        """Return a program's path on a host; put it there the first time."""
+        key = host.name, local
+        if key not in self._put:
+            self._put[key] = deploy(host, local)
+        return self._put[key]
 
     def expect_gpu_ready(self, job: Job) -> Event:
         """Wait until the GPU job is ready, and check that it is what this tree would run."""
         ready = job.expect("ready", GPU_READY_TIMEOUT)
         self.check_device(ready["device"])
-        ours = package_digest(Path(gpusplit.__file__).parent)
+        ours = package_digest(OUR_GPUSPLIT)
         if ready["gpusplit_digest"] != ours:
             raise LabUnsuitable(
                 f"{self.inventory.gpu_vm} holds another version of gpusplit than this checkout.",

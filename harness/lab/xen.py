@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import CommandFailed, JobFailed, LabUnsuitable, NotReady
-from harness.lab.deploy import deploy
 from harness.lab.hosts import COMMAND_TIMEOUT, Host, Job
 from harness.samples import XenSample
 
@@ -56,15 +55,8 @@ class Xen:
         """Return all domains by name."""
         return {domain.name: domain for domain in parse_xl_list(self.dom0.run("xl list"))}
 
-    def domid(self, name: str) -> int:
-        """Return the domid of a VM, which must exist."""
-        try:
-            return self.domains()[name].domid
-        except KeyError:
-            raise _no_such_vm(name) from None
-
-    def run_only(self, wanted: Collection[str], among: Collection[str]) -> None:
-        """Let the wanted VMs run and pause the others among those named.
+    def run_only(self, wanted: Collection[str], among: Collection[str]) -> dict[str, int]:
+        """Let the wanted VMs run and pause the others among those named; return their domids.
 
         Idle VMs are paused and not only left idle, because a paused VM is not counted as
         running, and does nothing at all.
@@ -74,12 +66,16 @@ class Xen:
         # Pauses first: at no time do more VMs run than before or after.
         for name in sorted(among, key=lambda name: name in wanted):
             if name not in domains:
-                raise _no_such_vm(name)
+                raise LabUnsuitable(
+                    f"The VM {name} does not exist on the host.",
+                    "`make lab` creates what is missing; the consoles are in the run's logs",
+                )
             # Xen counts pauses: pausing twice would need two unpauses.
             if domains[name].paused is (name in wanted):
                 changes.append(f"xl {'unpause' if name in wanted else 'pause'} {name}")
         if changes:
             self.dom0.run(" && ".join(changes))
+        return {name: domains[name].domid for name in among}
 
     def published_count(self, gpu_domid: int) -> int | None:
         """Return the number of running VMs that the GPU VM can read; None if there is none."""
@@ -106,9 +102,11 @@ class Xen:
         return parse_xl_info(self.dom0.run("xl info"))
 
     @contextmanager
-    def sampler(self, period: float = 0.1) -> Iterator[Sampler]:
-        """Sample Xen's accounting every period, in seconds of dom0's clock."""
-        script = deploy(self.dom0, SAMPLER)
+    def sampler(self, script: str, period: float = 0.1) -> Iterator[Sampler]:
+        """Sample Xen's accounting every period, in seconds of dom0's clock.
+
+        `script` is where SAMPLER was put in dom0.
+        """
         process = self.dom0.start(f"python3 {script} --period {period}")
         with Job(f"Xen's accounting on {self.dom0.name}", process) as job:
             job.expect("ready", COMMAND_TIMEOUT)
@@ -140,10 +138,3 @@ class Sampler:
             XenSample(time, {int(domid): ns / 1e9 for domid, ns in used.items()})
             for time, used in samples
         )
-
-
-def _no_such_vm(name: str) -> LabUnsuitable:
-    return LabUnsuitable(
-        f"The VM {name} does not exist on the host.",
-        "`make lab` creates what is missing; the guests' consoles are in the run's logs",
-    )

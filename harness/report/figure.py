@@ -13,10 +13,15 @@ from matplotlib.axes import Axes
 
 from harness.experiments import Mode
 from harness.report.summary import PointSummary, Summary
-from harness.report.table import MODE_NAMES, gain_over_unsplit
+from harness.report.table import gain_over_unsplit
 
 # Told apart by lightness too, and by people with colour-blindness (Okabe and Ito's palette).
 COLOURS = {Mode.NO_GPU: "#b8b8b8", Mode.UNSPLIT: "#d55e00", Mode.GPUSPLIT: "#0072b2"}
+NAMES = {
+    Mode.NO_GPU: "no GPU VM",
+    Mode.UNSPLIT: "GPU VM, unsplit",
+    Mode.GPUSPLIT: "GPU VM, gpusplit",
+}
 BAR = 0.26
 
 
@@ -62,7 +67,7 @@ def _draw_cpu(axes: Axes, summary: Summary) -> None:
             [point.cpu_throughput or 0 for point in points.values()],
             width=BAR,
             color=COLOURS[mode],
-            label=MODE_NAMES[mode],
+            label=NAMES[mode],
         )
         if mode is Mode.GPUSPLIT:
             gains = [gain_over_unsplit(summary, point) for point in points.values()]
@@ -107,7 +112,7 @@ def _draw_gpu(axes: Axes, summary: Summary) -> None:
             [point.gpu_seconds or 0 for point in points.values()],
             width=width,
             color=COLOURS[mode],
-            label=MODE_NAMES[mode],
+            label=NAMES[mode],
         )
         axes.bar_label(bars, fmt="{:.1f}", padding=2, fontsize=8)
     axes.set_xticks(range(len(numbers)), ["none", *(str(n) for n in numbers[1:])])

@@ -9,12 +9,8 @@ from rich.text import Text
 from harness.experiments import Mode
 from harness.report.summary import PointSummary, Summary
 
-MODE_NAMES = {
-    Mode.NO_GPU: "no GPU VM",
-    Mode.UNSPLIT: "GPU VM, unsplit",
-    Mode.GPUSPLIT: "GPU VM, gpusplit",
-}
-"""How modes are called in tables and pictures."""
+MODE_NAMES = {Mode.NO_GPU: "no GPU VM", Mode.UNSPLIT: "unsplit", Mode.GPUSPLIT: "gpusplit"}
+"""How modes are called in tables, where there is little room."""
 
 COLOURS = {"pass": "green", "fail": "red", "invalid": "yellow"}
 
@@ -31,15 +27,15 @@ def gain_over_unsplit(summary: Summary, point: PointSummary) -> float | None:
 
 def points_table(summary: Summary) -> Table:
     """Return the table of all points."""
-    table = Table(title="CPU throughput while the GPU job runs, and what the GPU job takes")
+    table = Table(title="Throughput of each CPU VM while the GPU job runs; the GPU job")
     for heading in (
         "CPU VMs",
         "mode",
         "groups",
-        "multipl./s per CPU VM",
+        "multipl./s",
         "gain",
-        "GPU job s",
-        "GPU VM's CPU s",
+        "GPU job, s",
+        "its VM's CPU, s",
     ):
         table.add_column(heading, justify="left" if heading == "mode" else "right")
     previous = None

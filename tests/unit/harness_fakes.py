@@ -15,10 +15,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import gpusplit
 from harness.errors import CommandFailed, HostUnreachable, JobFailed
 from harness.lab.inventory import Inventory
-from harness.lab.lab import Lab
+from harness.lab.lab import OUR_GPUSPLIT, Lab
 from harness.workloads.gpu_matmul import package_digest
 
 ALONE = 450.0
@@ -61,7 +60,7 @@ class World:
     unreachable: set[str] = field(default_factory=set)
     device: str = "AMD Radeon HD 6570 (emulated)"
     number_error: float | None = 1e-7
-    digest: str = package_digest(Path(gpusplit.__file__).parent)
+    digest: str = package_digest(OUR_GPUSPLIT)
     on_gpu_go: Callable[[], None] = lambda: None
     """Called when the GPU job starts to run: the moment at which things go wrong."""
 

@@ -132,6 +132,8 @@ def _serve(channel: paramiko.Channel, shell: subprocess.Popen[bytes]) -> None:
     assert shell.stdin
     assert shell.stdout
     assert shell.stderr
+    # paramiko grants the request after this thread has started; nothing may be sent before.
+    time.sleep(0.05)
     readers = [
         threading.Thread(target=_pump, args=(stream.read, send), daemon=True)
         for stream, send in (

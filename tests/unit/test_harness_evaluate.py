@@ -151,6 +151,10 @@ class TestEvaluate:
             (samples(groups=(4, 4)), "the unsplit GPU job was split into 4 groups"),
             (samples(Point(1, Mode.GPUSPLIT), groups=(1, 1)), "was not split: a reason"),
             (
+                samples(Point(2, Mode.GPUSPLIT), groups=(4, 4)),
+                "3 VMs were running, gpusplit counted",
+            ),
+            (
                 samples(Point(0, Mode.GPUSPLIT, groups=6), groups=(5, 5)),
                 "6 groups were to be asked for, 5 were",
             ),

@@ -12,9 +12,8 @@ from typing import Any
 
 import pytest
 
-import gpusplit
 from harness.experiments import PROFILES, Mode, Point, gpu_environment
-from harness.lab.lab import GPU_PROGRAM
+from harness.lab.lab import GPU_PROGRAM, OUR_GPUSPLIT
 from harness.samples import Launch
 from harness.workloads.gpu_matmul import package_digest
 
@@ -75,7 +74,7 @@ def test_split_launches_take_the_modelled_time(start: Callable[..., Talk]) -> No
     ready = ask(job)
     assert ready["event"] == "ready"
     assert "emulated" in ready["device"]
-    assert ready["gpusplit_digest"] == package_digest(Path(gpusplit.__file__).parent)
+    assert ready["gpusplit_digest"] == package_digest(OUR_GPUSPLIT)
     before = ask(job, "time")["time"]
     report = ask(job, "go")
     launches = [Launch(**launch) for launch in report["launches"]]

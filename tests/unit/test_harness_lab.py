@@ -121,8 +121,6 @@ class TestXen:
         xen = Xen(FakeHost("xen1", World(cpu_vms=2)))
         with pytest.raises(LabUnsuitable, match="cpu3"):
             xen.run_only({"cpu3"}, among={"cpu3"})
-        with pytest.raises(LabUnsuitable, match="cpu3"):
-            xen.domid("cpu3")
 
 
 Talk = subprocess.Popen[str]

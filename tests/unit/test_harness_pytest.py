@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+# Loaded here, because pytester unloads what its runs have loaded, and numpy cannot be loaded twice.
+import harness.conftest  # noqa: F401
+
 pytest_plugins = ["pytester"]
 
 CONFTEST = """
@@ -50,7 +53,7 @@ class TestOutcomes:
             [
                 "12 parts, expected to take *",
                 "*n0-unsplit (* elapsed, about * to go)*",
-                "*CPU throughput while the GPU job runs*",
+                "*CPU VM while the GPU job runs*",
                 "*cpu-gain-n1*pass*",
                 "Picture: *throughput.png",
                 "All results: *",

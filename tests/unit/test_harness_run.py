@@ -93,9 +93,9 @@ class TestAGoodRun:
         assert not any(vm.paused for vm in world.vms.values())
 
     def test_programs_are_sent_once_for_each_machine(self, world: World, run: FinishedRun) -> None:
-        asked = [command for _, command in world.commands if command.startswith("if test -e")]
-        assert len(asked) > len(world.files)
-        assert len(world.files) == 1 + 4 + 1  # GPU job, CPU jobs, Xen's sampler
+        asked = [host for host, command in world.commands if command.startswith("if test -e")]
+        assert sorted(asked) == ["cpu1", "cpu2", "cpu3", "cpu4", "gpu1", "xen1"]
+        assert len(world.files) == 6
 
 
 class TestARunInWhichSomethingIsNotAsClaimed:
