@@ -111,7 +111,7 @@ def run(lab: Lab, profile: Profile, pytestconfig: pytest.Config) -> FinishedRun:
         try:
             with RunProgress(console, part_weights(profile)) as progress:
                 finished = run_experiment(lab, profile, folder, progress)
-        except Exception:
+        except BaseException:  # Ctrl-C too
             console.print(f"Logs, and what was measured: {folder.path}", **PLAIN)
             raise
         finally:

@@ -54,7 +54,12 @@ class SshProcess:
             # The shell tells its process id and becomes the command, so that the id is the
             # command's: what will not end by itself is ended by this id, never by name.
             self._channel.exec_command(f"echo $$; exec {command}")
-        self._pid = int(self.read_line(COMMAND_TIMEOUT))
+        try:
+            self._pid = int(self.read_line(COMMAND_TIMEOUT))
+        except BaseException:
+            # Nobody will stop it later; with its input closed it ends.
+            self._channel.close()
+            raise
 
     def send(self, line: str) -> None:
         with ssh_failures_as_ours(self._host):
