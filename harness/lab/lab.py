@@ -38,6 +38,8 @@ class Lab:
     """Returns a host by name."""
     cpu_program: Path
     """The CPU job's binary, on the controller."""
+    gpusplit: Path = OUR_GPUSPLIT
+    """The library that the GPU VM must hold too."""
     xen: Xen = field(init=False)
 
     def __post_init__(self) -> None:
@@ -89,7 +91,7 @@ class Lab:
         """Wait until the GPU job is ready, and check that it is what this tree would run."""
         ready = job.expect("ready", GPU_READY_TIMEOUT)
         self.check_device(ready["device"])
-        ours = package_digest(OUR_GPUSPLIT)
+        ours = package_digest(self.gpusplit)
         if ready["gpusplit_digest"] != ours:
             raise LabUnsuitable(
                 f"{self.inventory.gpu_vm} holds another version of gpusplit than this checkout.",

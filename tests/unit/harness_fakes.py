@@ -17,7 +17,7 @@ from typing import Any
 
 from harness.errors import CommandFailed, HostUnreachable, JobFailed
 from harness.lab.inventory import Inventory
-from harness.lab.lab import OUR_GPUSPLIT, Lab
+from harness.lab.lab import Lab
 from harness.workloads.gpu_matmul import package_digest
 
 ALONE = 450.0
@@ -60,7 +60,8 @@ class World:
     unreachable: set[str] = field(default_factory=set)
     device: str = "AMD Radeon HD 6570 (emulated)"
     number_error: float | None = 1e-7
-    digest: str = package_digest(OUR_GPUSPLIT)
+    digest: str | None = None
+    """Of the gpusplit in the GPU VM; None: it is the lab's own."""
     on_gpu_go: Callable[[], None] = lambda: None
     """Called when the GPU job starts to run: the moment at which things go wrong."""
 
@@ -117,7 +118,13 @@ class World:
         folder.mkdir(parents=True, exist_ok=True)
         program = folder / "cpu_matmul"
         program.write_text("the CPU job")
-        return Lab(self.inventory(folder), lambda name: FakeHost(name, self), program)
+        # A library of its own: the real one may be edited while tests run.
+        library = folder / "gpusplit"
+        library.mkdir()
+        (library / "__init__.py").write_text("the library")
+        if self.digest is None:
+            self.digest = package_digest(library)
+        return Lab(self.inventory(folder), lambda name: FakeHost(name, self), program, library)
 
 
 @dataclass
