@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from gpusplit import tenancy
-from gpusplit.policy import Fixed, PerVmCount, Policy, Unsplit
+from gpusplit.policy import BoundedTime, Fixed, PerVmCount, Policy, Unsplit
 
 #: An environment variable is this and the option's name in capitals.
 PREFIX = "GPUSPLIT_"
 
-POLICIES = ("unsplit", "fixed", "vms")
+POLICIES = ("unsplit", "fixed", "vms", "time")
 WAITS = ("cooperative", "driver")
 
 
@@ -27,39 +27,54 @@ class Config:
 
     Attributes
     ----------
-    policy: unsplit; fixed (a number of groups); vms (groups = VMs x alpha).
+    policy: unsplit; fixed (a number of groups); vms (groups = VMs x alpha, the paper's Eq. 1);
+        time (no group longer than group_ms).
     groups: the number of groups of the policy fixed.
     alpha: groups per running VM, for the policy vms.
+    group_ms: milliseconds that a group may take, for the policy time.
     wait: cooperative (sleep, then poll) or driver (whatever the OpenCL driver does; most spin).
     vms: where the VM count comes from: auto, xenstore, static:N.
-    in_flight: groups that may be enqueued and not complete; 0 lets the wait decide: with
-        cooperative waits one group is always queued behind the running one, and the driver's
-        waits synchronise every group before the next as the paper does.
-    cores: the GPU's cores; 0 asks the device.  A launch of fewer work-items is never split.
+    queues: 2 sends slices to the caller's queue and a companion in turn; 1 to the caller's alone.
+        0 lets the wait decide: 2 with cooperative waits; 1 with the driver's, as the paper does.
+    in_flight: groups that may be enqueued and not complete; 0 lets the wait decide: 64 with
+        cooperative waits; 1 with the driver's, which synchronises every group before the next.
+    cores: the GPU's cores; 0 asks the device.  A launch of fewer work-items is never split, and
+        no slice is made of fewer.
+    summary: print what was split when the program ends.
+    timeline: a file for a timeline in the Trace Event Format; empty for none.
     """
 
     policy: str = "vms"
     groups: int = 10
     alpha: float = 2.0
+    group_ms: float = 5.0
     wait: str = "cooperative"
     vms: str = "auto"
+    queues: int = 0
     in_flight: int = 0
     cores: int = 0
+    summary: bool = False
+    timeline: str = ""
 
     def __post_init__(self) -> None:
         """ConfigError for values that cannot be used."""
-        if self.policy not in POLICIES:
-            raise ConfigError(f"policy must be one of {', '.join(POLICIES)}, not {self.policy!r}")
-        if self.wait not in WAITS:
-            raise ConfigError(f"wait must be one of {', '.join(WAITS)}, not {self.wait!r}")
-        if self.groups < 1:
-            raise ConfigError(f"groups must be at least 1, not {self.groups}")
-        if not 0 < self.alpha < float("inf"):
-            raise ConfigError(f"alpha must be a number above 0, not {self.alpha}")
-        if self.in_flight < 0:
-            raise ConfigError(f"in_flight must be 0 or more, not {self.in_flight}")
-        if self.cores < 0:
-            raise ConfigError(f"cores must be 0 or more, not {self.cores}")
+        for name, choices in (
+            ("policy", POLICIES),
+            ("wait", WAITS),
+            ("queues", (0, 1, 2)),
+        ):
+            value = getattr(self, name)
+            if value not in choices:
+                names = ", ".join(map(str, choices))
+                raise ConfigError(f"{name} must be one of {names}, not {value!r}")
+        for name, least in (("groups", 1), ("in_flight", 0), ("cores", 0)):
+            value = getattr(self, name)
+            if value < least:
+                raise ConfigError(f"{name} must be at least {least}, not {value}")
+        for name in ("alpha", "group_ms"):
+            value = getattr(self, name)
+            if not 0 < value < float("inf"):
+                raise ConfigError(f"{name} must be a number above 0, not {value}")
         try:
             tenancy.from_option(self.vms)
         except ValueError as error:
@@ -67,36 +82,48 @@ class Config:
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] | None = None) -> Config:
-        """The defaults, with what GPUSPLIT_POLICY, GPUSPLIT_GROUPS, ... say instead.
+        """The defaults, with what the file GPUSPLIT_CONFIG and then the environment say instead.
 
-        ConfigError where a value makes no sense or a variable names no option.
+        ConfigError where a value makes no sense or a GPUSPLIT_ variable names no option.
         """
         environ = os.environ if environ is None else environ
         found = {
-            name[len(PREFIX) :].lower(): text
+            name.removeprefix(PREFIX).lower(): text
             for name, text in environ.items()
             if name.startswith(PREFIX)
         }
-        return cls().with_options(found, source=PREFIX + "*")
+        path = found.pop("config", None)
+        base = cls() if path is None else cls().with_file(path)
+        return base.with_options(found, PREFIX.rstrip("_") + " environment variables")
+
+    def with_file(self, path: str) -> Config:
+        """A copy with what the TOML file *path* says: the options' names at its top level."""
+        import tomllib  # the common case has no file, and a slow guest imports slowly
+
+        try:
+            with open(path, "rb") as file:
+                options = tomllib.load(file)
+        except (OSError, tomllib.TOMLDecodeError) as error:
+            raise ConfigError(f"{path}: {error}") from error
+        return self.with_options(options, path)
 
     def with_options(self, options: Mapping[str, Any], source: str) -> Config:
         """A copy with *options* (texts or values by name) put in; *source* is for messages."""
-        readers: dict[str, Callable[[Any], Any]] = {
-            "policy": str, "groups": int, "alpha": float, "wait": str, "vms": str,
-            "in_flight": int, "cores": int,
-        }  # fmt: skip
+        kinds = {field.name: type(field.default) for field in fields(self)}
         values: dict[str, Any] = {}
         for name, value in options.items():
-            reader = readers.get(name)
-            if reader is None:
-                raise ConfigError(f"{source}: there is no option {name!r}")
-            try:
-                values[name] = reader(value)
-            except (TypeError, ValueError) as error:
+            if name not in kinds:
                 raise ConfigError(
-                    f"{source}: {name} must be of type {reader.__name__}: {error}"
-                ) from error
-        return replace(self, **values)
+                    f"{source}: there is no option {name!r} (there are {', '.join(kinds)})"
+                )
+            try:
+                values[name] = _read(kinds[name], value)
+            except (TypeError, ValueError) as error:
+                raise ConfigError(f"{source}: {name}: {error}") from error
+        try:
+            return replace(self, **values)
+        except ConfigError as error:
+            raise ConfigError(f"{source}: {error}") from error
 
     def make_policy(self) -> Policy:
         """The policy that these options name."""
@@ -104,4 +131,43 @@ class Config:
             return Fixed(self.groups)
         if self.policy == "vms":
             return PerVmCount(self.alpha)
+        if self.policy == "time":
+            return BoundedTime(self.group_ms * 1e-3)
         return Unsplit()
+
+    @property
+    def cooperative(self) -> bool:
+        """Whether waits sleep."""
+        return self.wait == "cooperative"
+
+    @property
+    def lanes(self) -> int:
+        """Queues that slices go to."""
+        return self.queues or (2 if self.cooperative else 1)
+
+    @property
+    def most_in_flight(self) -> int:
+        """Groups that may be enqueued and not complete."""
+        return self.in_flight or (64 if self.cooperative else 1)
+
+
+def _read(kind: type, value: Any) -> Any:
+    """*value*, a text or a TOML value, as a *kind*; ValueError or TypeError if it is none."""
+    if kind is bool:
+        if isinstance(value, bool):
+            return value
+        truth = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
+        if str(value).lower() not in truth:
+            raise ValueError(f"must be true or false, not {value!r}")
+        return truth[str(value).lower()]
+    if kind is str:
+        if not isinstance(value, str):
+            raise TypeError(f"must be a text, not {value!r}")
+        return value
+    if isinstance(value, bool) or (kind is int and isinstance(value, float)):
+        raise TypeError(f"must be a whole number, not {value!r}")
+    try:
+        return kind(value)
+    except (TypeError, ValueError):
+        what = "a whole number" if kind is int else "a number"
+        raise ValueError(f"must be {what}, not {value!r}") from None

@@ -1,30 +1,54 @@
-"""One launch, top to bottom: ask the policy, slice, enqueue, wait between groups, one event."""
+"""One launch, top to bottom: ask the policy, judge the kernel, slice, enqueue, one event.
+
+Launcher.enqueue is the whole story.  Two rules hold everywhere in it.  A launch that gpusplit does
+not fully understand is handed to OpenCL exactly as it came.  And nothing here waits for a command
+that has not begun: it may hang on a user event that the calling thread is yet to set.
+"""
 
 from __future__ import annotations
 
 import functools
+import logging
 import time
 from collections import deque
-from collections.abc import Callable, Hashable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import pyopencl as cl
 
-from gpusplit import devices, telemetry, tenancy, waiting
+from gpusplit import (
+    arguments,
+    events,
+    history,
+    programs,
+    queues,
+    telemetry,
+    tenancy,
+    variant,
+    waiting,
+)
 from gpusplit.config import Config
-from gpusplit.ndrange import NDRange, NotAnNDRange, slices, steps
+from gpusplit.lanes import Lanes, enqueue
+from gpusplit.ndrange import NDRange, NotAnNDRange
+from gpusplit.plan import Plan, Whole, beyond_limits, cut, fix_local_size, least_groups, probe
 from gpusplit.policy import Decision, Situation
+from gpusplit.queues import QueueState
 
 if TYPE_CHECKING:
     from pyopencl.typing import WaitList
 
-# By keyword arguments nanobind is slow, and its stub allows nothing else.
-_enqueue: Callable[..., cl.Event] = cl._cl.enqueue_nd_range_kernel
+    from gpusplit.arguments import KernelState
+    from gpusplit.safety import Verdict
 
-_predictor = waiting.Predictor()
-#: Launches whose last group runs: when that began, and what is known of it.  By the event's
-#: address; a stale entry can only make a wait look at the wrong moments.
-_running: dict[int, tuple[float, Hashable]] = {}
+log = logging.getLogger("gpusplit")
+
+#: Seconds beyond the expected to wait for a slice to begin before the rest is enqueued unbounded.
+START_GRACE = 0.2
+
+#: Groups whose times are looked at after a launch; all would cost more than they tell.
+SAMPLES = 2
+
+_WORK_GROUP_SIZE = cl.kernel_work_group_info.WORK_GROUP_SIZE
 
 
 def enqueue_nd_range_kernel_n(
@@ -43,158 +67,297 @@ def enqueue_nd_range_kernel_n(
 
     Takes what pyopencl.enqueue_nd_range_kernel takes, sizes in work-items (in work-groups with
     *g_times_l*), and raises what that raises.  *config* is Config.from_environment() if not
-    given.  Returns an event that is complete when the whole launch is.
+    given.  Returns an event that is complete when the whole launch is; its profiling times are
+    the start of the first group and the end of the last (OpenCL 1.2, section 5.12).
     """
-    if config is None:
-        config = _config_from_environment()
-
-    def whole() -> cl.Event:
-        return _enqueue(
-            queue,
-            kernel,
-            global_work_size,
-            local_work_size,
-            global_work_offset,
-            wait_for,
-            g_times_l,
-            allow_empty_ndrange,
-        )
-
-    try:
-        ndrange = NDRange.from_call(
-            global_work_size, local_work_size, global_work_offset, g_times_l
-        )
-    except NotAnNDRange as error:
-        _tell(kernel, (), 1, Decision(1, str(error)), None)
-        return whole()
-
-    decision, vm_count = _decide(queue, ndrange, config)
-    if decision.groups > 1 and ndrange.local_size is None:
-        decision = Decision(1, "the driver is to choose the local size")
-    if decision.groups <= 1:
-        event = whole()
-        _tell(kernel, ndrange.global_size, 1, decision, vm_count)
-        return event
-
-    step = steps(ndrange.work_groups, decision.groups)
-    parts = list(slices(ndrange, step))
-    event = _enqueue_parts(queue, kernel, parts, wait_for, config)
-    _tell(kernel, ndrange.global_size, len(parts), decision, vm_count)
-    return event
+    launcher = default_launcher() if config is None else make_launcher(config)
+    return launcher.enqueue(
+        queue, kernel, global_work_size, local_work_size, global_work_offset, wait_for, g_times_l,
+        allow_empty_ndrange,
+    )  # fmt: skip
 
 
 def wait(event: cl.Event, config: Config | None = None) -> None:
     """Wait for *event* in the configured way; raises what Event.wait would."""
-    if config is None:
-        config = _config_from_environment()
-    if config.wait == "cooperative":
-        # A command that nobody flushed never starts, and asking for a status does not flush.
-        queue = event.command_queue
-        if queue is not None:
-            queue.flush()
-        began, key = _running.pop(event.int_ptr, (time.monotonic(), None))
-        if waiting.wait_cooperatively(
-            _completion(event), _predictor.expect(key), time.monotonic() - began
-        ):
-            _predictor.learn(key, time.monotonic() - began)
-    event.wait()
+    launcher = default_launcher() if config is None else make_launcher(config)
+    if launcher.config.cooperative:
+        queues.wait_for(event)
+    waiting.driver_wait(event)
 
 
-@functools.cache
-def _config_from_environment() -> Config:
-    return Config.from_environment()
+class Launcher:
+    """Launches kernels by one Config."""
 
+    def __init__(self, config: Config) -> None:
+        """Make the policy and the source of the VM count that *config* names."""
+        self.config = config
+        self.policy = config.make_policy()
+        self.tenancy = tenancy.from_option(config.vms)
+        self._splits = config.policy != "unsplit"
+        self._cooperative = config.cooperative
 
-@functools.cache
-def _tenancy(option: str) -> tenancy.Tenancy:
-    return tenancy.from_option(option)
+    def enqueue(
+        self,
+        queue: cl.CommandQueue,
+        kernel: cl.Kernel,
+        global_work_size: Sequence[int],
+        local_work_size: Sequence[int] | None,
+        global_work_offset: Sequence[int] | None = None,
+        wait_for: WaitList = None,
+        g_times_l: bool = False,
+        allow_empty_ndrange: bool = False,
+    ) -> cl.Event:
+        """See enqueue_nd_range_kernel_n."""
+        call = (
+            queue, kernel, global_work_size, local_work_size, global_work_offset, wait_for,
+            g_times_l, allow_empty_ndrange,
+        )  # fmt: skip
+        if not isinstance(queue, cl.CommandQueue) or not isinstance(kernel, cl.Kernel):
+            return enqueue(*call)
+        known = arguments.state(kernel)
+        try:
+            plan = self._plan(call, known)
+            # One launch of a kernel at a time: its slices share the variant's hidden arguments.
+            with known.lock:
+                target = self._target(call, known, plan)
+                event = self._enqueue_slices(queue, target, known, plan, wait_for)
+        except Whole as reason:
+            return self._enqueue_whole(call, known, reason)
+        arguments.launched(known)
+        if telemetry.listening():
+            tell(kernel, plan.whole.global_size, plan.groups, plan.decision, plan.vm_count)
+        return event
 
+    # What to do.
 
-def _decide(
-    queue: cl.CommandQueue, ndrange: NDRange, config: Config
-) -> tuple[Decision, int | None]:
-    """The policy's answer after the paper's exceptions, and the VM count that was used."""
-    policy = config.make_policy()
-    work_items = ndrange.work_items
-    vm_count = _tenancy(config.vms).vm_count() if policy.needs_vm_count else None
-    decision = policy.decide(Situation(work_items, vm_count))
-    if decision.groups > 1:
-        cores = config.cores or devices.cores(queue.device)
-        if work_items < cores:
-            decision = Decision(1, f"{work_items} work-items for {cores} cores")
-    return decision, vm_count
+    def _plan(self, call: tuple[Any, ...], known: KernelState) -> Plan:
+        """The slices of this launch; Whole says why there are none."""
+        try:
+            return self._make_plan(call, known)
+        except Whole:
+            raise
+        except Exception as error:
+            # A mistake in gpusplit must not become the program's; nothing has been enqueued yet.
+            log.warning("gpusplit could not judge a launch; it stays whole", exc_info=True)
+            raise Whole(Decision(1, f"gpusplit failed: {error!r}"), refused=True) from None
 
+    def _make_plan(self, call: tuple[Any, ...], known: KernelState) -> Plan:
+        queue, kernel, global_size, local_size, offset, _, g_times_l, _ = call
+        try:
+            whole = NDRange.from_call(global_size, local_size, offset, g_times_l)
+        except NotAnNDRange as error:
+            raise Whole(Decision(1, str(error))) from None
+        size = whole.global_size
+        if not self._splits:
+            raise Whole(Decision(1, "policy unsplit"), size)
+        state = queues.state(queue)
+        cores = self.config.cores or state.cores
+        # The paper's second exception comes first, since small launches are to be fast.
+        if whole.work_items < cores:
+            raise Whole(Decision(1, f"{whole.work_items} work-items for {cores} cores"), size)
+        vm_count = self.tenancy.vm_count() if self.policy.needs_vm_count else None
+        identify(kernel, known)
+        rate = history.seconds_per_item(known.key)
+        decision = self.policy.decide(Situation(whole.work_items, vm_count, rate))
+        if decision.groups <= 1:
+            raise Whole(decision, size, vm_count)
 
-def _completion(event: cl.Event) -> waiting.Status:
-    """Whether *event* is over, well or badly (a negative status is an error)."""
-    complete = cl.command_execution_status.COMPLETE
+        def refuse(reason: str) -> Whole:
+            return Whole(Decision(decision.groups, reason), size, vm_count, refused=True)
 
-    def status() -> bool:
-        return event.command_execution_status <= complete
+        verdict = self._judge(kernel, known, state, refuse)
+        problem = beyond_limits(whole, state.address_bits, state.is_nvidia)
+        if problem is not None:
+            raise refuse(problem)
+        if whole.local_size is None:
+            if verdict.shows_work_group:
+                raise refuse("it sees the local size, which the driver is to choose")
+            limit = kernel.get_work_group_info(_WORK_GROUP_SIZE, state.device)
+            fixed = fix_local_size(whole, limit, tuple(state.device.max_work_item_sizes))
+            if fixed is None:
+                raise refuse("no good local size divides its global size")
+            whole = fixed
+        # Cores that the user names stand for the whole device.
+        units = state.compute_units if state.is_gpu and not self.config.cores else 1
+        least = least_groups(whole, cores, units)
+        parts = cut(whole, decision.groups, least)
+        if len(parts) == 1:
+            raise Whole(Decision(decision.groups, "one slice fills the device"), size, vm_count)
+        return Plan(whole, parts, least, decision, vm_count, verdict)
 
-    return status
+    def _judge(
+        self,
+        kernel: cl.Kernel,
+        known: KernelState,
+        state: QueueState,
+        refuse: Callable[[str], Whole],
+    ) -> Verdict:
+        verdict = known.verdict
+        if verdict is None:
+            verdict = known.verdict = programs.examine(kernel, state.device)
+        if verdict.refusal is not None:
+            raise refuse(verdict.refusal)
+        given = arguments.arguments(known)
+        if len(given) < kernel.num_args:
+            raise refuse("its arguments were set before gpusplit could see them")
+        if any(isinstance(value, cl.SVMPointer) for value in given.values()):
+            raise refuse("it works on shared virtual memory")
+        return verdict
 
+    def _target(self, call: tuple[Any, ...], known: KernelState, plan: Plan) -> cl.Kernel:
+        """The kernel to launch in slices: the caller's, or its variant with its arguments set."""
+        queue: cl.CommandQueue = call[0]
+        kernel: cl.Kernel = call[1]
+        if not plan.verdict.needs_prelude:
+            return kernel
+        try:
+            device = queues.state(queue).device
+            found = variant.find(kernel, known, plan.verdict, plan.whole, device)
+            arguments.replay(known, found.kernel)
+            variant.set_hidden(found, plan.whole)
+        except (variant.NoVariant, cl.Error) as error:
+            raise refused(plan, str(error)) from None
+        return found.kernel
 
-def _enqueue_parts(
-    queue: cl.CommandQueue,
-    kernel: cl.Kernel,
-    parts: Sequence[NDRange],
-    wait_for: WaitList,
-    config: Config,
-) -> cl.Event:
-    """Enqueue *parts* one after another, few at a time; the last one's event."""
-    cooperative = config.wait == "cooperative"
-    in_flight = config.in_flight or (2 if cooperative else 1)
-    out_of_order = bool(
-        queue.properties & cl.command_queue_properties.OUT_OF_ORDER_EXEC_MODE_ENABLE
-    )
-    # Waiting here for a group that hangs on an event of this same thread would never end.
-    may_block = not _unfinished(wait_for)
-    name = kernel.function_name
-    pending: deque[tuple[cl.Event, NDRange]] = deque()
-    began = time.monotonic()
-    event: cl.Event | None = None
-    for part in parts:
-        if may_block and len(pending) >= in_flight:
-            oldest, slice_ = pending.popleft()
-            key = (name, slice_.global_size)
-            if cooperative:
-                seen = waiting.wait_cooperatively(
-                    _completion(oldest), _predictor.expect(key), time.monotonic() - began
-                )
-                now = time.monotonic()
-                if seen:
-                    _predictor.learn(key, now - began)
-                began = now
-            else:
-                oldest.wait()
-        follow = wait_for if event is None or not out_of_order else [event]
-        event = _enqueue(queue, kernel, part.global_size, part.local_size, part.offset, follow)
-        queue.flush()
-        pending.append((event, part))
-    assert event is not None
-    if cooperative:
-        if len(_running) >= 64:
-            _running.clear()
-        # What is queued before the last group has to end first.
-        _running[event.int_ptr] = (began, (name, *(part.global_size for _, part in pending)))
-    return event
+    # Doing it.
 
+    def _enqueue_whole(self, call: tuple[Any, ...], known: KernelState, reason: Whole) -> cl.Event:
+        # Between two slices of another thread's launch there is no place for this one.
+        with queues.state(call[0]).lock:
+            event = enqueue(*call)
+        arguments.launched(known)
+        if self._cooperative and reason.size:
+            identify(call[1], known)
+            queues.state(call[0]).enqueued(event, (known.key, reason.size, 1))
+        if reason.refused:
+            warn_once(known, reason.decision.reason)
+        if telemetry.listening():
+            tell(call[1], reason.size, 1, reason.decision, reason.vm_count)
+        return event
 
-def _unfinished(wait_for: WaitList) -> bool:
-    return any(not _completion(event)() for event in wait_for or ())
+    def _enqueue_slices(
+        self, queue: cl.CommandQueue, kernel: cl.Kernel, known: KernelState, plan: Plan,
+        wait_for: WaitList,
+    ) -> cl.Event:  # fmt: skip
+        """Enqueue the slices of *plan*; the event that stands for all of them.
 
+        Whole if not even the first can be enqueued: nothing has happened then, and OpenCL is to
+        say what is wrong.  An error at a later slice is the caller's, as OpenCL raised it.
+        """
+        state = queues.state(queue)
+        two = self.config.lanes == 2 and not state.out_of_order
+        companion = state.companion(queue) if two else None
+        # Waiting for a slice that hangs on an event which this thread is to set would not end.
+        may_hold = all(events.complete(event) for event in wait_for or ())
+        patience = START_GRACE + 2 * queues.expected_left(state)
+        parts = deque(plan.parts)
+        running: deque[cl.Event] = deque()
+        samples: list[tuple[cl.Event, int]] = []
+        with state.lock:
+            lanes = Lanes(queue, companion, state.out_of_order, kernel, wait_for)
+            if plan.decision.probe and may_hold:
+                parts = self._probe(lanes, known, plan, patience)
+            while parts:
+                part = parts.popleft()
+                try:
+                    event, lane = lanes.send(part)
+                except cl.Error as error:
+                    if not lanes.sent:
+                        raise refused(plan, f"a slice was refused: {error}") from None
+                    # What is enqueued cannot be taken back, but it is waited for.
+                    lanes.join()
+                    raise
+                running.append(event)
+                if lane == 1 and len(samples) < SAMPLES:
+                    samples.append((event, part.work_items))
+                telemetry.sliced(event, part, lane)
+                if may_hold and parts and len(running) >= self.config.most_in_flight:
+                    lanes.flush()
+                    may_hold = self._hold(running.popleft(), patience)
+            plan.groups = len(lanes.sent)
+            event = lanes.join()
+        if self._cooperative:
+            key = (known.key, plan.whole.global_size, plan.groups)
+            state.enqueued(event, key, known.key, samples)
+        return event
 
-def _tell(
-    kernel: cl.Kernel,
-    size: tuple[int, ...],
-    groups: int,
-    decision: Decision,
-    vm_count: int | None,
-) -> None:
-    if telemetry.listening():
-        telemetry.record(
-            telemetry.Launch(
-                kernel.function_name, size, groups, decision.groups, vm_count, decision.reason
-            )
+    def _probe(
+        self, lanes: Lanes, known: KernelState, plan: Plan, patience: float
+    ) -> deque[NDRange]:
+        """Send one small slice, measure it, and cut the rest by what the policy says then."""
+        first, rest = probe(plan.whole, plan.least)
+        # On the companion, which is profiled.
+        event, _ = lanes.send(first, len(lanes) - 1)
+        lanes.flush()
+        began = time.monotonic()
+        if rest is None:
+            return deque()
+        if self._hold(event, patience):
+            seconds = events.seconds(event)
+            if seconds is None:
+                seconds = time.monotonic() - began
+            history.measured(known.key, first.work_items, seconds)
+        rate = history.seconds_per_item(known.key)
+        if rate is None:
+            return deque(cut(rest, self.config.groups, plan.least))
+        plan.decision = self.policy.decide(Situation(rest.work_items, plan.vm_count, rate))
+        return deque(cut(rest, plan.decision.groups, plan.least))
+
+    def _hold(self, event: cl.Event, patience: float) -> bool:
+        """Wait for a slice that runs; False if it did not begin within *patience* seconds."""
+        begun = waiting.wait_cooperatively(
+            lambda: events.status(event) <= cl.command_execution_status.RUNNING,
+            None,
+            limit=patience,
         )
+        if begun is None:
+            return False
+        if self._cooperative:
+            waiting.wait_cooperatively(lambda: events.complete(event), None)
+        else:
+            waiting.driver_wait(event)
+        return True
+
+
+@functools.lru_cache(maxsize=32)
+def make_launcher(config: Config) -> Launcher:
+    """The launcher for *config*; the same one each time, since it keeps the VM count."""
+    return Launcher(config)
+
+
+@functools.cache
+def default_launcher() -> Launcher:
+    """The launcher for what the environment says; ConfigError if that makes no sense."""
+    return make_launcher(Config.from_environment())
+
+
+def refused(plan: Plan, reason: str) -> Whole:
+    """*plan* cannot be carried out, for *reason*."""
+    return Whole(
+        Decision(plan.decision.groups, reason), plan.whole.global_size, plan.vm_count, refused=True
+    )
+
+
+def identify(kernel: cl.Kernel, known: KernelState) -> None:
+    """Find out by what name the history knows *kernel*."""
+    if known.key is None:
+        program: Any = kernel.get_info(cl.kernel_info.PROGRAM)
+        known.key = (program.int_ptr, kernel.function_name)
+
+
+def warn_once(known: KernelState, reason: str) -> None:
+    """Log, once per kernel and reason, why a kernel stays whole though the policy wants groups."""
+    if reason not in known.told:
+        known.told.add(reason)
+        log.info("kernel %s stays whole: %s", known.key[1] if known.key else "?", reason)  # type: ignore[index]
+
+
+def tell(
+    kernel: cl.Kernel, size: tuple[int, ...], groups: int, decision: Decision, vm_count: int | None
+) -> None:
+    """Tell those who record launches."""
+    telemetry.record(
+        telemetry.Launch(
+            kernel.function_name, size, groups, decision.groups, vm_count, decision.reason
+        )
+    )

@@ -1,14 +1,15 @@
 """How many groups a launch is cut into.
 
-A policy sees a Situation and answers with a number of groups and the reason in words.  All of
-them share the paper's two exceptions (Algorithm 1): a GPU VM that is alone on its host, and a
-kernel with fewer work-items than the GPU has cores, are not split.
+A policy sees a Situation and answers with a number of groups and the reason in words.  The
+paper's two exceptions (Algorithm 1) are kept: a GPU VM that is alone on its host does not split by
+VM count, and no policy splits a kernel with fewer work-items than the GPU has cores (launch.py).
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,20 +20,26 @@ class Situation:
     ----------
     work_items: work-items of the launch.
     vm_count: running VMs, this one included; None where it is unknown.
-    expected_seconds: how long the whole launch will run, from earlier ones; None if never seen.
+    seconds_per_item: the longest that a group of this kernel has taken, per work-item; None where
+        the kernel has not been seen.
     """
 
     work_items: int
     vm_count: int | None
-    expected_seconds: float | None = None
+    seconds_per_item: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """So many groups (1: leave the launch whole), and why."""
+    """So many groups (1: leave the launch whole), and why.
+
+    With *probe*, the launch begins with one small group, and once its time is known the policy is
+    asked again.
+    """
 
     groups: int
     reason: str
+    probe: bool = False
 
 
 class Policy(Protocol):
@@ -87,3 +94,32 @@ class PerVmCount:
             return Decision(1, "this VM is alone")
         groups = max(1, round(count * self.alpha))
         return Decision(groups, f"policy vms: {count} VMs x {self.alpha:g} = {groups} groups")
+
+
+@dataclass(frozen=True, slots=True)
+class BoundedTime:
+    """No group longer than *seconds*, whoever else runs: a latency that users can name.
+
+    hashcat and John the Ripper let users choose a latency rather than a number of pieces; the
+    number follows from what groups of the kernel were measured to take.
+    """
+
+    seconds: float
+    needs_vm_count: bool = False
+
+    #: Groups of one kernel differ; aiming a little below keeps most of them below.
+    AIM: ClassVar[float] = 0.9
+
+    def decide(self, situation: Situation) -> Decision:
+        """As many groups as the measured time per work-item asks for; a probe if there is none."""
+        per_item = situation.seconds_per_item
+        if per_item is None:
+            return Decision(2, "policy time: kernel not measured yet", probe=True)
+        total = per_item * situation.work_items
+        groups = max(1, math.ceil(total / (self.AIM * self.seconds)))
+        if total <= self.seconds:
+            groups = 1
+        return Decision(
+            groups,
+            f"policy time: {total * 1e3:.3g} ms in groups of at most {self.seconds * 1e3:g} ms",
+        )

@@ -6,6 +6,12 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pyopencl as cl
+
+    from gpusplit.ndrange import NDRange
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +50,10 @@ def record(launch: Launch) -> None:
     with _lock:
         for listener in _listeners:
             listener.append(launch)
+
+
+def sliced(event: cl.Event, part: NDRange, lane: int) -> None:
+    """A slice was enqueued on *lane* (0: the caller's queue, 1: its companion)."""
 
 
 @contextmanager

@@ -15,6 +15,8 @@ from collections import deque
 from collections.abc import Callable, Hashable
 from typing import Protocol
 
+import pyopencl as cl
+
 #: The part of the expected time that is slept through (measured on an H200: 0.5 % of a core).
 SLEEP_PART = 0.97
 #: Between two questions shortly before and after the expected end, in seconds.
@@ -22,6 +24,8 @@ FINE_STEP = 20e-6
 #: Late by at most this part of the time waited, while the end is not near or not known.
 COARSE_PART = 1 / 16
 UNKNOWN_PART = 1 / 120
+#: Seconds of asking without sleep before the first sleep; a sleep takes about twice as long.
+FIRST_LOOK = 25e-6
 #: A question is asked again after at least this many times the CPU time it costs.
 COST_PART = 20
 #: Earlier times of a kernel that are kept; the shortest of them is what is expected.
@@ -59,25 +63,39 @@ def wait_cooperatively(
     complete: Status,
     expected: float | None,
     elapsed: float = 0.0,
+    limit: float = float("inf"),
     sleep: Callable[[float], None] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
-) -> bool:
+) -> bool | None:
     """Sleep and ask until *complete* says so.
 
-    expected: seconds the work takes in all, None if unknown; elapsed: seconds it has run already.
-    Returns True if it was still running when first asked (so its end was seen).
+    expected: seconds the work takes in all, None if unknown; elapsed: seconds it has run already;
+    limit: give up after so many seconds.  Returns True if its end was seen, False if it was over
+    when first asked, None when given up.
     """
     if complete():
         return False
-    begin = clock() - elapsed
+    entered = clock()
+    begin = entered - elapsed
+    # Small kernels are over before a sleep is: look for a moment first.
+    while clock() - entered < FIRST_LOOK:
+        if complete():
+            return True
     cost = 0.0
     while True:
-        sleep(next_sleep(clock() - begin, expected, cost))
+        now = clock()
+        if now - entered >= limit:
+            return None
+        sleep(min(next_sleep(now - begin, expected, cost), limit))
         asked = time.thread_time()
         if complete():
             return True
         # Sleeping and waking costs about as much as asking does.
         cost = 2 * (time.thread_time() - asked)
+
+
+#: The driver's own wait, whatever is patched later.
+driver_wait: Callable[[cl.Event], None] = cl._cl.Event.wait
 
 
 class Predictor:

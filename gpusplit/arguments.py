@@ -1,0 +1,145 @@
+"""Remembering a kernel's arguments, so that they can be set on a variant of the kernel too.
+
+OpenCL does not tell what arguments a kernel has been given.  So the functions by which pyopencl
+sets them are wrapped when gpusplit is imported; what they were given is kept on the Kernel object:
+until the next launch for `kernel(queue, ...)`, which sets every argument each time, and until it
+is replaced for `set_args` and `set_arg`, whose arguments stay set (OpenCL 1.2, section 5.7.2).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Hashable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import pyopencl as cl
+
+from gpusplit import hooks
+
+if TYPE_CHECKING:
+    from gpusplit.safety import Verdict
+    from gpusplit.variant import Variant
+
+_ATTRIBUTE = "_gpusplit"
+
+#: After so many remembered calls the superseded ones are dropped.
+_MOST_CALLS = 64
+
+
+#: How many entries make one argument in the tuple that a function takes (0: it takes no tuple),
+#: the function, and what it was given.
+Call = tuple[int, Callable[..., None], tuple[Any, ...]]
+
+
+class KernelState:
+    """What gpusplit knows of one Kernel object; it lives as long as that."""
+
+    __slots__ = ("calls", "key", "lock", "name", "sticky", "told", "variants", "verdict")
+
+    def __init__(self) -> None:
+        """Nothing known yet."""
+        #: The calls that set arguments, oldest first.
+        self.calls: list[Call] = []
+        #: Whether they still hold after the next launch.
+        self.sticky = False
+        #: One launch at a time: slices share the variant's hidden arguments.
+        self.lock = threading.Lock()
+        self.name: str | None = None
+        self.key: Hashable = None
+        self.verdict: Verdict | None = None
+        self.variants: dict[Hashable, Variant | str] = {}
+        #: Reasons that the log has already been given.
+        self.told: set[str] = set()
+
+
+def state(kernel: cl.Kernel) -> KernelState:
+    """The state of *kernel*, made if need be."""
+    try:
+        found: KernelState = kernel._gpusplit  # type: ignore[attr-defined]
+    except AttributeError:
+        found = KernelState()
+        setattr(kernel, _ATTRIBUTE, found)
+    return found
+
+
+def arguments(known: KernelState) -> dict[int, Any]:
+    """The remembered arguments by index, the last value of each."""
+    return {index: value for call in known.calls for index, value in _pairs(call)}
+
+
+def replay(known: KernelState, kernel: cl.Kernel) -> None:
+    """Set the remembered arguments on *kernel* as they were set on the original."""
+    for _, function, given in known.calls:
+        function(kernel, *given)
+
+
+def launched(known: KernelState) -> None:
+    """Forget arguments that the next launch sets anew, so that nothing is kept alive for it."""
+    if not known.sticky:
+        known.calls.clear()
+
+
+def _pairs(call: Call) -> Iterator[tuple[int, Any]]:
+    """(index, value) of each argument of one remembered call."""
+    width, _, given = call
+    flat = given[0] if width else given
+    step = width or len(given)
+    for at in range(0, len(flat), step):
+        yield flat[at], (flat[at + step - 1] if step > 1 else None)
+
+
+def _compact(known: KernelState) -> None:
+    """Drop calls all of whose arguments were set again later."""
+    seen: set[int] = set()
+    kept = []
+    for call in reversed(known.calls):
+        indices = {index for index, _ in _pairs(call)}
+        if not indices <= seen:
+            kept.append(call)
+        seen |= indices
+    known.calls = kept[::-1]
+
+
+def _wrap(name: str, width: int) -> None:
+    original = getattr(cl._cl.Kernel, name)
+
+    def setter(self: cl.Kernel, *given: Any) -> None:
+        original(self, *given)
+        known = state(self)
+        known.calls.append((width, original, given))
+        known.sticky = not width
+        if len(known.calls) > _MOST_CALLS:
+            _compact(known)
+
+    hooks.put(cl._cl.Kernel, name, setter)
+
+
+def _wrap_set_args() -> None:
+    # Its generated code ends in _set_arg_multi and the like, as that of a call does; but these
+    # arguments stay.
+    original = cl._cl.Kernel.set_args
+
+    def set_args(self: cl.Kernel, *args: Any, **kwargs: Any) -> Any:
+        result = original(self, *args, **kwargs)
+        state(self).sticky = True
+        return result
+
+    hooks.put(cl._cl.Kernel, "set_args", set_args)
+
+
+def _watch() -> None:
+    # (index, value, ...) or, packed, (index, letter of a type, value, ...)
+    for name, width in (
+        ("_set_arg_multi", 2),
+        ("_set_arg_buf_multi", 2),
+        ("_set_arg_buf_pack_multi", 3),
+    ):
+        _wrap(name, width)
+    for name in ("set_arg", "_set_arg_null", "_set_arg_buf", "_set_arg_svm"):
+        if hasattr(cl._cl.Kernel, name):
+            _wrap(name, 0)
+    _wrap_set_args()
+
+
+if hooks.once(cl._cl.Kernel, "_gpusplit_arguments"):
+    _watch()

@@ -1,0 +1,142 @@
+"""What a SPIR-V module says about splitting its kernels.
+
+There is no source to make a variant from, so a module is split as it is or not at all.  Numbers:
+"SPIR-V Specification" 1.6, sections 2.3 (layout), 3.20 (decorations), 3.21 (built-ins), 3.32
+(instructions); OpenCL.std's printf: "OpenCL Extended Instruction Set Specification", section 2.5.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+
+from gpusplit.safety import Verdict, whole
+
+MAGIC = 0x07230203
+
+_OP_EXT_INST_IMPORT = 11
+_OP_EXT_INST = 12
+_OP_ENTRY_POINT = 15
+_OP_TYPE_PIPE = 38
+_OP_FUNCTION = 54
+_OP_FUNCTION_END = 56
+_OP_LOAD = 61
+_OP_STORE = 62
+_OP_DECORATE = 71
+_OP_MEMBER_DECORATE = 72
+_OP_CONTROL_BARRIER = 224
+_OP_MEMORY_BARRIER = 225
+_OP_LABEL = 248
+_OP_BRANCHES = (249, 250, 251)
+_OP_ATOMICS = {*range(227, 243), 318, 319, 5614, 5615, 6035}
+_OP_DEVICE_ENQUEUE = {*range(291, 304)}
+_OP_ASM = (5609, 5610)
+_EXECUTION_MODEL_KERNEL = 6
+
+_DECORATION_BUILTIN = 11
+_DECORATION_VOLATILE = 21
+_DECORATION_LINKAGE = 41
+_LINKAGE_IMPORT = 1
+
+#: Built-ins that show a slice something else than the whole launch.
+_RANGE_BUILTINS = {24: "NumWorkgroups", 26: "WorkgroupId", 31: "GlobalSize", 33: "GlobalOffset",
+                   34: "GlobalLinearId"}  # fmt: skip
+#: Built-ins that are right in every slice: WorkDim, GlobalInvocationId.
+_ID_BUILTINS = (28, 30)
+
+_PRINTF = 184
+
+
+class Malformed(ValueError):
+    """Not a SPIR-V module."""
+
+
+def words(module: bytes) -> tuple[int, ...]:
+    """The module's 32-bit words in the order of this machine; Malformed if it is none."""
+    if len(module) < 20 or len(module) % 4:
+        raise Malformed("too short, or no whole words")
+    for order in "<>":
+        found = struct.unpack(f"{order}{len(module) // 4}I", module)
+        if found[0] == MAGIC:
+            return found
+    raise Malformed("no SPIR-V magic number")
+
+
+def instructions(module: tuple[int, ...]) -> Iterator[tuple[int, tuple[int, ...]]]:
+    """(opcode, operands) of each instruction; Malformed where one runs past the end."""
+    at = 5
+    while at < len(module):
+        count, opcode = module[at] >> 16, module[at] & 0xFFFF
+        if count == 0 or at + count > len(module):
+            raise Malformed("an instruction runs past the end")
+        yield opcode, module[at + 1 : at + count]
+        at += count
+
+
+def examine(module: bytes, kernel: str) -> Verdict:
+    """The verdict on *kernel*; the whole module counts, not only what the kernel reaches."""
+    try:
+        return _examine(words(module), kernel)
+    except Malformed as error:
+        return whole(f"its SPIR-V is not understood: {error}")
+
+
+def _examine(module: tuple[int, ...], kernel: str) -> Verdict:
+    labels: set[int] = set()
+    loops = atomics = communicates = found = False
+    shows_work_group = False
+    opencl_std: set[int] = set()
+    for opcode, operands in instructions(module):
+        if opcode == _OP_ENTRY_POINT:
+            name = text(operands[2:])
+            found = found or (operands[0] == _EXECUTION_MODEL_KERNEL and name == kernel)
+        elif opcode in (_OP_DECORATE, _OP_MEMBER_DECORATE):
+            decoration = operands[1 if opcode == _OP_DECORATE else 2 :]
+            if decoration[0] == _DECORATION_BUILTIN:
+                if decoration[1] in _RANGE_BUILTINS:
+                    return whole(
+                        f"its SPIR-V uses {_RANGE_BUILTINS[decoration[1]]}, and it has no source"
+                    )
+                shows_work_group = shows_work_group or decoration[1] not in _ID_BUILTINS
+            elif decoration[0] == _DECORATION_LINKAGE and decoration[-1] == _LINKAGE_IMPORT:
+                return whole(f"its SPIR-V imports {text(decoration[1:-1])}")
+            elif decoration[0] == _DECORATION_VOLATILE:
+                communicates = True
+        elif opcode == _OP_TYPE_PIPE:
+            return whole("uses a pipe")
+        elif opcode in _OP_DEVICE_ENQUEUE:
+            return whole("enqueues kernels itself")
+        elif opcode in _OP_ASM:
+            return whole("holds assembly")
+        elif opcode == _OP_EXT_INST_IMPORT and text(operands[1:]) == "OpenCL.std":
+            opencl_std.add(operands[0])
+        elif opcode == _OP_EXT_INST and operands[2] in opencl_std and operands[3] == _PRINTF:
+            return whole("prints, and the order of lines would change")
+        elif opcode in _OP_ATOMICS:
+            atomics = communicates = True
+        elif opcode == _OP_CONTROL_BARRIER:
+            shows_work_group = True
+        elif opcode == _OP_MEMORY_BARRIER:
+            communicates = True
+        elif opcode == _OP_FUNCTION:
+            labels.clear()
+        elif opcode == _OP_LABEL:
+            labels.add(operands[0])
+        elif opcode in _OP_BRANCHES:
+            # A branch to a block that came before is a loop.
+            loops = loops or bool(labels.intersection(operands))
+        elif opcode in (_OP_LOAD, _OP_STORE):
+            access = operands[3:4] if opcode == _OP_LOAD else operands[2:3]
+            communicates = communicates or bool(access and access[0] & 1)
+    if not found:
+        return whole("its SPIR-V has no such entry point")
+    if loops and communicates:
+        return whole("has loops and atomics, fences or volatile: it may wait for other work-groups")
+    notes = ("the order of atomic operations may differ",) if atomics else ()
+    return Verdict(shows_work_group=shows_work_group, notes=notes)
+
+
+def text(operands: tuple[int, ...]) -> str:
+    """The NUL-terminated text that begins *operands*."""
+    raw = struct.pack(f"<{len(operands)}I", *operands)
+    return raw.split(b"\0", 1)[0].decode("utf-8", "replace")
