@@ -22,15 +22,16 @@ static struct callback *take_due(struct command *c, cl_int status)
     return NULL;
 }
 
-/* When the status of the command may next change. */
-static double next_change(struct command *c)
+/* When a callback of the command may next be due. One for CL_SUBMITTED waits for the start, too: the
+ * time between the two is of no use to a program. */
+static double next_due(struct command *c)
 {
-    if (c->tl->state == STATE_HELD || c->tl->state == STATE_READY || c->tl->state == STATE_WAITING) {
-        for (struct callback *callback = c->callbacks; callback; callback = callback->next)
-            if (callback->status != CL_COMPLETE)
-                return clock_now() + 50e3; /* starts aren't predicted, and nearly nobody asks: look */
-    }
-    return tl_predict(emu.timeline, c->tl);
+    double end = tl_predict(emu.timeline, c->tl);
+    bool started = c->tl->state == STATE_RUNNING || c->tl->state == STATE_DRAINING;
+    for (struct callback *callback = c->callbacks; callback; callback = callback->next)
+        if (callback->status != CL_COMPLETE && !started)
+            return c->tl->predicted_start;
+    return end;
 }
 
 static void *call_back(void *unused)
@@ -55,7 +56,7 @@ static void *call_back(void *unused)
             }
             struct callback *callback = take_due(c, status);
             if (!callback) {
-                next = fmin(next, next_change(c));
+                next = fmin(next, next_due(c));
                 continue;
             }
             called = true;

@@ -97,12 +97,6 @@ static cl_ulong at_most(cl_device_id device, cl_device_info what, cl_ulong limit
     return below < limit ? below : limit;
 }
 
-static const char *wait_name(void)
-{
-    static const char *const names[] = { "spin", "interrupt", "poll" };
-    return names[emu.model.wait];
-}
-
 static const char *extension(void)
 {
     if (strcmp(emu.model.vendor_queries, "amd") == 0)
@@ -179,7 +173,7 @@ static cl_int CL_API_CALL emu_clGetDeviceInfo(cl_device_id device, cl_device_inf
     case CL_DRIVER_VERSION:
         /* Here a program or a result file finds how the figures came about. */
         snprintf(text, sizeof text, "emugpu 1.0 exec=%s wait=%s scale=%g",
-                 emu.execute ? "full" : "none", wait_name(), emu.scale);
+                 emu.execute ? "full" : "none", model_wait_name(m->wait), emu.scale);
         return answer(text, strlen(text) + 1, param_value_size, param_value, param_value_size_ret);
     case CL_DEVICE_EXTENSIONS: {
         char *all = extensions_of(device);

@@ -14,12 +14,28 @@
  * overlapping kernels costs the same per wave at its end as at its beginning. */
 #define MAX_BATCHES 24
 
-static double fill_of(const struct engine *e)
+static double fill_of(const struct tl_command *kernel)
 {
-    double fill = 0;
-    for (int b = 0; b < e->n_batches; b++)
-        fill += e->batches[b].groups / e->batches[b].kernel->spec.work.slots;
-    return fill > 1 ? 1 : fill;
+    return kernel->run.inside / kernel->spec.work.slots;
+}
+
+/* How fast the work-groups of each kernel progress, in work-groups' work per nanosecond. Older kernels
+ * have the first call on the GPU, as its schedulers prefer the oldest (greedy-then-oldest): what a
+ * younger one gets is what its work-groups add to the throughput. */
+static void set_speeds(struct engine *e, const struct model *m)
+{
+    double fill = 0, used = 0;
+    for (int k = 0; k < e->n_kernels; k++) {
+        struct tl_command *kernel = e->kernels[k];
+        double own = fill_of(kernel);
+        kernel->run.speed = 0;
+        if (own <= 0)
+            continue;
+        double all = model_throughput(m, fmin(fill + own, 1));
+        kernel->run.speed = (all - used) / (own * kernel->spec.work.wave_ns);
+        fill += own;
+        used = all;
+    }
 }
 
 void engine_add(struct engine *e, struct tl_command *kernel)
@@ -71,8 +87,9 @@ static void start_batch(struct engine *e, struct tl_command *kernel, double grou
 
 void engine_dispatch(struct engine *e, const struct model *m, double now)
 {
-    (void)m;
-    double fill = fill_of(e);
+    double fill = 0;
+    for (int k = 0; k < e->n_kernels; k++)
+        fill += fill_of(e->kernels[k]);
     for (int k = 0; k < e->n_kernels; k++) {
         struct tl_command *kernel = e->kernels[k];
         if (kernel->run.unstarted <= 0)
@@ -88,23 +105,25 @@ void engine_dispatch(struct engine *e, const struct model *m, double now)
         start_batch(e, kernel, groups);
         fill += groups / kernel->spec.work.slots;
     }
+    set_speeds(e, m);
 }
 
-double engine_next(const struct engine *e, const struct model *m)
+double engine_next(const struct engine *e)
 {
-    double share = model_wave_share(m, fill_of(e)), next = INFINITY;
+    double next = INFINITY;
     for (int b = 0; b < e->n_batches; b++)
-        next = fmin(next, e->batches[b].left * e->batches[b].kernel->spec.work.wave_ns * share);
+        if (e->batches[b].kernel->run.speed > 0)
+            next = fmin(next, e->batches[b].left / e->batches[b].kernel->run.speed);
     return next;
 }
 
-int engine_pass(struct engine *e, const struct model *m, double dt, struct tl_command **left)
+int engine_pass(struct engine *e, double dt, struct tl_command **left)
 {
-    double share = model_wave_share(m, fill_of(e));
     for (int b = e->n_batches - 1; b >= 0; b--) {
         struct batch *batch = &e->batches[b];
-        batch->left -= dt / (batch->kernel->spec.work.wave_ns * share);
-        if (batch->left * batch->kernel->spec.work.wave_ns * share < DONE_NS) {
+        double speed = batch->kernel->run.speed;
+        batch->left -= dt * speed;
+        if (batch->left < DONE_NS * speed) {
             batch->kernel->run.inside -= batch->groups;
             *batch = e->batches[--e->n_batches];
         }

@@ -14,12 +14,13 @@ struct tl_command;
 struct kernel_run {
     double unstarted; /* work-groups not yet in a slot */
     double inside;    /* work-groups in slots */
+    double speed;     /* of each of those: shares of its work per nanosecond */
 };
 
 struct batch {
     struct tl_command *kernel;
     double groups;
-    double left; /* of 1: how much of their work is still to do */
+    double left; /* how much of their work is still to do, of 1 */
 };
 
 struct engine {
@@ -35,11 +36,11 @@ void engine_add(struct engine *e, struct tl_command *kernel);
 void engine_dispatch(struct engine *e, const struct model *m, double now);
 
 /* Time until the next batch leaves; INFINITY when the engine is empty. */
-double engine_next(const struct engine *e, const struct model *m);
+double engine_next(const struct engine *e);
 
 /* Lets `dt`, at most engine_next(), pass. Kernels with nothing left are removed and returned in
  * `left` (room for n_kernels); the number of them is the result. */
-int engine_pass(struct engine *e, const struct model *m, double dt, struct tl_command **left);
+int engine_pass(struct engine *e, double dt, struct tl_command **left);
 
 /* When one kernel fills the GPU and has more whole waves to come, they are all alike: skips as many
  * as fit into `span` at once and returns the time they take (0 if none can be skipped). */

@@ -17,6 +17,62 @@ static double product(cl_uint n, const size_t *sizes)
     return all;
 }
 
+/* Values of the argument by which a kernel's time is multiplied (times_argument), by kernel. An entry may
+ * outlive its kernel: a new kernel at the same address has its arguments set before it is launched. */
+static struct table arguments;
+
+/* The table has pointers: the int is packed in one, with a bit that makes 0 not NULL. */
+#define PRESENT ((uintptr_t)1 << 32)
+
+static bool argument_of(cl_kernel kernel, double *value)
+{
+    uintptr_t packed = (uintptr_t)table_get(&arguments, kernel);
+    *value = (int32_t)(uint32_t)packed;
+    return packed & PRESENT;
+}
+
+static void remember_argument(cl_kernel kernel, void *packed)
+{
+    table_remove(&arguments, kernel);
+    if (packed)
+        table_put(&arguments, kernel, packed);
+}
+
+static cl_int CL_API_CALL emu_clSetKernelArg(cl_kernel kernel, cl_uint index, size_t size,
+                                             const void *value)
+{
+    cl_int error = emu.next->clSetKernelArg(kernel, index, size, value);
+    if (error != CL_SUCCESS)
+        return error;
+    for (int k = 0; k < emu.model.kernels; k++) {
+        char name[256] = "";
+        if (emu.model.kernel[k].times_argument != (int)index)
+            continue;
+        emu.next->clGetKernelInfo(kernel, CL_KERNEL_FUNCTION_NAME, sizeof name - 1, name, NULL);
+        if (strcmp(emu.model.kernel[k].name, name) != 0)
+            continue;
+        uint32_t number = 0;
+        bool usable = size == sizeof number && value;
+        if (usable)
+            memcpy(&number, value, sizeof number);
+        state_lock();
+        remember_argument(kernel, usable ? (void *)(PRESENT | number) : NULL);
+        state_unlock();
+    }
+    return CL_SUCCESS;
+}
+
+static cl_kernel CL_API_CALL emu_clCloneKernel(cl_kernel kernel, cl_int *error)
+{
+    cl_kernel clone = emu.next->clCloneKernel(kernel, error);
+    if (clone) {
+        state_lock();
+        remember_argument(clone, table_get(&arguments, kernel));
+        state_unlock();
+    }
+    return clone;
+}
+
 /* The launch as the model sees it. The global offset says where a slice of an NDRange lies, not how
  * large it is: a slice counts its own work-groups. */
 static struct command_spec launch_spec(cl_kernel kernel, cl_uint dims, const size_t *global,
@@ -24,6 +80,10 @@ static struct command_spec launch_spec(cl_kernel kernel, cl_uint dims, const siz
 {
     char name[256] = "";
     emu.next->clGetKernelInfo(kernel, CL_KERNEL_FUNCTION_NAME, sizeof name - 1, name, NULL);
+    const struct kernel_cost *cost = model_kernel(&emu.model, name);
+    double times = 1;
+    if (cost && cost->times_argument >= 0 && !argument_of(kernel, &times))
+        cost = NULL;
 
     double groups = 1, local_items;
     if (local) {
@@ -37,7 +97,7 @@ static struct command_spec launch_spec(cl_kernel kernel, cl_uint dims, const siz
     if (groups == 0)
         return spec_marker();
     return (struct command_spec){ .kind = KIND_KERNEL,
-                                  .work = model_work(&emu.model, name, groups, local_items) };
+                                  .work = model_work(&emu.model, cost, times, groups, local_items) };
 }
 
 /* A shadow that computes nothing: it only keeps the order of what is before and behind it. */
@@ -58,8 +118,8 @@ static cl_int empty_shadow(struct submission *s, cl_uint n_wait, const cl_event 
 /* What the implementation below would refuse, for the case that it isn't asked. */
 static cl_int check_launch(cl_kernel kernel, cl_uint dims, const size_t *global, const size_t *local)
 {
-    cl_uint arguments;
-    if (!kernel || emu.next->clGetKernelInfo(kernel, CL_KERNEL_NUM_ARGS, sizeof arguments, &arguments,
+    cl_uint n_arguments;
+    if (!kernel || emu.next->clGetKernelInfo(kernel, CL_KERNEL_NUM_ARGS, sizeof n_arguments, &n_arguments,
                                              NULL) != CL_SUCCESS)
         return CL_INVALID_KERNEL;
     if (dims < 1 || dims > 3)
@@ -183,6 +243,8 @@ void install_kernels(cl_icd_dispatch *table)
 {
     LAYER(clEnqueueNDRangeKernel);
     LAYER(clEnqueueTask);
+    LAYER(clSetKernelArg);
+    LAYER(clCloneKernel);
     LAYER(clEnqueueNativeKernel);
     LAYER(clEnqueueMarkerWithWaitList);
     LAYER(clEnqueueBarrierWithWaitList);

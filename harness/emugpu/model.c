@@ -21,7 +21,33 @@ void model_scale(struct model *m, double factor)
     }
 }
 
-struct work model_work(const struct model *m, const char *kernel, double groups, double local_items)
+const struct kernel_cost *model_kernel(const struct model *m, const char *name)
+{
+    for (int k = 0; k < m->kernels; k++)
+        if (strcmp(m->kernel[k].name, name) == 0)
+            return &m->kernel[k];
+    return NULL;
+}
+
+static const char *const wait_names[] = { "spin", "interrupt", "poll" };
+
+bool model_wait_mode(const char *name, enum wait_mode *mode)
+{
+    for (int i = 0; i < 3; i++)
+        if (strcmp(name, wait_names[i]) == 0) {
+            *mode = (enum wait_mode)i;
+            return true;
+        }
+    return false;
+}
+
+const char *model_wait_name(enum wait_mode mode)
+{
+    return wait_names[mode];
+}
+
+struct work model_work(const struct model *m, const struct kernel_cost *cost, double times,
+                       double groups, double local_items)
 {
     /* A compute unit holds work-groups up to a number of them and up to a number of work-items; one
      * group always fits, or the driver would have refused the launch. */
@@ -32,29 +58,19 @@ struct work model_work(const struct model *m, const char *kernel, double groups,
         resident = 1;
 
     struct work w = { .groups = groups, .slots = m->compute_units * resident };
-    double item_ns = m->default_work_item_ns;
-    for (int k = 0; k < m->kernels; k++)
-        if (strcmp(m->kernel[k].name, kernel) == 0) {
-            w.wave_ns = m->kernel[k].wave_ns;
-            item_ns = m->kernel[k].work_item_ns;
-            break;
-        }
-    if (w.wave_ns == 0)
-        w.wave_ns = item_ns * local_items * w.slots;
+    double item_ns = cost ? cost->work_item_ns : m->default_work_item_ns;
+    w.wave_ns = cost && cost->wave_ns > 0 ? cost->wave_ns : item_ns * local_items * w.slots;
+    w.wave_ns *= times;
+    if (!(w.wave_ns >= 1)) /* no clock shows less, and a time of 0 or below would stop the timeline */
+        w.wave_ns = 1;
     return w;
 }
 
-double model_wave_share(const struct model *m, double fill)
+double model_throughput(const struct model *m, double fill)
 {
-    return fill + m->tail * (1 - fill);
-}
-
-double model_alone_ns(const struct model *m, struct work w)
-{
-    double full = floor(w.groups / w.slots);
-    double rest = w.groups - full * w.slots;
-    double waves = full + (rest > 0 ? model_wave_share(m, rest / w.slots) : 0);
-    return (waves + m->straggle) * w.wave_ns;
+    if (fill <= 0)
+        return 0;
+    return fill >= m->tail ? 1 : fill / m->tail;
 }
 
 double model_transfer_ns(const struct model *m, enum transfer_path path, double bytes)

@@ -5,6 +5,7 @@
 #ifndef EMUGPU_MODEL_H
 #define EMUGPU_MODEL_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -28,6 +29,9 @@ struct kernel_cost {
     char name[64];
     double work_item_ns; /* the device's time per work-item when it is full */
     double wave_ns;      /* one full wave, whatever the local size */
+    /* The time is to be multiplied with the value of this argument, an int (the length of a loop);
+     * -1: with nothing. */
+    int times_argument;
 };
 
 #define MODEL_MAX_KERNELS 32
@@ -48,13 +52,15 @@ struct model {
     unsigned resident_work_groups; /* at most, on one compute unit */
     unsigned resident_work_items;  /* at most, on one compute unit */
     double launch_ns;              /* from a submission to its start on an idle GPU */
-    double gap_ns;                 /* between two kernels of one in-order queue */
-    /* What share of a full wave's time an almost empty wave takes. 1: a wave takes its time
-     * however few work-groups are in it (time goes in whole waves). 0: work-groups alone on the
-     * GPU run as much faster as there are fewer of them. */
+    /* Between two kernels of one in-order queue: the GPU's front end works on the next launch. It takes
+     * one launch at a time, from whichever queue. Not more than launch_ns, of which it is a part. */
+    double gap_ns;
+    /* The least share of a full wave's time that a work-group takes, however few are on the GPU. 1: a
+     * wave takes its time even if it is almost empty, so time goes in whole waves. Less: a GPU that is
+     * filled to `tail` already does all the work it can, and fewer work-groups run faster. */
     double tail;
-    /* How much longer than the mean, in waves, a launch's last work-groups take. The GPU is free for
-     * other kernels meanwhile. */
+    /* How long after its last work-group left its slot a launch ends, in waves: some work-groups take
+     * longer than others. Other kernels have the slots meanwhile, an in-order queue waits. */
     double straggle;
 
     struct transfer_cost transfer[PATH_COUNT];
@@ -78,15 +84,20 @@ struct work {
 /* Multiplies every modelled time. */
 void model_scale(struct model *m, double factor);
 
-/* A launch of `groups` work-groups of `local_items` work-items each, of the kernel of that name. */
-struct work model_work(const struct model *m, const char *kernel, double groups, double local_items);
+/* The profile's entry for a kernel, or NULL: the default applies. */
+const struct kernel_cost *model_kernel(const struct model *m, const char *name);
 
-/* How much slower than on a full GPU a work-group's own progress makes the whole GPU: the time one
- * wave takes when only `fill` (0..1] of the GPU's slots are taken, as a share of a full wave's. */
-double model_wave_share(const struct model *m, double fill);
+/* A launch of `groups` work-groups of `local_items` work-items each. `cost` may be NULL; `times` is the
+ * value of the argument cost->times_argument, else 1. */
+struct work model_work(const struct model *m, const struct kernel_cost *cost, double times,
+                       double groups, double local_items);
 
-/* From the start to the end of a launch that has the GPU to itself. */
-double model_alone_ns(const struct model *m, struct work w);
+/* False if it isn't the name of one. */
+bool model_wait_mode(const char *name, enum wait_mode *mode);
+const char *model_wait_name(enum wait_mode mode);
+
+/* The GPU's throughput when `fill` (0..1) of its slots are taken, as a share of a full GPU's. */
+double model_throughput(const struct model *m, double fill);
 
 double model_transfer_ns(const struct model *m, enum transfer_path path, double bytes);
 

@@ -59,12 +59,14 @@ double tl_predict(struct timeline *tl, struct tl_command *c)
     copy_list(&ahead.all, &tl->all, copies);
     copy_list(&ahead.ready, &tl->ready, copies);
     copy_list(&ahead.draining, &tl->draining, copies);
+    copy_list(&ahead.launching, &tl->launching, copies);
     for (int path = 0; path < PATH_COUNT; path++)
         copy_list(&ahead.transfers[path], &tl->transfers[path], copies);
     copy_engine(&ahead.engine, &tl->engine, copies);
 
     struct tl_command *target = twin(copies, c);
     tl_run(&ahead, INFINITY, target);
+    c->predicted_start = target->state == STATE_DONE ? target->start : INFINITY;
     c->predicted = target->state == STATE_DONE ? target->end : INFINITY;
     c->predicted_at = tl->version;
 
@@ -74,6 +76,7 @@ double tl_predict(struct timeline *tl, struct tl_command *c)
     free(ahead.all.at);
     free(ahead.ready.at);
     free(ahead.draining.at);
+    free(ahead.launching.at);
     for (int path = 0; path < PATH_COUNT; path++)
         free(ahead.transfers[path].at);
     engine_free(&ahead.engine);

@@ -49,22 +49,28 @@ void state_sleep_until(double t)
         /* Nobody may come to release these for a long time: rather look twice than keep them. */
         state_unlock();
         state_lock();
-    } else if (t == INFINITY) {
+        return;
+    }
+    emu.waiting++;
+    if (t == INFINITY) {
         pthread_cond_wait(&emu.change, &lock);
     } else {
         struct timespec until = clock_deadline(t);
         pthread_cond_timedwait(&emu.change, &lock, &until);
     }
+    emu.waiting--;
 }
 
 void state_changed(void)
 {
+    if (emu.waiting == 0)
+        return;
     atomic_fetch_add(&emu.changed, 1);
     pthread_cond_broadcast(&emu.change);
 }
 
 struct command *command_new(cl_event handle, cl_command_type type, struct queue *queue,
-                            struct command_spec spec, double earliest, struct tl_command **after,
+                            struct command_spec spec, double submitted, struct tl_command **after,
                             int n_after)
 {
     struct command *c = calloc(1, sizeof *c);
@@ -74,7 +80,7 @@ struct command *command_new(cl_event handle, cl_command_type type, struct queue 
     c->profiled = queue && queue->profiled;
     c->refs = 1; /* the timeline's, dropped by on_done */
     table_put(&emu.commands, handle, c);
-    c->tl = tl_add(emu.timeline, spec, earliest, after, n_after, c);
+    c->tl = tl_add(emu.timeline, spec, submitted, after, n_after, c);
     return c;
 }
 

@@ -60,7 +60,8 @@ struct emugpu {
     struct timeline *timeline;
     struct table commands; /* by cl_event */
     struct table queues;   /* by cl_command_queue */
-    atomic_ulong changed;  /* grows when a thread that waits without a known end should look again */
+    int waiting;           /* threads that wait for a predicted end */
+    atomic_ulong changed;  /* grows when predicted ends may have moved: waiting threads look again */
     pthread_cond_t change; /* the same for threads that sleep */
 };
 
@@ -73,13 +74,13 @@ void state_lock(void);
 void state_unlock(void);
 /* Under the lock, which is open meanwhile: sleeps until t or state_changed(), or wakes early. */
 void state_sleep_until(double t);
-/* Under the lock: wakes every waiting thread to look again. */
+/* Under the lock: predicted ends may have moved; has every waiting thread look again. */
 void state_changed(void);
 
 /* All of the following need the lock. */
 
 struct command *command_new(cl_event handle, cl_command_type type, struct queue *queue,
-                            struct command_spec spec, double earliest, struct tl_command **after,
+                            struct command_spec spec, double submitted, struct tl_command **after,
                             int n_after);
 struct command *command_of(cl_event handle); /* NULL if it isn't ours */
 void command_ref(struct command *c);

@@ -49,13 +49,12 @@ cl_int submit_end(struct submission *s, cl_int error, cl_command_type type, stru
         if (w)
             after[n++] = w->tl;
     }
-    double launch = spec.kind == KIND_KERNEL ? emu.model.launch_ns : 0;
-    struct command *c =
-        command_new(s->shadow, type, s->queue, spec, s->submitted + launch, after, n);
+    struct command *c = command_new(s->shadow, type, s->queue, spec, s->submitted, after, n);
     free(after);
     c->queued = s->queued;
     c->submitted = s->submitted;
     queue_push(s->queue, c, flags & SUBMIT_BARRIER);
+    state_changed();
     if (event) {
         emu.next->clRetainEvent(s->shadow); /* one reference is the program's, one ours */
         c->app_refs = 1;

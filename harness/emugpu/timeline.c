@@ -7,15 +7,6 @@
 /* CL_EXEC_STATUS_ERROR_FOR_EVENTS_IN_WAIT_LIST, spelled out because nothing here knows OpenCL. */
 #define ERROR_OF_WAIT_LIST (-14)
 
-/* A kernel that follows another command pays the gap; one that waited for the program or for
- * something that failed does not. */
-static double gap_between(const struct timeline *tl, const struct tl_command *a,
-                          const struct tl_command *then)
-{
-    bool pays = then->spec.kind == KIND_KERNEL && a->spec.kind != KIND_USER && !a->error;
-    return pays ? tl->model->gap_ns : 0;
-}
-
 static void list_push(struct command_list *l, struct tl_command *c)
 {
     if (l->n == l->cap) {
@@ -45,6 +36,7 @@ void tl_free(struct timeline *tl)
     free(tl->all.at);
     free(tl->ready.at);
     free(tl->draining.at);
+    free(tl->launching.at);
     for (int path = 0; path < PATH_COUNT; path++)
         free(tl->transfers[path].at);
     engine_free(&tl->engine);
@@ -78,11 +70,14 @@ static void finish(struct timeline *tl, struct tl_command *c, double t)
     c->end = t;
     for (int i = 0; i < c->n_followers; i++) {
         struct tl_command *f = c->followers[i];
-        f->ready = fmax(f->ready, t + gap_between(tl, c, f));
+        f->ready = fmax(f->ready, t);
         if (c->error)
             f->error = ERROR_OF_WAIT_LIST;
-        if (--f->waits_for == 0)
+        if (--f->waits_for == 0) {
+            if (f->error)
+                f->ready = t; /* nothing is launched */
             make_ready(tl, f);
+        }
     }
     free(c->followers);
     c->followers = NULL;
@@ -122,12 +117,24 @@ static void start_ready(struct timeline *tl, double t)
             finish(tl, c, c->ready);
             i = 0;
         } else if (c->spec.kind == KIND_KERNEL) {
-            engine_add(&tl->engine, c);
+            /* `end` is borrowed: until the kernel runs it says when its launch is through. */
+            tl->front_end_free = fmax(tl->front_end_free, t) + tl->model->gap_ns;
+            c->end = tl->front_end_free;
+            list_push(&tl->launching, c);
         } else {
             struct command_list *engine = &tl->transfers[c->spec.path];
             list_push(engine, c);
             start_transfer(engine, t);
         }
+    }
+}
+
+/* Lets launches that are through reach the compute engine. */
+static void pass_launches(struct timeline *tl, double t)
+{
+    while (tl->launching.n && tl->launching.at[0]->end <= t) {
+        engine_add(&tl->engine, tl->launching.at[0]);
+        list_remove(&tl->launching, 0);
     }
 }
 
@@ -139,6 +146,8 @@ static double next_other(const struct timeline *tl)
         next = fmin(next, fmax(tl->ready.at[i]->ready, tl->now));
     for (int i = 0; i < tl->draining.n; i++)
         next = fmin(next, tl->draining.at[i]->end);
+    if (tl->launching.n)
+        next = fmin(next, tl->launching.at[0]->end);
     for (int path = 0; path < PATH_COUNT; path++)
         if (tl->transfers[path].n)
             next = fmin(next, tl->transfers[path].at[0]->end);
@@ -149,21 +158,22 @@ static double next_other(const struct timeline *tl)
 static void step(struct timeline *tl, double t)
 {
     struct tl_command *left[tl->engine.n_kernels + 1];
-    int n_left = engine_pass(&tl->engine, tl->model, t - tl->now, left);
+    int n_left = engine_pass(&tl->engine, t - tl->now, left);
     tl->now = t;
     for (int i = 0; i < n_left; i++) {
         left[i]->state = STATE_DRAINING;
         left[i]->end = t + tl->model->straggle * left[i]->spec.work.wave_ns;
         list_push(&tl->draining, left[i]);
     }
-    for (int i = 0; i < tl->draining.n;)
-        if (tl->draining.at[i]->end <= t) {
-            struct tl_command *c = tl->draining.at[i];
-            list_remove(&tl->draining, i);
-            finish(tl, c, c->end);
-        } else {
+    for (int i = 0; i < tl->draining.n;) {
+        struct tl_command *c = tl->draining.at[i];
+        if (c->end > t) {
             i++;
+            continue;
         }
+        list_remove(&tl->draining, i);
+        finish(tl, c, c->end);
+    }
     for (int path = 0; path < PATH_COUNT; path++) {
         struct command_list *engine = &tl->transfers[path];
         if (engine->n && engine->at[0]->end <= t) {
@@ -174,6 +184,7 @@ static void step(struct timeline *tl, double t)
         }
     }
     start_ready(tl, t);
+    pass_launches(tl, t);
     engine_dispatch(&tl->engine, tl->model, t);
 }
 
@@ -183,27 +194,29 @@ void tl_run(struct timeline *tl, double until, const struct tl_command *target)
         double other = next_other(tl);
         double skipped = engine_skip(&tl->engine, fmin(other, until) - tl->now);
         tl->now += skipped;
-        double next = fmin(other, tl->now + engine_next(&tl->engine, tl->model));
+        double next = fmin(other, tl->now + engine_next(&tl->engine));
         if (next > until || next == INFINITY)
             return;
         step(tl, next);
     }
 }
 
-struct tl_command *tl_add(struct timeline *tl, struct command_spec spec, double earliest,
+struct tl_command *tl_add(struct timeline *tl, struct command_spec spec, double submitted,
                           struct tl_command *const *after, int n_after, void *owner)
 {
     struct tl_command *c = calloc(1, sizeof *c);
     c->spec = spec;
     c->owner = owner;
     c->refs = 2; /* the caller's, and ours until it is done */
-    c->ready = fmax(earliest, tl->now);
+    c->ready = fmax(submitted, tl->now);
+    if (spec.kind == KIND_KERNEL)
+        c->ready = fmax(tl->now, submitted + tl->model->launch_ns - tl->model->gap_ns);
     c->index = tl->all.n;
     list_push(&tl->all, c);
     for (int i = 0; i < n_after; i++) {
         struct tl_command *a = after[i];
         if (a->state == STATE_DONE) {
-            c->ready = fmax(c->ready, a->end + gap_between(tl, a, c));
+            c->ready = fmax(c->ready, a->end);
             if (a->error)
                 c->error = ERROR_OF_WAIT_LIST;
             continue;

@@ -6,8 +6,8 @@
  * running kernel costs no CPU. There is no clock and no lock in here; tests drive it through virtual
  * time, the layer (state.c) with the monotonic clock and under its lock.
  *
- * A new command can delay others but can't make any end earlier, so a predicted end is never late
- * (only a user event that is set can turn "never" into a time). */
+ * A predicted end holds until a command is added or a user event is set: whoever sleeps until it must be
+ * told then (a kernel that is delayed can let another one end earlier). */
 #ifndef EMUGPU_TIMELINE_H
 #define EMUGPU_TIMELINE_H
 
@@ -28,7 +28,7 @@ enum command_state {
     STATE_READY,   /* starts at `ready` if its engine is free */
     STATE_WAITING, /* its engine is busy */
     STATE_RUNNING,
-    STATE_DRAINING, /* a kernel whose work-groups have all left the slots: only stragglers run */
+    STATE_DRAINING, /* a kernel whose work-groups have left the slots: only stragglers run */
     STATE_DONE,
 };
 
@@ -42,7 +42,7 @@ struct command_spec {
 struct tl_command {
     struct command_spec spec;
     enum command_state state;
-    double ready, start, end; /* end is known when draining or done, start when running */
+    double ready, start, end; /* start is known when running, end when draining or done */
     int error;                /* not 0: it was abandoned because what it waited for failed */
 
     void *owner; /* the layer's object; see timeline.on_done */
@@ -54,7 +54,7 @@ struct tl_command {
 
     struct kernel_run run; /* engine.c's */
     int index;             /* in timeline.all */
-    double predicted;      /* a cached end, good while predicted_at equals timeline.version */
+    double predicted_start, predicted; /* cached, good while predicted_at equals timeline.version */
     unsigned long predicted_at;
 };
 
@@ -70,6 +70,8 @@ struct timeline {
     struct command_list all;     /* everything not done */
     struct command_list ready;   /* state READY */
     struct command_list draining;
+    struct command_list launching; /* kernels in the front end, in order */
+    double front_end_free;
     struct command_list transfers[PATH_COUNT]; /* [0] runs, the others wait, first come first served */
     struct engine engine;
     /* Called once for each command that ends, if set. */
@@ -79,9 +81,9 @@ struct timeline {
 struct timeline *tl_new(const struct model *model);
 void tl_free(struct timeline *tl); /* with all commands that are not done */
 
-/* Adds a command that may start at `earliest` and when all of `after` have ended. The caller owns one
+/* Adds a command that was submitted at `submitted` and waits for all of `after`. The caller owns one
  * reference to what is returned. */
-struct tl_command *tl_add(struct timeline *tl, struct command_spec spec, double earliest,
+struct tl_command *tl_add(struct timeline *tl, struct command_spec spec, double submitted,
                           struct tl_command *const *after, int n_after, void *owner);
 
 /* Ends a user event; error is 0 or negative. */
@@ -90,7 +92,8 @@ void tl_set_user(struct timeline *tl, struct tl_command *user, double now, int e
 /* Works out all that happened until `now`. */
 void tl_advance(struct timeline *tl, double now);
 
-/* When the command will end if nothing is added; INFINITY while it hangs on a user event. */
+/* When the command will end if nothing is added; INFINITY while it hangs on a user event. Its start goes
+ * to c->predicted_start. */
 double tl_predict(struct timeline *tl, struct tl_command *c);
 
 /* For predict.c: works out events until `until`, or until `target` is done if one is given. */

@@ -28,8 +28,12 @@ cl_int wait_for_command(struct command *c)
         unsigned long seen = atomic_load(&emu.changed);
         switch (m->wait) {
         case WAIT_SPIN:
+            emu.waiting++;
             state_unlock();
             clock_spin_until(end, &emu.changed, seen);
+            state_lock();
+            emu.waiting--;
+            state_unlock();
             break;
         case WAIT_INTERRUPT:
             state_sleep_until(end);
