@@ -62,9 +62,23 @@ def say(**what):
 
 @dataclass
 class EmuGpu:
-    """A built layer."""
+    """A built layer and the programs that belong to it."""
 
-    library: Path
+    folder: Path
+
+    @property
+    def library(self) -> Path:
+        return self.folder / "libemugpu.so"
+
+    def profile(self, name: str) -> str:
+        return str(EMUGPU / "profiles" / f"{name}.toml")
+
+    def needed_libraries(self) -> set[str]:
+        """The names in the library's dynamic section, as the dynamic linker reads them."""
+        dump = subprocess.run(
+            ["objdump", "-p", str(self.library)], capture_output=True, text=True, check=True
+        )
+        return {line.split()[1] for line in dump.stdout.splitlines() if "NEEDED" in line}
 
     def environment(self, **settings: str) -> dict[str, str]:
         env = {k: v for k, v in os.environ.items() if not k.startswith("EMUGPU_")}
@@ -86,13 +100,40 @@ class EmuGpu:
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout.splitlines()[-1])
 
+    def tool(
+        self, name: str, *args: str, layer: bool = False, **settings: str
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a program of the folder; with the layer if it is to use OpenCL."""
+        return subprocess.run(
+            [str(self.folder / name), *args],
+            env=self.environment(**settings) if layer else os.environ | settings,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
 
-@pytest.fixture(scope="session")
-def emugpu(tmp_path_factory: pytest.TempPathFactory) -> EmuGpu:
-    out = tmp_path_factory.mktemp("emugpu")
+
+def build_emugpu(folder: Path, **variables: str) -> EmuGpu:
+    given = [f"{name}={value}" for name, value in variables.items()]
     built = subprocess.run(
-        ["make", "-s", "-C", str(EMUGPU), f"OUT={out}"], capture_output=True, text=True, check=False
+        ["make", "-s", "-C", str(EMUGPU), "all", f"OUT={folder}", *given],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert built.returncode == 0, built.stderr
     assert built.stderr == "", "the layer compiles without a warning"
-    return EmuGpu(out / "libemugpu.so")
+    return EmuGpu(folder)
+
+
+@pytest.fixture(scope="session")
+def emugpu(tmp_path_factory: pytest.TempPathFactory) -> EmuGpu:
+    return build_emugpu(tmp_path_factory.mktemp("emugpu"))
+
+
+@pytest.fixture(scope="session", params=["address,undefined", "thread"])
+def sanitized_emugpu(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> EmuGpu:
+    return build_emugpu(tmp_path_factory.mktemp("sanitized"), SANITIZE=request.param)
