@@ -17,6 +17,9 @@ import pyopencl as cl
 from gpusplit import hooks
 
 if TYPE_CHECKING:
+    from gpusplit.ndrange import NDRange
+    from gpusplit.plan import Plan
+    from gpusplit.queues import QueueState
     from gpusplit.safety import Verdict
     from gpusplit.variant import Variant
 
@@ -34,7 +37,9 @@ Call = tuple[int, Callable[..., None], tuple[Any, ...]]
 class KernelState:
     """What gpusplit knows of one Kernel object; it lives as long as that."""
 
-    __slots__ = ("calls", "key", "lock", "name", "sticky", "told", "variants", "verdict")
+    __slots__ = (
+        "calls", "key", "lock", "plans", "recent", "sticky", "told", "variants", "verdict",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         """Nothing known yet."""
@@ -44,10 +49,14 @@ class KernelState:
         self.sticky = False
         #: One launch at a time: slices share the variant's hidden arguments.
         self.lock = threading.Lock()
-        self.name: str | None = None
-        self.key: Hashable = None
+        #: By what name the history knows the kernel: its program and its own name.
+        self.key: tuple[int, str] | None = None
         self.verdict: Verdict | None = None
         self.variants: dict[Hashable, Variant | str] = {}
+        #: How launches were cut: by launcher, NDRange and number of groups wanted.
+        self.plans: dict[Hashable, tuple[NDRange, tuple[NDRange, ...], int]] = {}
+        #: Plans by launcher and the sizes as the caller wrote them.
+        self.recent: dict[Hashable, tuple[QueueState, int, Plan]] = {}
         #: Reasons that the log has already been given.
         self.told: set[str] = set()
 
@@ -62,9 +71,22 @@ def state(kernel: cl.Kernel) -> KernelState:
     return found
 
 
-def arguments(known: KernelState) -> dict[int, Any]:
-    """The remembered arguments by index, the last value of each."""
-    return {index: value for call in known.calls for index, value in _pairs(call)}
+def count(known: KernelState) -> int:
+    """How many different arguments are remembered."""
+    calls = known.calls
+    if len(calls) == 1 and calls[0][0] == 2:
+        # By far the most common: one call that set them all.
+        return len(calls[0][2][0]) // 2
+    return len({index for call in calls for index, _ in _pairs(call)})
+
+
+def any_of_type(known: KernelState, kind: type) -> bool:
+    """Whether a remembered argument is a *kind*, one replaced since perhaps included."""
+    for call in known.calls:
+        for value in _flat(call):
+            if isinstance(value, kind):
+                return True
+    return False
 
 
 def replay(known: KernelState, kernel: cl.Kernel) -> None:
@@ -79,11 +101,16 @@ def launched(known: KernelState) -> None:
         known.calls.clear()
 
 
+def _flat(call: Call) -> tuple[Any, ...]:
+    width, _, given = call
+    flat: tuple[Any, ...] = given[0] if width else given
+    return flat
+
+
 def _pairs(call: Call) -> Iterator[tuple[int, Any]]:
     """(index, value) of each argument of one remembered call."""
-    width, _, given = call
-    flat = given[0] if width else given
-    step = width or len(given)
+    flat = _flat(call)
+    step = call[0] or len(flat)
     for at in range(0, len(flat), step):
         yield flat[at], (flat[at + step - 1] if step > 1 else None)
 
@@ -105,13 +132,19 @@ def _wrap(name: str, width: int) -> None:
 
     def setter(self: cl.Kernel, *given: Any) -> None:
         original(self, *given)
-        known = state(self)
-        known.calls.append((width, original, given))
+        try:
+            known: KernelState = self._gpusplit  # type: ignore[attr-defined]
+        except AttributeError:
+            known = state(self)
+        calls = known.calls
+        calls.append((width, original, given))
         known.sticky = not width
-        if len(known.calls) > _MOST_CALLS:
+        if len(calls) > _MOST_CALLS:
             _compact(known)
 
     hooks.put(cl._cl.Kernel, name, setter)
+    # For those who measure what the wrapper costs.
+    setter.gpusplit_original = original  # type: ignore[attr-defined]
 
 
 def _wrap_set_args() -> None:

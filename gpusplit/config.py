@@ -34,8 +34,8 @@ class Config:
     group_ms: milliseconds that a group may take, for the policy time.
     wait: cooperative (sleep, then poll) or driver (whatever the OpenCL driver does; most spin).
     vms: where the VM count comes from: auto, xenstore, static:N.
-    queues: 2 sends slices to the caller's queue and a companion in turn; 1 to the caller's alone.
-        0 lets the wait decide: 2 with cooperative waits; 1 with the driver's, as the paper does.
+    queues: queues that slices go to in turn, 1 to 4: the caller's and companions of it.  0 lets
+        the wait decide: 2 with cooperative waits; 1 with the driver's, as the paper does.
     in_flight: groups that may be enqueued and not complete; 0 lets the wait decide: 64 with
         cooperative waits; 1 with the driver's, which synchronises every group before the next.
     cores: the GPU's cores; 0 asks the device.  A launch of fewer work-items is never split, and
@@ -61,7 +61,7 @@ class Config:
         for name, choices in (
             ("policy", POLICIES),
             ("wait", WAITS),
-            ("queues", (0, 1, 2)),
+            ("queues", (0, 1, 2, 3, 4)),
         ):
             value = getattr(self, name)
             if value not in choices:
@@ -132,7 +132,7 @@ class Config:
         if self.policy == "vms":
             return PerVmCount(self.alpha)
         if self.policy == "time":
-            return BoundedTime(self.group_ms * 1e-3)
+            return BoundedTime(self.group_ms * 1e-3, self.lanes)
         return Unsplit()
 
     @property

@@ -10,19 +10,28 @@ from gpusplit.waiting import Predictor
 #: How long launches took, by (kernel, global size, groups).
 launches = Predictor()
 
-#: Seconds per work-item of the last groups of each kernel.
+#: Seconds per work-item of the last launches of each kernel, and whether that is a guess from a
+#: small probe, which the first whole launch replaces.
 _rates: dict[Hashable, deque[float]] = {}
-#: So many groups are remembered; after that many better ones, a first bad guess is forgotten.
+_rough: set[Hashable] = set()
+#: So many launches are remembered; the slowest of them counts.
 _REMEMBERED = 4
 
 
-def measured(kernel: Hashable, work_items: int, seconds: float) -> None:
-    """A group of *kernel* with so many *work_items* took so many *seconds*."""
-    if work_items > 0 and seconds > 0:
-        _rates.setdefault(kernel, deque(maxlen=_REMEMBERED)).append(seconds / work_items)
+def measured(kernel: Hashable, work_items: int, seconds: float, rough: bool = False) -> None:
+    """So many *work_items* of *kernel* took so many *seconds* of the device."""
+    if work_items <= 0 or seconds <= 0:
+        return
+    rates = _rates.setdefault(kernel, deque(maxlen=_REMEMBERED))
+    if kernel in _rough:
+        _rough.discard(kernel)
+        rates.clear()
+    if rough:
+        _rough.add(kernel)
+    rates.append(seconds / work_items)
 
 
 def seconds_per_item(kernel: Hashable) -> float | None:
-    """The longest that a remembered group of *kernel* took per work-item; None if never seen."""
+    """The most that *kernel* lately took per work-item; None if never seen."""
     rates = _rates.get(kernel)
     return max(rates) if rates else None

@@ -1,9 +1,9 @@
 """The queues that the slices of one launch travel on, and the events that hold them together.
 
-In-order queue, two lanes: a marker on the caller's queue says when everything before is over; the
-companion's first slice waits for it.  Slices then go to the two queues in turn, each queue running
-one at a time.  A barrier on the caller's queue waits for both, so that what the caller enqueues
-next comes after all slices, and is the event of the launch.
+In-order queue: a marker on the caller's queue says when everything before is over; the first slice
+on each companion waits for it.  Slices go to the queues in turn, each queue running one at a time.
+A barrier on the caller's queue waits for all, so that what the caller enqueues next comes after
+all slices, and is the event of the launch.
 
 Out-of-order queue: all slices go to it; each waits for the last but one, so that two run at a time.
 Nothing else is ordered, since the caller's command would not be.
@@ -11,7 +11,7 @@ Nothing else is ordered, since the caller's command would not be.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import pyopencl as cl
@@ -22,8 +22,17 @@ from gpusplit.ndrange import NDRange
 if TYPE_CHECKING:
     from pyopencl.typing import WaitList
 
-# The real one, whatever is patched later; positional, since nanobind is slow with keywords.
+# The real ones, whatever is patched later; positional, since nanobind is slow with keywords.
+# pyopencl.enqueue_marker and enqueue_barrier ask for the version by a regular expression each time;
+# devices of before OpenCL 1.2 would need that, and they are split on one queue (see QueueState).
 enqueue: Callable[..., cl.Event] = cl._cl.enqueue_nd_range_kernel
+marker: Callable[..., cl.Event] = cl._cl._enqueue_marker_with_wait_list
+_barrier: Callable[..., cl.Event] = cl._cl._enqueue_barrier_with_wait_list
+
+
+#: The first slices go out at once; later ones may travel in small batches, which costs less.
+_FLUSH_FIRST = 4
+_FLUSH_EVERY = 4
 
 
 class Lanes:
@@ -32,30 +41,34 @@ class Lanes:
     def __init__(
         self,
         queue: cl.CommandQueue,
-        companion: cl.CommandQueue | None,
+        companions: Sequence[cl.CommandQueue],
         out_of_order: bool,
         kernel: cl.Kernel,
         wait_for: WaitList,
+        prober: cl.CommandQueue | None = None,
     ) -> None:
-        """companion: the second queue, None to use the caller's alone."""
+        """companions: further queues for slices; none to use the caller's alone.
+
+        prober: a profiled queue for a first slice whose time is wanted.
+        """
         self._kernel = kernel
         self._wait_for = wait_for
         self._out_of_order = out_of_order
-        self._queues = [queue] if companion is None else [queue, companion]
+        self._queues = [queue, *companions]
+        self._turns = len(self._queues)
+        self._probe_lane = 0
+        if prober is not None:
+            self._probe_lane = self._turns
+            self._queues.append(prober)
         self._used = [False] * len(self._queues)
         self._first: list[cl.Event] = []
         self._last: dict[int, cl.Event] = {}
         self.sent: list[cl.Event] = []
-        self._begin = None if companion is None else cl.enqueue_marker(queue)
+        self._begin = marker(queue, None)
 
-    def __len__(self) -> int:
-        """How many queues take slices."""
-        return len(self._queues)
-
-    def send(self, part: NDRange, lane: int | None = None) -> tuple[cl.Event, int]:
-        """Enqueue *part* on *lane*, or on the next in turn; its event and lane."""
-        if lane is None:
-            lane = len(self.sent) % len(self._queues)
+    def send(self, part: NDRange, probing: bool = False) -> tuple[cl.Event, int]:
+        """Enqueue *part* on the next lane, or as the probe; its event and lane."""
+        lane = self._probe_lane if probing else len(self.sent) % self._turns
         event = enqueue(
             self._queues[lane], self._kernel, part.global_size, part.local_size, part.offset,
             self._after(lane),
@@ -64,6 +77,9 @@ class Lanes:
             self._used[lane] = True
             self._first.append(event)
         self.sent.append(event)
+        # The device is to begin now, not when all slices are enqueued.
+        if len(self.sent) <= _FLUSH_FIRST or len(self.sent) % _FLUSH_EVERY == 0:
+            self._queues[lane].flush()
         self._last[len(self.sent) % 2 if self._out_of_order else lane] = event
         return event, lane
 
@@ -72,9 +88,13 @@ class Lanes:
             return [self.sent[-2]] if len(self.sent) >= 2 else self._wait_for
         if self._used[lane]:
             return None
-        if lane == 0 or self._begin is None:
+        if lane == 0:
             return self._wait_for
         return [self._begin, *(self._wait_for or ())]
+
+    def begun(self) -> bool:
+        """Whether everything is over that the launch waits for."""
+        return events.complete(self._begin) and all(map(events.complete, self._wait_for or ()))
 
     def flush(self) -> None:
         """Let the device have what was sent; queues that wait for each other need it."""
@@ -87,13 +107,14 @@ class Lanes:
         if len(self.sent) == 1 and len(self._queues) == 1:
             return self.sent[0]
         if self._out_of_order:
-            event = cl.enqueue_marker(self._queues[0], last)
+            event = marker(self._queues[0], last)
         elif len(self._queues) == 1:
             event = self.sent[-1]
         else:
-            self._queues[1].flush()
-            event = cl.enqueue_barrier(self._queues[0], last)
-            # The companion's slices wait for the marker, and nobody else will flush for them.
+            for queue in self._queues[1:]:
+                queue.flush()
+            event = _barrier(self._queues[0], last)
+            # The companions' slices wait for the marker, and nobody else will flush for them.
             self._queues[0].flush()
         events.stand_for(event, tuple(self._first), tuple(last))
         return event

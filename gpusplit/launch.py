@@ -12,6 +12,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 import pyopencl as cl
@@ -45,9 +46,8 @@ log = logging.getLogger("gpusplit")
 #: Seconds beyond the expected to wait for a slice to begin before the rest is enqueued unbounded.
 START_GRACE = 0.2
 
-#: Groups whose times are looked at after a launch; all would cost more than they tell.
-SAMPLES = 2
-
+#: Ways to cut that are remembered per kernel; a program has few, each used again and again.
+MOST_PLANS = 16
 _WORK_GROUP_SIZE = cl.kernel_work_group_info.WORK_GROUP_SIZE
 
 
@@ -93,6 +93,10 @@ class Launcher:
         self.config = config
         self.policy = config.make_policy()
         self.tenancy = tenancy.from_option(config.vms)
+        self._cores = config.cores
+        self._lanes = config.lanes
+        self._most_in_flight = config.most_in_flight
+        self._decisions: dict[int | None, Decision] = {}
         self._splits = config.policy != "unsplit"
         self._cooperative = config.cooperative
 
@@ -108,6 +112,22 @@ class Launcher:
         allow_empty_ndrange: bool = False,
     ) -> cl.Event:
         """See enqueue_nd_range_kernel_n."""
+        try:
+            # Small launches are to be fast: the paper's second exception comes before all else.
+            known: KernelState = kernel._gpusplit  # type: ignore[attr-defined]
+            state: QueueState = queue._gpusplit  # type: ignore[attr-defined]
+            small = not g_times_l and prod(global_work_size) < (self._cores or state.cores)
+        except (AttributeError, TypeError):
+            small = False
+        if small and not telemetry.listening():
+            with state.lock:
+                event = enqueue(
+                    queue, kernel, global_work_size, local_work_size, global_work_offset, wait_for,
+                    g_times_l, allow_empty_ndrange,
+                )  # fmt: skip
+            if not known.sticky:
+                known.calls.clear()
+            return event
         call = (
             queue, kernel, global_work_size, local_work_size, global_work_offset, wait_for,
             g_times_l, allow_empty_ndrange,
@@ -116,7 +136,7 @@ class Launcher:
             return enqueue(*call)
         known = arguments.state(kernel)
         try:
-            plan = self._plan(call, known)
+            plan = self._recall(call, known) or self._plan(call, known)
             # One launch of a kernel at a time: its slices share the variant's hidden arguments.
             with known.lock:
                 target = self._target(call, known, plan)
@@ -151,14 +171,16 @@ class Launcher:
         if not self._splits:
             raise Whole(Decision(1, "policy unsplit"), size)
         state = queues.state(queue)
-        cores = self.config.cores or state.cores
-        # The paper's second exception comes first, since small launches are to be fast.
-        if whole.work_items < cores:
-            raise Whole(Decision(1, f"{whole.work_items} work-items for {cores} cores"), size)
+        if not state.modern:
+            raise Whole(Decision(1, "the device has no OpenCL 1.2"), size)
+        cores = self._cores or state.cores
+        work_items = whole.work_items
+        if work_items < cores:
+            raise Whole(Decision(1, f"{work_items} work-items for {cores} cores"), size)
         vm_count = self.tenancy.vm_count() if self.policy.needs_vm_count else None
-        identify(kernel, known)
-        rate = history.seconds_per_item(known.key)
-        decision = self.policy.decide(Situation(whole.work_items, vm_count, rate))
+        if known.key is None:
+            identify(kernel, known)
+        decision = self._decide(known, work_items, vm_count)
         if decision.groups <= 1:
             raise Whole(decision, size, vm_count)
 
@@ -166,24 +188,83 @@ class Launcher:
             return Whole(Decision(decision.groups, reason), size, vm_count, refused=True)
 
         verdict = self._judge(kernel, known, state, refuse)
+        wanted = (self, whole, decision.groups)
+        found = known.plans.get(wanted)
+        if found is None:
+            if len(known.plans) >= MOST_PLANS:
+                known.plans.clear()
+            found = self._cut(kernel, state, verdict, whole, decision.groups, refuse)
+            known.plans[wanted] = found
+        whole, parts, least = found
+        if len(parts) == 1:
+            raise Whole(Decision(decision.groups, "one slice fills the device"), size, vm_count)
+        plan = Plan(whole, parts, least, decision, vm_count, verdict)
+        if not g_times_l and not decision.probe:
+            self._remember(call, known, state, plan)
+        return plan
+
+    def _remember(
+        self, call: tuple[Any, ...], known: KernelState, state: QueueState, plan: Plan
+    ) -> None:
+        try:
+            known.recent[(self, *call[2:5])] = (state, call[1].num_args, plan)
+        except TypeError:  # sizes in a list have no hash
+            return
+        if len(known.recent) > MOST_PLANS:
+            known.recent.clear()
+
+    def _recall(self, call: tuple[Any, ...], known: KernelState) -> Plan | None:
+        """The plan of the same launch made before, if nothing that it went by has changed.
+
+        A GPU that waits for Python is a GPU that does nothing: a program's launches are much the
+        same again and again, and making a plan takes longer than finding it.
+        """
+        try:
+            state, arguments_count, plan = known.recent[(self, *call[2:5])]
+        except (KeyError, TypeError):
+            return None
+        vm_count = self.tenancy.vm_count() if self.policy.needs_vm_count else None
+        if (
+            call[6]
+            or call[0]._gpusplit is not state
+            or self._decisions.get(vm_count) is not plan.decision
+            or arguments.count(known) < arguments_count
+            or arguments.any_of_type(known, cl.SVMPointer)
+        ):
+            return None
+        return plan
+
+    def _decide(self, known: KernelState, work_items: int, vm_count: int | None) -> Decision:
+        if self.policy.needs_history:
+            rate = history.seconds_per_item(known.key)
+            return self.policy.decide(Situation(work_items, vm_count, rate))
+        # The other policies go by the count alone, which seldom changes.
+        decision = self._decisions.get(vm_count)
+        if decision is None:
+            decision = self.policy.decide(Situation(work_items, vm_count))
+            self._decisions[vm_count] = decision
+        return decision
+
+    def _cut(
+        self, kernel: cl.Kernel, state: QueueState, verdict: Verdict, whole: NDRange, groups: int,
+        refuse: Callable[[str], Whole],
+    ) -> tuple[NDRange, tuple[NDRange, ...], int]:  # fmt: skip
+        """The NDRange with its local size fixed, its slices, and the least work-groups of one."""
         problem = beyond_limits(whole, state.address_bits, state.is_nvidia)
         if problem is not None:
             raise refuse(problem)
         if whole.local_size is None:
             if verdict.shows_work_group:
                 raise refuse("it sees the local size, which the driver is to choose")
-            limit = kernel.get_work_group_info(_WORK_GROUP_SIZE, state.device)
+            limit: Any = kernel.get_work_group_info(_WORK_GROUP_SIZE, state.device)
             fixed = fix_local_size(whole, limit, tuple(state.device.max_work_item_sizes))
             if fixed is None:
                 raise refuse("no good local size divides its global size")
             whole = fixed
         # Cores that the user names stand for the whole device.
-        units = state.compute_units if state.is_gpu and not self.config.cores else 1
-        least = least_groups(whole, cores, units)
-        parts = cut(whole, decision.groups, least)
-        if len(parts) == 1:
-            raise Whole(Decision(decision.groups, "one slice fills the device"), size, vm_count)
-        return Plan(whole, parts, least, decision, vm_count, verdict)
+        units = state.compute_units if state.is_gpu and not self._cores else 1
+        least = least_groups(whole, self._cores or state.cores, units)
+        return whole, tuple(cut(whole, groups, least)), least
 
     def _judge(
         self,
@@ -197,10 +278,9 @@ class Launcher:
             verdict = known.verdict = programs.examine(kernel, state.device)
         if verdict.refusal is not None:
             raise refuse(verdict.refusal)
-        given = arguments.arguments(known)
-        if len(given) < kernel.num_args:
+        if arguments.count(known) < kernel.num_args:
             raise refuse("its arguments were set before gpusplit could see them")
-        if any(isinstance(value, cl.SVMPointer) for value in given.values()):
+        if arguments.any_of_type(known, cl.SVMPointer):
             raise refuse("it works on shared virtual memory")
         return verdict
 
@@ -228,7 +308,8 @@ class Launcher:
         arguments.launched(known)
         if self._cooperative and reason.size:
             identify(call[1], known)
-            queues.state(call[0]).enqueued(event, (known.key, reason.size, 1))
+            key = (known.key, reason.size, 1)
+            queues.state(call[0]).enqueued(event, key, known.key, prod(reason.size))
         if reason.refused:
             warn_once(known, reason.decision.reason)
         if telemetry.listening():
@@ -245,75 +326,86 @@ class Launcher:
         say what is wrong.  An error at a later slice is the caller's, as OpenCL raised it.
         """
         state = queues.state(queue)
-        two = self.config.lanes == 2 and not state.out_of_order
-        companion = state.companion(queue) if two else None
+        companions = [] if state.out_of_order else state.companions(queue, self._lanes - 1)
         # Waiting for a slice that hangs on an event which this thread is to set would not end.
-        may_hold = all(events.complete(event) for event in wait_for or ())
-        patience = START_GRACE + 2 * queues.expected_left(state)
+        may_hold = not wait_for or all(map(events.complete, wait_for))
         parts = deque(plan.parts)
-        running: deque[cl.Event] = deque()
-        samples: list[tuple[cl.Event, int]] = []
         with state.lock:
-            lanes = Lanes(queue, companion, state.out_of_order, kernel, wait_for)
-            if plan.decision.probe and may_hold:
-                parts = self._probe(lanes, known, plan, patience)
-            while parts:
-                part = parts.popleft()
-                try:
-                    event, lane = lanes.send(part)
-                except cl.Error as error:
-                    if not lanes.sent:
-                        raise refused(plan, f"a slice was refused: {error}") from None
-                    # What is enqueued cannot be taken back, but it is waited for.
-                    lanes.join()
-                    raise
-                running.append(event)
-                if lane == 1 and len(samples) < SAMPLES:
-                    samples.append((event, part.work_items))
-                telemetry.sliced(event, part, lane)
-                if may_hold and parts and len(running) >= self.config.most_in_flight:
-                    lanes.flush()
-                    may_hold = self._hold(running.popleft(), patience)
+            probing = plan.decision.probe and may_hold
+            prober = state.prober(queue) if probing else None
+            try:
+                lanes = Lanes(queue, companions, state.out_of_order, kernel, wait_for, prober)
+            except cl.Error as error:
+                raise refused(plan, f"no slice could be enqueued: {error}") from None
+            if probing:
+                parts = self._probe(lanes, state, known, plan)
+            self._send(lanes, state, plan, parts, may_hold)
             plan.groups = len(lanes.sent)
             event = lanes.join()
         if self._cooperative:
             key = (known.key, plan.whole.global_size, plan.groups)
-            state.enqueued(event, key, known.key, samples)
+            state.enqueued(event, key, known.key, plan.whole.work_items)
         return event
 
+    def _send(
+        self, lanes: Lanes, state: QueueState, plan: Plan, parts: deque[NDRange], may_hold: bool
+    ) -> None:
+        """Enqueue *parts*, with a bounded number in flight where this thread may wait."""
+        running: deque[cl.Event] = deque()
+        most_in_flight = self._most_in_flight
+        pace: float | None = None
+        while parts:
+            part = parts.popleft()
+            try:
+                event, lane = lanes.send(part)
+            except cl.Error as error:
+                if not lanes.sent:
+                    raise refused(plan, f"a slice was refused: {error}") from None
+                # What is enqueued cannot be taken back, but it is waited for.
+                lanes.join()
+                raise
+            telemetry.sliced(event, part, lane)
+            running.append(event)
+            if may_hold and parts and len(running) >= most_in_flight:
+                # Half of them at once: waking for every slice would cost the CPU that this saves.
+                for _ in range((most_in_flight + 1) // 2):
+                    oldest = running.popleft()
+                lanes.flush()
+                began = time.monotonic()
+                may_hold = self._hold(lanes, state, oldest, pace)
+                pace = time.monotonic() - began
+
     def _probe(
-        self, lanes: Lanes, known: KernelState, plan: Plan, patience: float
+        self, lanes: Lanes, state: QueueState, known: KernelState, plan: Plan
     ) -> deque[NDRange]:
         """Send one small slice, measure it, and cut the rest by what the policy says then."""
         first, rest = probe(plan.whole, plan.least)
-        # On the companion, which is profiled.
-        event, _ = lanes.send(first, len(lanes) - 1)
-        lanes.flush()
-        began = time.monotonic()
+        event, _ = lanes.send(first, probing=True)
         if rest is None:
             return deque()
-        if self._hold(event, patience):
+        if self._hold(lanes, state, event, None):
             seconds = events.seconds(event)
-            if seconds is None:
-                seconds = time.monotonic() - began
-            history.measured(known.key, first.work_items, seconds)
+            if seconds is not None:
+                history.measured(known.key, first.work_items, seconds, rough=True)
         rate = history.seconds_per_item(known.key)
         if rate is None:
             return deque(cut(rest, self.config.groups, plan.least))
         plan.decision = self.policy.decide(Situation(rest.work_items, plan.vm_count, rate))
         return deque(cut(rest, plan.decision.groups, plan.least))
 
-    def _hold(self, event: cl.Event, patience: float) -> bool:
-        """Wait for a slice that runs; False if it did not begin within *patience* seconds."""
-        begun = waiting.wait_cooperatively(
-            lambda: events.status(event) <= cl.command_execution_status.RUNNING,
-            None,
-            limit=patience,
-        )
-        if begun is None:
-            return False
+    def _hold(
+        self, lanes: Lanes, state: QueueState, event: cl.Event, expected: float | None
+    ) -> bool:
+        """Wait for a slice; False if the launch does not begin in reasonable time.
+
+        What it waits for may hang on an event that this very thread is to set later.
+        """
+        if not lanes.begun():
+            patience = START_GRACE + 2 * queues.expected_left(state)
+            if waiting.wait_cooperatively(lanes.begun, None, limit=patience) is None:
+                return False
         if self._cooperative:
-            waiting.wait_cooperatively(lambda: events.complete(event), None)
+            waiting.wait_cooperatively(lambda: events.complete(event), expected)
         else:
             waiting.driver_wait(event)
         return True
@@ -349,7 +441,7 @@ def warn_once(known: KernelState, reason: str) -> None:
     """Log, once per kernel and reason, why a kernel stays whole though the policy wants groups."""
     if reason not in known.told:
         known.told.add(reason)
-        log.info("kernel %s stays whole: %s", known.key[1] if known.key else "?", reason)  # type: ignore[index]
+        log.info("kernel %s stays whole: %s", known.key[1] if known.key else "?", reason)
 
 
 def tell(

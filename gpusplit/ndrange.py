@@ -98,6 +98,10 @@ def nearest_step(units: int, wanted: float) -> int:
     return min(candidates, key=lambda step: abs(math.log(-(-units // step) / wanted)))
 
 
+#: A number of slices this near to the wanted one (as a logarithm of the ratio) is near enough.
+_NEAR = 0.15
+
+
 def steps(units: tuple[int, ...], wanted: int, least: int = 1) -> tuple[int, ...]:
     """Choose the size of a slice, in work-groups per dimension.
 
@@ -128,16 +132,35 @@ def steps(units: tuple[int, ...], wanted: int, least: int = 1) -> tuple[int, ...
         # An inner dimension has to be clearly better: the outermost keeps slices contiguous.
         if miss(cut) < miss(best) - 0.1:
             best = cut
-    if pieces(best) * 1.5 >= wanted:
+    if miss(best) <= _NEAR or len(units) == 1:
         return best
 
-    box = list(units)
-    left = float(wanted)
-    for dim in reversed(range(len(units))):
-        step = max(nearest_step(units[dim], left), -(-least * box[dim] // math.prod(box)))
-        box[dim] = min(step, units[dim])
-        left = max(1.0, left / -(-units[dim] // box[dim]))
-    return tuple(box) if miss(tuple(box)) < miss(best) else best
+    def badness(step: tuple[int, ...]) -> float:
+        # How much smaller remainders are than the other slices counts as well.
+        return miss(step) + pieces(step) * math.prod(step) / total - 1
+
+    return min((best, *_boxes(units, wanted, least)), key=badness)
+
+
+def _boxes(units: tuple[int, ...], wanted: int, least: int) -> Iterator[tuple[int, ...]]:
+    """Steps that cut more than one dimension, those with the longest contiguous runs first."""
+    total = math.prod(units)
+    outer = len(units) - 1
+    seen: set[int] = set()
+    for pieces in range(min(units[outer], wanted), 1, -1):
+        step = -(-units[outer] // pieces)
+        if step in seen:
+            continue
+        seen.add(step)
+        left = wanted / -(-units[outer] // step)
+        box = list(units)
+        box[outer] = step
+        for dim in reversed(range(outer)):
+            rest = math.prod(box) // box[dim]
+            box[dim] = min(box[dim], max(nearest_step(box[dim], left), -(-least // rest)))
+            left = max(1.0, left / -(-units[dim] // box[dim]))
+        if math.prod(box) >= min(least, total):
+            yield tuple(box)
 
 
 def slices(whole: NDRange, step: tuple[int, ...]) -> Iterator[NDRange]:

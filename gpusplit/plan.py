@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from gpusplit.ndrange import NDRange, slices, steps
@@ -51,7 +52,7 @@ class Plan:
     """
 
     whole: NDRange
-    parts: list[NDRange]
+    parts: Sequence[NDRange]
     least: int
     decision: Decision
     vm_count: int | None

@@ -20,7 +20,7 @@ class Situation:
     ----------
     work_items: work-items of the launch.
     vm_count: running VMs, this one included; None where it is unknown.
-    seconds_per_item: the longest that a group of this kernel has taken, per work-item; None where
+    seconds_per_item: device time of this kernel per work-item, with the device full; None where
         the kernel has not been seen.
     """
 
@@ -50,6 +50,11 @@ class Policy(Protocol):
         """False where the VM count plays no part, so that nobody need ask for it."""
         ...
 
+    @property
+    def needs_history(self) -> bool:
+        """Whether measured group times play a part."""
+        ...
+
     def decide(self, situation: Situation) -> Decision:
         """The number of groups for *situation*."""
         ...
@@ -60,6 +65,7 @@ class Unsplit:
     """Every launch stays whole."""
 
     needs_vm_count: bool = False
+    needs_history: bool = False
 
     def decide(self, situation: Situation) -> Decision:
         """Always one group."""
@@ -72,6 +78,7 @@ class Fixed:
 
     groups: int
     needs_vm_count: bool = False
+    needs_history: bool = False
 
     def decide(self, situation: Situation) -> Decision:
         """The fixed number."""
@@ -84,6 +91,7 @@ class PerVmCount:
 
     alpha: float
     needs_vm_count: bool = True
+    needs_history: bool = False
 
     def decide(self, situation: Situation) -> Decision:
         """VMs x alpha; one group where this VM is alone or the count is unknown."""
@@ -101,11 +109,14 @@ class BoundedTime:
     """No group longer than *seconds*, whoever else runs: a latency that users can name.
 
     hashcat and John the Ripper let users choose a latency rather than a number of pieces; the
-    number follows from what groups of the kernel were measured to take.
+    number follows from what the kernel was measured to take.  With *lanes* groups on the device
+    at a time, each takes about so many times its share.
     """
 
     seconds: float
+    lanes: int = 1
     needs_vm_count: bool = False
+    needs_history: bool = True
 
     #: Groups of one kernel differ; aiming a little below keeps most of them below.
     AIM: ClassVar[float] = 0.9
@@ -116,9 +127,9 @@ class BoundedTime:
         if per_item is None:
             return Decision(2, "policy time: kernel not measured yet", probe=True)
         total = per_item * situation.work_items
-        groups = max(1, math.ceil(total / (self.AIM * self.seconds)))
-        if total <= self.seconds:
-            groups = 1
+        groups = 1
+        if total > self.seconds:
+            groups = math.ceil(total * self.lanes / (self.AIM * self.seconds))
         return Decision(
             groups,
             f"policy time: {total * 1e3:.3g} ms in groups of at most {self.seconds * 1e3:g} ms",

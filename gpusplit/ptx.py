@@ -2,13 +2,17 @@
 
 clGetProgramInfo gives PTX as a program's binary on NVIDIA's driver.  OpenCL's values are in
 special registers (seen on an H200, driver 580): %envreg0-2 the group offset, %envreg3-5 the global
-offset, %envreg6-8 the number of work-groups, %envreg9 the work dimension.  get_global_id reads the
-global offset and %ctaid; a kernel that uses %ctaid for anything else sees the slice's work-groups.
+offset, %envreg6-8 the number of work-groups, %envreg9 the work dimension.  get_global_id is
+%ctaid * %ntid + %tid + %envreg3; get_group_id is %envreg0 + %ctaid, and all that a slice changes
+reads %envreg0-2 or %envreg6-8.  A kernel that uses %ctaid for anything but get_global_id may come
+from another compiler or from assembly, and stays whole.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from typing import NamedTuple
 
 from gpusplit.safety import Verdict, whole
 
@@ -19,7 +23,12 @@ _FUNCTION = re.compile(
 )
 _CALL = re.compile(r"\bcall(?:\.uni)?\s+(?:\([^)]*\)\s*,\s*)?(?P<target>[\w$%]+)")
 _REGISTER = re.compile(r"%[A-Za-z_][\w$]*")
-_SPECIAL = re.compile(r"%(?:n?ctaid(?:\.[xyz])?|envreg[0-9]+|gridid|smid|warpid|globaltimer\w*)")
+_SPECIAL = re.compile(
+    r"%(?:n?ctaid(?:\.[xyz])?|envreg[0-9]+|gridid|n?smid|n?warpid|laneid|clock\w*|globaltimer\w*)\b"
+)
+_SPECIAL_NAME = re.compile(r"%(?:n?ctaid\.[xyz]|n?tid\.[xyz]|envreg[0-9]+)")
+#: %envreg3-5 and 9 are the same in every slice that has the launch's offset and dimensions.
+_HARMLESS = ("%ctaid", "%envreg3", "%envreg4", "%envreg5", "%envreg9", "%laneid")
 
 
 def is_ptx(image: bytes) -> bool:
@@ -92,113 +101,107 @@ def _has_loop(body: str) -> bool:
 
 
 def _slice_visible(body: str) -> str | None:
-    """Why the function can tell a slice from the whole launch; None if it cannot.
-
-    Registers are assigned once (PTX from NVIDIA's compiler is in that form; if one is assigned
-    twice, the answer is that it can tell).
-    """
-    statements = [part.split() for part in re.split(r"[;\n]", body) if part.strip()]
-    reads: dict[str, str] = {}
-    for parts in statements:
-        line = " ".join(parts)
-        for special in _SPECIAL.findall(line):
-            kind = special.split(".")[0]
-            if kind in ("%smid", "%warpid", "%gridid") or kind.startswith("%globaltimer"):
-                return f"reads {kind}"
-            if kind.startswith("%nctaid") or kind in (
-                "%envreg0", "%envreg1", "%envreg2", "%envreg6", "%envreg7", "%envreg8"
-            ):  # fmt: skip
-                return f"reads {kind}"
-            if kind == "%envreg9":
-                continue
-            move = re.fullmatch(rf"mov\.[bu]32 (%[\w$]+), {re.escape(special)}", line)
-            if move is None or move[1] in reads:
-                return f"reads {kind} in an unknown way"
-            reads[move[1]] = special
-    return _only_global_ids(statements, reads)
-
-
-def _only_global_ids(statements: list[list[str]], reads: dict[str, str]) -> str | None:
-    """Check that %ctaid and the global offset are only used together, as get_global_id does."""
-    for register, special in reads.items():
-        uses = [
-            " ".join(parts)
-            for parts in statements
-            if register in _REGISTER.findall(" ".join(parts)[len(parts[0]) :].partition(",")[2])
-        ]
-        axis = _axis(special)
-        if len(uses) != 1:
-            return f"uses {special} {len(uses)} times"
-        # get_global_id: ctaid * ntid + (tid + offset), or ((ctaid * ntid) + tid) + offset
-        if not _is_global_id(statements, reads, uses[0], register, axis):
-            return f"uses {special} otherwise than get_global_id does"
+    """Why the function can tell a slice from the whole launch; None if it cannot."""
+    statements = list(_statements(body))
+    for special in _SPECIAL.findall(body):
+        kind = special.split(".")[0]
+        if kind not in _HARMLESS:
+            return f"reads {kind}"
+    flow = _Flow(statements)
+    for statement in statements:
+        if any(source.startswith("%ctaid") for source in statement.sources):
+            axis = statement.sources[0][-1]
+            if statement.operation not in ("mov.u32", "mov.b32"):
+                return "uses %ctaid in an unknown way"
+            for use in flow.uses(statement.target):
+                if not flow.begins_global_id(use, statement.target, axis):
+                    return "uses %ctaid otherwise than get_global_id does"
     return None
 
 
-def _axis(special: str) -> int:
-    if special.startswith("%ctaid"):
-        return "xyz".index(special[-1])
-    return int(special.removeprefix("%envreg")) - 3
+class _Statement(NamedTuple):
+    operation: str
+    target: str
+    sources: tuple[str, ...]
 
 
-def _is_global_id(
-    statements: list[list[str]], reads: dict[str, str], use: str, register: str, axis: int
-) -> bool:
-    """Whether *use* is part of ctaid * ntid + tid + offset along *axis*, all of it."""
-    producers: dict[str, str] = {}
-    for parts in statements:
-        line = " ".join(parts)
-        target = re.match(r"[\w.]+ (%[\w$]+),", line)
-        if target is not None:
-            if target[1] in producers:
-                return False
-            producers[target[1]] = line
-    wanted = {f"%ctaid.{'xyz'[axis]}": 1, f"%envreg{3 + axis}": 1}
-    # Follow the sum downwards until it holds both, through nothing but mad and add.
-    line = use
-    for _ in range(4):
-        target = re.match(r"(?:mad\.lo|add)\.[su]32 (%[\w$]+),", line)
-        if target is None:
-            return False
-        leaves = _leaves(target[1], producers, reads, 0)
-        if leaves is None:
-            return False
-        if all(leaves.count(name) == count for name, count in wanted.items()):
-            return leaves.count(f"%ntid.{'xyz'[axis]}") == 1
-        followers = [
-            entry
-            for entry in producers.values()
-            if target[1] in _REGISTER.findall(entry.partition(",")[2])
-        ]
-        if len(followers) != 1:
-            return False
-        line = followers[0]
-    return False
-
-
-def _leaves(
-    register: str, producers: dict[str, str], reads: dict[str, str], depth: int
-) -> list[str] | None:
-    """The special registers that a sum of products is made of; None if it is something else."""
-    if register in reads:
-        return [reads[register]]
-    line = producers.get(register)
-    if line is None or depth > 4:
-        return None
-    move = re.fullmatch(r"mov\.[bu]32 %[\w$]+, (%n?tid\.[xyz])", line)
-    if move is not None:
-        return [move[1]]
-    terms = re.fullmatch(
-        r"(mad\.lo|add)\.[su]32 %[\w$]+, (%[\w$]+), (%[\w$]+)(?:, (%[\w$]+))?", line
-    )
-    if terms is None:
-        return None
-    found: list[str] = []
-    for term in terms.groups()[1:]:
-        if term is None:
+def _statements(body: str) -> Iterator[_Statement]:
+    for text in re.split(r"[;{}]", body):
+        match = re.match(r"\s*(?:[\w$]+:\s*)*(?:@!?%\w+\s+)?([\w.]+)\s+(.*)", text, re.DOTALL)
+        if match is None or match[1].startswith("."):
             continue
-        part = _leaves(term, producers, reads, depth + 1)
-        if part is None:
-            return None
-        found += part
-    return found
+        operands = [part.strip() for part in match[2].split(",")]
+        # Stores and branches have no target; reading their first operand as one does no harm
+        # but to uses(), so they are given none.
+        stores = match[1].startswith(("st.", "bra", "call", "ret", "red.", "bar"))
+        sources = tuple(operands if stores else operands[1:])
+        yield _Statement(match[1], "" if stores else operands[0], sources)
+
+
+class _Flow:
+    """Which statement makes a register, and which use it."""
+
+    def __init__(self, statements: list[_Statement]) -> None:
+        self._made: dict[str, list[_Statement]] = {}
+        self._uses: dict[str, list[_Statement]] = {}
+        for statement in statements:
+            self._made.setdefault(statement.target, []).append(statement)
+            for source in statement.sources:
+                for register in _REGISTER.findall(source):
+                    self._uses.setdefault(register, []).append(statement)
+
+    def uses(self, register: str) -> list[_Statement]:
+        return self._uses.get(register, [])
+
+    def begins_global_id(self, use: _Statement, ctaid: str, axis: str) -> bool:
+        """Whether *use* is ctaid x ntid of one axis, and all that becomes of it has the offset.
+
+        get_global_id is ctaid * ntid + tid + offset, the sum in any order; a product to which the
+        offset is never added would be something that restarts in every slice.
+        """
+        if not re.fullmatch(r"(mul|mad)\.(lo|wide)\.[su](32|64)", use.operation):
+            return False
+        factors = set(use.sources[:2]) - {ctaid}
+        if len(factors) != 1 or self._special(factors.pop()) != f"%ntid.{axis}":
+            return False
+        return self._offset_is_added(use.target, f"%envreg{3 + 'xyz'.index(axis)}", 0)
+
+    def _offset_is_added(self, register: str, offset: str, depth: int) -> bool:
+        if len(self._made.get(register, ())) != 1 or depth > 4:
+            return False
+        if offset in self._summands(register, 0):
+            return True
+        uses = self.uses(register)
+        return bool(uses) and all(
+            re.fullmatch(r"add\.[su](32|64)", use.operation)
+            and self._offset_is_added(use.target, offset, depth + 1)
+            for use in uses
+        )
+
+    def _summands(self, register: str, depth: int) -> set[str]:
+        """The special registers that *register* is a sum of (and what else it may be)."""
+        special = self._special(register)
+        if special is not None:
+            return {special}
+        made = self._made.get(register, ())
+        if len(made) != 1 or depth > 4:
+            return set()
+        (statement,) = made
+        if re.fullmatch(r"add\.[su](32|64)", statement.operation):
+            parts = statement.sources
+        elif statement.operation.startswith("mad."):
+            parts = statement.sources[2:]
+        else:
+            return set()
+        return {name for part in parts for name in self._summands(part, depth + 1)}
+
+    def _special(self, register: str) -> str | None:
+        """The special register that *register* is a copy of, perhaps widened."""
+        for _ in range(3):
+            made = self._made.get(register, ())
+            if len(made) != 1 or not made[0].operation.startswith(("mov.", "cvt.")):
+                return None
+            register = made[0].sources[0]
+            if _SPECIAL_NAME.fullmatch(register):
+                return register
+        return None

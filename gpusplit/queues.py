@@ -11,8 +11,9 @@ import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable
 from dataclasses import dataclass
+from typing import Any
 
 import pyopencl as cl
 
@@ -36,8 +37,9 @@ class Pending:
     key: what the predictor knows it by; None for commands that are not predicted.
     enqueued: when, in seconds of time.monotonic().
     begin: when it began to run, if known: the queue was idle, or its predecessor's end was seen.
-    kernel: what the history of group times knows it by; None if it is no launch in slices.
-    samples: (event, work-items) of some of its slices, on the companion.
+    end: when its end was seen, if it was.
+    kernel: what the history of rates knows it by.
+    work_items: of the launch.
     """
 
     event: cl.Event
@@ -45,7 +47,8 @@ class Pending:
     enqueued: float
     begin: float | None
     kernel: Hashable = None
-    samples: Sequence[tuple[cl.Event, int]] = ()
+    work_items: int = 0
+    end: float | None = None
 
 
 class QueueState:
@@ -57,6 +60,8 @@ class QueueState:
         self.device = queue.device
         self.out_of_order = bool(properties & int(_OUT_OF_ORDER))
         self.profiled = bool(properties & int(_PROFILING))
+        #: Markers and barriers with wait lists came with OpenCL 1.2; without them nothing is split.
+        self.modern = queue._get_cl_version() >= (1, 2)
         self.cores = devices.cores(self.device)
         self.compute_units = self.device.max_compute_units
         self.address_bits = self.device.address_bits
@@ -65,34 +70,63 @@ class QueueState:
         self.pending: deque[Pending] = deque(maxlen=_MOST_PENDING)
         #: Held while slices are enqueued: no other thread's command may come between them.
         self.lock = threading.RLock()
-        self._companion: cl.CommandQueue | None = None
-        self._companion_failed = False
+        self._companions: list[cl.CommandQueue] = []
+        self._prober: cl.CommandQueue | None = None
+        self._no_more = False
 
-    def companion(self, queue: cl.CommandQueue) -> cl.CommandQueue | None:
-        """The second queue for slices; None where the device does not give one.
-
-        It is profiled, which a queue of gpusplit's own may be, so that group times are known.
-        """
-        if self._companion is None and not self._companion_failed:
+    def companions(self, queue: cl.CommandQueue, count: int) -> list[cl.CommandQueue]:
+        """*count* further queues for slices; fewer where the device does not give so many."""
+        properties: Any = _PROFILING if self.profiled else 0
+        while len(self._companions) < count and not self._no_more:
             try:
-                self._companion = cl.CommandQueue(queue.context, self.device, _PROFILING)
+                self._companions.append(cl.CommandQueue(queue.context, self.device, properties))
             except cl.Error:
-                # A device may have one queue only; slices then all go to the caller's.
-                self._companion_failed = True
-        return self._companion
+                self._no_more = True
+        return self._companions[:count]
+
+    def prober(self, queue: cl.CommandQueue) -> cl.CommandQueue | None:
+        """A profiled queue to measure single slices on; None where the device gives none.
+
+        Slices do not go there otherwise: NVIDIA's driver lets nothing overlap with a kernel of a
+        profiled queue (an H200: 18 % slow-down instead of 1 % at 80 groups).
+        """
+        if self._prober is None and not self._no_more:
+            try:
+                self._prober = cl.CommandQueue(queue.context, self.device, _PROFILING)
+            except cl.Error:
+                self._no_more = True
+        return self._prober
 
     def enqueued(
         self,
         event: cl.Event,
         key: Hashable,
         kernel: Hashable = None,
-        samples: Sequence[tuple[cl.Event, int]] = (),
+        work_items: int = 0,
     ) -> None:
         """Remember a command that was just enqueued."""
         pending = self.pending
         now = time.monotonic()
         idle = not pending or events.complete(pending[-1].event)
-        pending.append(Pending(event, key, now, now if idle else None, kernel, samples))
+        begin = now if idle else None
+        pending.append(Pending(event, key, now, begin, kernel, work_items))
+
+    def tidy(self) -> None:
+        """Learn from commands that are over, and forget them.
+
+        Done before a wait rather than after it: then the device works meanwhile.
+        """
+        pending = self.pending
+        while pending and events.complete(pending[0].event):
+            try:
+                entry = pending.popleft()
+            except IndexError:  # another thread was faster
+                return
+            if entry.end is not None and pending and pending[0].begin is None:
+                # In order: it began when this one ended, unless it came later.
+                pending[0].begin = max(entry.end, pending[0].enqueued)
+            if entry.key is not None and events.status(entry.event) == 0:
+                _learn(self, entry)
 
 
 _by_address: weakref.WeakValueDictionary[int, QueueState] = weakref.WeakValueDictionary()
@@ -124,13 +158,15 @@ def wait_for(event: cl.Event) -> None:
         # A command that nobody flushed never starts, and asking for its status does not flush.
         queue.flush()
     if found is not None:
+        found.tidy()
         address = event.int_ptr
         entries = list(found.pending)
-        ahead = [entry for entry in entries if entry.event.int_ptr == address]
-        if ahead and not found.out_of_order:
-            ahead = entries[: entries.index(ahead[0]) + 1]
-        for entry in ahead:
-            _wait_for_pending(found, entry)
+        for at, entry in enumerate(entries):
+            if entry.event.int_ptr == address:
+                for ahead in entries[:at] if not found.out_of_order else ():
+                    _wait_for_pending(found, ahead)
+                _wait_for_pending(found, entry)
+                return
     waiting.wait_cooperatively(lambda: events.complete(event), None)
 
 
@@ -138,9 +174,9 @@ def wait_for_queue(queue: cl.CommandQueue) -> None:
     """Sleep until everything enqueued on *queue* so far is over."""
     found = state(queue)
     queue.flush()
+    found.tidy()
     for entry in list(found.pending):
         _wait_for_pending(found, entry)
-    found.pending.clear()
     marker = cl.enqueue_marker(queue)
     queue.flush()
     waiting.wait_cooperatively(lambda: events.complete(marker), None)
@@ -158,50 +194,26 @@ def expected_left(found: QueueState) -> float:
 
 
 def _wait_for_pending(found: QueueState, entry: Pending) -> None:
-    begin = entry.begin if entry.begin is not None else time.monotonic()
-    seen = waiting.wait_cooperatively(
-        lambda: events.complete(entry.event),
-        history.launches.expect(entry.key) if entry.key is not None else None,
-        time.monotonic() - begin,
-    )
-    end = time.monotonic()
-    if entry.key is not None and events.status(entry.event) == 0:
-        _learn(found, entry, bool(seen), end)
-    if seen:
-        follower = _follower(found, entry)
-        if follower is not None and follower.begin is None:
-            # In order: it began when this one ended, unless it came later.
-            follower.begin = max(end, follower.enqueued)
-    while found.pending and events.complete(found.pending[0].event):
-        try:
-            found.pending.popleft()
-        except IndexError:  # another thread was faster
-            break
+    if entry.begin is None and found.pending and found.pending[0] is entry:
+        # What was before it is over and forgotten.
+        entry.begin = time.monotonic()
+    event = entry.event
+    elapsed = 0.0 if entry.begin is None else time.monotonic() - entry.begin
+    expected = history.launches.expect(entry.key) if entry.key is not None else None
+    if waiting.wait_cooperatively(lambda: events.complete(event), expected, elapsed):
+        entry.end = time.monotonic()
+        following = found.pending
+        if len(following) > 1 and following[0] is entry and following[1].begin is None:
+            following[1].begin = max(entry.end, following[1].enqueued)
 
 
-def _follower(found: QueueState, entry: Pending) -> Pending | None:
-    entries = list(found.pending)
-    for at, candidate in enumerate(entries[:-1]):
-        if candidate is entry:
-            return entries[at + 1]
-    return None
-
-
-def _learn(found: QueueState, entry: Pending, seen: bool, end: float) -> None:
-    """Learn how long a completed command took, from the device's clock or from having seen it."""
-    for event, work_items in entry.samples:
-        took = events.seconds(event)
-        if took is not None:
-            history.measured(entry.kernel, work_items, took)
-    sliced = entry.kernel is not None
-    seconds = events.seconds(entry.event) if found.profiled or sliced else None
-    if seconds is not None:
-        history.launches.learn(entry.key, seconds)
+def _learn(found: QueueState, entry: Pending) -> None:
+    """Learn how long a command took, from the device's clock or from having seen its end."""
+    seconds = events.seconds(entry.event) if found.profiled else None
+    if seconds is None and entry.begin is not None and entry.end is not None:
+        seconds = entry.end - entry.begin
+    if seconds is None:
         return
-    if seen and entry.begin is not None:
-        history.launches.learn(entry.key, end - entry.begin)
-    elif not seen and entry.begin is not None:
-        # It was over when first looked at, perhaps because the expectation was too long.
-        expected = history.launches.expect(entry.key)
-        if expected is not None and end - entry.begin < expected:
-            history.launches.learn(entry.key, end - entry.begin)
+    history.launches.learn(entry.key, seconds)
+    if entry.kernel is not None:
+        history.measured(entry.kernel, entry.work_items, seconds)

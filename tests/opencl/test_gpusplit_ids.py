@@ -88,7 +88,7 @@ def cases(draw: st.DrawFn) -> Case:
             policy="fixed",
             groups=draw(st.integers(2, 12)),
             wait=draw(st.sampled_from(("cooperative", "driver"))),
-            queues=draw(st.sampled_from((0, 1, 2))),
+            queues=draw(st.sampled_from((0, 1, 2, 3))),
             in_flight=draw(st.sampled_from((0, 1, 3))),
             cores=1,
         ),

@@ -67,7 +67,7 @@ def test_a_slice_is_never_smaller_than_the_least(
         ((320, 320), 20, 20),
         ((320, 320), 2, 2),
         ((320, 320), 12, 12),
-        ((640, 640), 500, 640),  # rows of work-groups: 640 is nearer to 500 than 320
+        ((640, 640), 500, 500),  # rows alone would make 320 or 640
         ((1000,), 7, 7),
         ((64, 2), 16, 16),  # the outermost dimension has too few: the inner one is cut
         ((8, 8, 8), 64, 64),  # no dimension has enough: two are cut

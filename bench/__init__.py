@@ -1,0 +1,1 @@
+"""Speed of gpusplit itself on whatever OpenCL device is there."""
