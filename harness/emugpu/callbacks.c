@@ -46,11 +46,12 @@ static void *call_back(void *unused)
             cl_int status = command_status(c);
             if (c->tl->state == STATE_DONE && status > CL_COMPLETE) {
                 /* Real execution is late. */
-                command_ref(c);
+                struct command *shadow = command_shadow(c);
+                command_ref(shadow);
                 state_unlock();
-                emu.next->clWaitForEvents(1, &c->handle);
+                emu.next->clWaitForEvents(1, &shadow->handle);
                 state_lock();
-                command_unref(c);
+                command_unref(shadow);
                 called = true;
                 break;
             }

@@ -149,7 +149,8 @@ static cl_int CL_API_CALL emu_clEnqueueNDRangeKernel(
         else
             error = empty_shadow(&s, n_wait, wait);
     }
-    return submit_end(&s, error, CL_COMMAND_NDRANGE_KERNEL, spec, 0, n_wait, wait, event);
+    return submit_end(&s, error, CL_COMMAND_NDRANGE_KERNEL, spec, emu.execute ? 0 : SUBMIT_EMPTY, n_wait,
+                      wait, event);
 }
 
 static cl_int CL_API_CALL emu_clEnqueueTask(cl_command_queue queue, cl_kernel kernel, cl_uint n_wait,
@@ -166,7 +167,8 @@ static cl_int CL_API_CALL emu_clEnqueueTask(cl_command_queue queue, cl_kernel ke
         error = emu.execute ? emu.next->clEnqueueTask(queue, kernel, n_wait, wait, &s.shadow)
                             : empty_shadow(&s, n_wait, wait);
     }
-    return submit_end(&s, error, CL_COMMAND_TASK, spec, 0, n_wait, wait, event);
+    return submit_end(&s, error, CL_COMMAND_TASK, spec, emu.execute ? 0 : SUBMIT_EMPTY, n_wait, wait,
+                      event);
 }
 
 /* Runs on the host's CPU: the GPU has no part in it, and its real end is its end. */

@@ -5,6 +5,7 @@
 #include "layer.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "settings.h"
@@ -29,6 +30,18 @@ EXPORT cl_int CL_API_CALL clGetLayerInfo(cl_uint param_name, size_t param_value_
         return answer(name, sizeof name, param_value_size, param_value, param_value_size_ret);
     default:
         return CL_INVALID_VALUE;
+    }
+}
+
+/* For tests and for the curious: with EMUGPU_REPORT set, what was never released is said at exit. */
+__attribute__((destructor)) static void report(void)
+{
+    if (emu.next && getenv("EMUGPU_REPORT")) {
+        state_lock();
+        tl_advance(emu.timeline, clock_now());
+        fprintf(stderr, "emugpu: at exit: %zu commands, %zu queues\n", emu.commands.used,
+                emu.queues.used);
+        state_unlock();
     }
 }
 

@@ -105,7 +105,30 @@ void command_unref(struct command *c)
     }
     dropped.at[dropped.n++] = c->handle;
     tl_unref(c->tl);
+    struct command *before = c->data_before;
     free(c);
+    if (before)
+        command_unref(before);
+}
+
+struct command *command_shadow(struct command *c)
+{
+    if (c->type == CL_COMMAND_USER)
+        return NULL;
+    return c->empty ? c->data_before : c;
+}
+
+/* 0 if what really happens for the command is complete, CL_RUNNING if not, or a negative error. */
+static cl_int shadow_status(struct command *c)
+{
+    struct command *shadow = command_shadow(c);
+    if (!shadow || shadow->shadow_done)
+        return CL_COMPLETE;
+    cl_int status = CL_QUEUED;
+    emu.next->clGetEventInfo(shadow->handle, CL_EVENT_COMMAND_EXECUTION_STATUS, sizeof status, &status,
+                             NULL);
+    shadow->shadow_done = status == CL_COMPLETE;
+    return status > CL_COMPLETE ? CL_RUNNING : status;
 }
 
 cl_int command_status(struct command *c)
@@ -116,17 +139,7 @@ cl_int command_status(struct command *c)
     if (tl->state == STATE_DONE) {
         if (tl->error)
             return tl->error;
-        if (c->type == CL_COMMAND_USER)
-            return CL_COMPLETE;
-        if (!c->shadow_done) {
-            cl_int status = CL_QUEUED;
-            emu.next->clGetEventInfo(c->handle, CL_EVENT_COMMAND_EXECUTION_STATUS, sizeof status,
-                                     &status, NULL);
-            if (status < 0)
-                return status;
-            c->shadow_done = status == CL_COMPLETE;
-        }
-        return c->shadow_done ? CL_COMPLETE : CL_RUNNING;
+        return shadow_status(c);
     }
     switch (tl->state) {
     case STATE_HELD:
@@ -159,6 +172,8 @@ void queue_free(struct queue *q)
     table_remove(&emu.queues, q->handle);
     if (q->last)
         command_unref(q->last);
+    if (q->last_data)
+        command_unref(q->last_data);
     for (int i = 0; i < q->n_pending; i++)
         command_unref(q->pending[i]);
     free(q->pending);
@@ -184,6 +199,12 @@ void queue_push(struct queue *q, struct command *c, bool is_barrier)
             command_unref(q->last);
         q->last = c;
     }
+    if (!q->out_of_order && !c->empty) {
+        command_ref(c);
+        if (q->last_data)
+            command_unref(q->last_data);
+        q->last_data = c;
+    }
     if (!q->out_of_order)
         return;
     if (q->n_pending == q->cap_pending) {
@@ -195,6 +216,15 @@ void queue_push(struct queue *q, struct command *c, bool is_barrier)
     }
     command_ref(c);
     q->pending[q->n_pending++] = c;
+}
+
+struct command *queue_data(struct queue *q)
+{
+    if (q->last_data && shadow_status(q->last_data) == CL_COMPLETE) {
+        command_unref(q->last_data);
+        q->last_data = NULL;
+    }
+    return q->last_data;
 }
 
 struct command *const *queue_tail(struct queue *q, bool all, int *n)

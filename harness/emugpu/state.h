@@ -38,6 +38,11 @@ struct command {
     double queued, submitted;
     bool profiled;
     bool shadow_done;
+    /* EMUGPU_EXEC=none: the shadow of a launch computes nothing, and its completion, which needs a
+     * thread of the implementation below to be scheduled, says nothing. What has to be complete is the
+     * last command before it that does move data, if there is one; then `empty` is set. */
+    bool empty;
+    struct command *data_before;
     int refs;     /* all holders: the program, the timeline, the queue, waiting threads */
     int app_refs; /* the program's alone */
     struct callback *callbacks;
@@ -48,6 +53,7 @@ struct queue {
     bool out_of_order, profiled;
     int app_refs;
     struct command *last;     /* in order: the last command; out of order: the last barrier */
+    struct command *last_data; /* in order: the last whose shadow moves or computes data, or NULL */
     struct command **pending; /* out of order: commands that were not done when last looked at */
     int n_pending, cap_pending;
 };
@@ -85,6 +91,8 @@ struct command *command_new(cl_event handle, cl_command_type type, struct queue 
 struct command *command_of(cl_event handle); /* NULL if it isn't ours */
 void command_ref(struct command *c);
 void command_unref(struct command *c);
+/* The shadow that has to be complete for the command to be: its own, another's, or none (NULL). */
+struct command *command_shadow(struct command *c);
 /* As clGetEventInfo reports it: complete only when the shadow is complete too. Advances time. */
 cl_int command_status(struct command *c);
 
@@ -93,6 +101,8 @@ struct queue *queue_of(cl_command_queue handle);
 void queue_free(struct queue *q);
 /* Remembers a command in its queue. */
 void queue_push(struct queue *q, struct command *c, bool is_barrier);
+/* In order: the last command with data whose shadow isn't complete yet, or NULL. */
+struct command *queue_data(struct queue *q);
 /* What the next command, or a barrier or marker (`all`), has to wait for. Points into the queue. */
 struct command *const *queue_tail(struct queue *q, bool all, int *n);
 

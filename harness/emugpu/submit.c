@@ -29,6 +29,17 @@ bool submit_begin(struct submission *s, cl_command_queue queue)
     return true;
 }
 
+/* True if nothing in the wait list has data to wait for. */
+static bool nothing_to_wait_for(cl_uint n_wait, const cl_event *wait)
+{
+    for (cl_uint i = 0; i < n_wait; i++) {
+        struct command *w = command_of(wait[i]);
+        if (!w || command_shadow(w))
+            return false;
+    }
+    return true;
+}
+
 cl_int submit_end(struct submission *s, cl_int error, cl_command_type type, struct command_spec spec,
                   unsigned flags, cl_uint n_wait, const cl_event *wait, cl_event *event)
 {
@@ -53,6 +64,12 @@ cl_int submit_end(struct submission *s, cl_int error, cl_command_type type, stru
     free(after);
     c->queued = s->queued;
     c->submitted = s->submitted;
+    if (flags & SUBMIT_EMPTY && !s->queue->out_of_order && nothing_to_wait_for(n_wait, wait)) {
+        c->empty = true;
+        c->data_before = queue_data(s->queue);
+        if (c->data_before)
+            command_ref(c->data_before);
+    }
     queue_push(s->queue, c, flags & SUBMIT_BARRIER);
     state_changed();
     if (event) {

@@ -17,6 +17,7 @@ bool submit_begin(struct submission *s, cl_command_queue queue);
 enum submit_flags {
     SUBMIT_BLOCKING = 1,
     SUBMIT_BARRIER = 2, /* later commands of an out-of-order queue wait for it */
+    SUBMIT_EMPTY = 8,   /* the shadow only keeps the order */
     SUBMIT_ALL = 4,     /* with an empty wait list it waits for everything before it */
 };
 

@@ -5,8 +5,9 @@
  * is slower than the modelled GPU the thread sleeps, spinning would only slow the execution down. */
 static cl_int wait_for_shadow(struct command *c)
 {
-    if (c->type != CL_COMMAND_USER)
-        emu.next->clWaitForEvents(1, &c->handle);
+    struct command *shadow = command_shadow(c);
+    if (shadow)
+        emu.next->clWaitForEvents(1, &shadow->handle);
     state_lock();
     cl_int status = command_status(c);
     state_unlock();

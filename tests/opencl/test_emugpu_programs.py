@@ -36,7 +36,15 @@ def test_a_c_program_uses_it_as_a_gpu(emugpu, wait, profile):
         EMUGPU_WAIT=wait,
         EMUGPU_PROFILE=emugpu.profile(profile),
         EMUGPU_SCALE="0.01",
+        EMUGPU_REPORT="1",
     )
+    assert done.stdout == "ok\n", done.stderr
+    # The program releases all it made, so nothing may be left of it in the layer.
+    assert "emugpu: at exit: 0 commands, 0 queues" in done.stderr
+
+
+def test_a_kernel_ends_on_time_while_the_host_is_busy(emugpu):
+    done = emugpu.tool("busy-host-test", layer=True, EMUGPU_EXEC="none", POCL_MAX_PTHREAD_COUNT="1")
     assert done.stdout == "ok\n", done.stderr
 
 

@@ -144,6 +144,23 @@ static void few_work_groups_run_faster_where_the_tail_is_soft(void)
 }
 
 /* The older of two kernels that share the GPU loses nothing; the younger gets what is left over. */
+/* The oldest kernel's work-groups need a fifth of the GPU each. While there is no room for one, a younger
+ * kernel with small ones must not slip in, or the oldest might never run. */
+static void a_younger_kernel_does_not_overtake(void)
+{
+    struct timeline *tl = tl_new(&card);
+    struct command_spec large = { .kind = KIND_KERNEL, .work = model_work(&card, NULL, 1, 1, 512) };
+    struct tl_command *a = launch(tl, 0, 9, NULL), *b = tl_add(tl, large, 0, NULL, 0, NULL);
+    struct tl_command *c = launch(tl, 0, 1, NULL);
+    tl_advance(tl, 1e6);
+    CHECK_TIME(b->start, a->end);
+    CHECK(c->start >= b->start);
+    tl_unref(a);
+    tl_unref(b);
+    tl_unref(c);
+    tl_free(tl);
+}
+
 static void an_older_kernel_has_the_first_call_on_the_gpu(void)
 {
     struct model soft = card;
@@ -350,6 +367,7 @@ int main(void)
     another_queues_kernel_fills_the_last_wave();
     launches_pass_the_front_end_one_at_a_time();
     few_work_groups_run_faster_where_the_tail_is_soft();
+    a_younger_kernel_does_not_overtake();
     an_older_kernel_has_the_first_call_on_the_gpu();
     stragglers_hold_up_their_own_queue_only();
     transfers_take_latency_and_bandwidth_one_at_a_time_per_path();
