@@ -9,7 +9,7 @@ that cannot be found, pasted tokens) is a problem, and a source with problems is
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -69,6 +69,7 @@ class Source:
     problems: reasons why the text cannot be judged, in words.
     variables: whether the program has variables of its own that outlive a launch.
     file_words: names of macros that are used outside functions and hold a brace.
+    code: all tokens outside directives.
     """
 
     text: str
@@ -80,6 +81,7 @@ class Source:
     problems: list[str] = field(default_factory=list)
     variables: bool = False
     file_words: set[str] = field(default_factory=set)
+    code: list[Token] = field(default_factory=list)
 
 
 #: Stands for a macro's parameter, whose text is only known where the macro is used.
@@ -117,18 +119,23 @@ def _wordy(character: str) -> bool:
     return character.isalnum() or character in "_$"
 
 
-def parse(text: str) -> Source:
-    """Take *text* apart; never raises, what is not understood is a problem in the result."""
+def parse(text: str, undefined: frozenset[str] = frozenset()) -> Source:
+    """Take *text* apart; never raises, what is not understood is a problem in the result.
+
+    undefined: names that are certainly no macros; what `#ifdef` keeps for them is left out.
+    """
     source = Source(text)
     tokens, problems = tokenize(text)
     source.problems += problems
-    code = _directives(source, tokens)
+    code = _directives(source, tokens, undefined)
+    source.code = code
     _declarations(source, code)
     return source
 
 
-def _directives(source: Source, tokens: list[Token]) -> list[Token]:
+def _directives(source: Source, tokens: list[Token], undefined: frozenset[str]) -> list[Token]:
     """Read the preprocessor's lines into *source*; the tokens of all other lines."""
+    tokens = _without(tokens, undefined) if undefined else tokens
     code: list[Token] = []
     depth: list[str] = []
     conditionals: list[int] = []
@@ -158,6 +165,49 @@ def _directives(source: Source, tokens: list[Token]) -> list[Token]:
         source.problems.append("brackets do not match")
         return []
     return code
+
+
+def _without(tokens: list[Token], undefined: frozenset[str]) -> list[Token]:
+    """*tokens* without what stands between #ifdef of such a name and its #else or #endif."""
+    kept: list[Token] = []
+    #: For each open conditional: whether it is one of ours.
+    ours: list[bool] = []
+    skipping = 0
+    for line in _lines(tokens):
+        words = [token.text for token in line[:3]]
+        name = words[1] if words[:1] == ["#"] and len(words) > 1 else ""
+        if skipping:
+            if name in ("if", "ifdef", "ifndef"):
+                skipping += 1
+            elif name == "endif" or (name in ("else", "elif") and skipping == 1):
+                # An #elif of ours would have to be evaluated: keep its branch, like any other.
+                skipping -= 1
+                if name == "endif" and skipping == 0:
+                    ours.pop()
+            continue
+        if name in ("if", "ifdef", "ifndef"):
+            ours.append(name == "ifdef" and len(words) > 2 and words[2] in undefined)
+            if ours[-1]:
+                skipping = 1
+                continue
+        elif name in ("else", "elif", "endif") and ours and ours[-1]:
+            if name == "endif":
+                ours.pop()
+            continue
+        elif name == "endif" and ours:
+            ours.pop()
+        kept += line
+    return kept
+
+
+def _lines(tokens: list[Token]) -> Iterator[list[Token]]:
+    line: list[Token] = []
+    for token in tokens:
+        line.append(token)
+        if token.kind == "newline":
+            yield line
+            line = []
+    yield line
 
 
 def _directive(
@@ -247,13 +297,15 @@ def _declarations(source: Source, code: list[Token]) -> None:
                 tokens += tuple(token for token in statement[: close[0]] if token.text != name)
                 function = Function(name, statement[close[1]].start, has_parameters, tokens)
                 source.functions.setdefault(name, []).append(function)
-            elif not _is_type(statement):
+                at = body_end + 1
+                continue
+            # "int x[] = {1};", "struct s {...};", "typedef struct {...} s;": up to the semicolon.
+            tail, _ = _statement(code, body_end + 1)
+            named = any(token.kind == "word" for token in code[body_end + 1 : tail])
+            is_typedef = bool(statement) and statement[0].text == "typedef"
+            if not is_typedef and (named or not _is_type(statement)):
                 source.variables = source.variables or _mutable(statement)
-                # "int x = {1};" or "struct {...} x;": what follows the brace is the statement's.
-                tail, _ = _statement(code, body_end + 1)
-                if any(token.kind == "word" for token in code[body_end + 1 : tail]):
-                    source.variables = True
-            at = body_end + 1
+            at = tail + 1
             continue
         if called is not None:
             name, close = called
@@ -386,7 +438,7 @@ def mentions(
                 own = set(macro.parameters or ())
                 # What a parameter stands for is mentioned where the macro is used.
                 bodies.append(tuple(t if t.text not in own else _BLANK for t in macro.body))
-                for pattern in _pasted(macro):
+                for pattern in _pasted(macro, sources):
                     if suspicious(pattern):
                         problems.append(f"macro {word} pastes tokens together")
         for body in bodies:
@@ -402,20 +454,77 @@ def mentions(
     )
 
 
-def _pasted(macro: Macro) -> list[re.Pattern[str]]:
+def _pasted(macro: Macro, sources: Sequence[Source]) -> list[re.Pattern[str]]:
     """Patterns of the identifiers that the ## operators of *macro* can make."""
     patterns: list[re.Pattern[str]] = []
     body = macro.body
+    parameters = list(macro.parameters or ())
     at = 0
     while at < len(body):
         end = at
         while end + 2 < len(body) and body[end + 1].text == "##":
             end += 2
         if end > at:
-            parameters = set(macro.parameters or ())
             parts = [body[position].text for position in range(at, end + 1, 2)]
             patterns.append(
-                re.compile("".join(r"\w*" if p in parameters else re.escape(p) for p in parts))
+                re.compile(
+                    "".join(
+                        _given(macro.name, parameters.index(part), sources)
+                        if part in parameters
+                        else re.escape(part)
+                        for part in parts
+                    )
+                )
             )
         at = end + 1
     return patterns
+
+
+def _given(name: str, index: int, sources: Sequence[Source]) -> str:
+    """A pattern of what macro *name* is given as its argument number *index*, wherever used."""
+    texts: set[str] = set()
+    for source in sources:
+        for tokens, own in _bodies(source):
+            for at, token in enumerate(tokens):
+                if token.text != name:
+                    continue
+                argument = _argument(tokens, at + 1, index)
+                if (
+                    len(argument) != 1
+                    or argument[0].kind not in ("word", "number")
+                    or argument[0].text in own
+                    or any(argument[0].text in part.macros for part in sources)
+                ):
+                    return r"\w*"
+                texts.add(re.escape(argument[0].text))
+    return f"(?:{'|'.join(sorted(texts))})" if texts else r"\w*"
+
+
+def _bodies(source: Source) -> Iterator[tuple[Sequence[Token], Sequence[str]]]:
+    """All text in which a macro may be used, and the parameters that stand for unknown text."""
+    yield source.code, ()
+    for macros in source.macros.values():
+        for macro in macros:
+            yield macro.body, macro.parameters or ()
+
+
+def _argument(tokens: Sequence[Token], at: int, index: int) -> Sequence[Token]:
+    """The tokens of argument number *index* of the parentheses at *at*; none if not there."""
+    if at >= len(tokens) or tokens[at].text != "(":
+        return ()
+    depth = number = 0
+    begin = at + 1
+    for position in range(at, len(tokens)):
+        text = tokens[position].text
+        if text in _OPEN:
+            depth += 1
+        elif text in _CLOSE:
+            depth -= 1
+        if depth == 0 or (depth == 1 and text == ","):
+            if number == index:
+                return tokens[begin:position]
+            number += 1
+            begin = position + 1
+        if depth == 0:
+            break
+    return ()

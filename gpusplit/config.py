@@ -119,11 +119,11 @@ class Config:
             try:
                 values[name] = _read(kinds[name], value)
             except (TypeError, ValueError) as error:
-                raise ConfigError(f"{source}: {name}: {error}") from error
+                raise ConfigError(f"{source}: {name}: {error}") from None
         try:
             return replace(self, **values)
         except ConfigError as error:
-            raise ConfigError(f"{source}: {error}") from error
+            raise ConfigError(f"{source}: {error}") from None
 
     def make_policy(self) -> Policy:
         """The policy that these options name."""

@@ -46,19 +46,22 @@ class Lanes:
         kernel: cl.Kernel,
         wait_for: WaitList,
         prober: cl.CommandQueue | None = None,
+        keep_off: bool = False,
     ) -> None:
         """companions: further queues for slices; none to use the caller's alone.
 
         prober: a profiled queue for a first slice whose time is wanted.
+        keep_off: send slices to the companions alone, since they are profiled.
         """
         self._kernel = kernel
         self._wait_for = wait_for
         self._out_of_order = out_of_order
         self._queues = [queue, *companions]
-        self._turns = len(self._queues)
+        self._skip = 1 if keep_off and companions else 0
+        self._turns = len(self._queues) - self._skip
         self._probe_lane = 0
         if prober is not None:
-            self._probe_lane = self._turns
+            self._probe_lane = len(self._queues)
             self._queues.append(prober)
         self._used = [False] * len(self._queues)
         self._first: list[cl.Event] = []
@@ -68,7 +71,7 @@ class Lanes:
 
     def send(self, part: NDRange, probing: bool = False) -> tuple[cl.Event, int]:
         """Enqueue *part* on the next lane, or as the probe; its event and lane."""
-        lane = self._probe_lane if probing else len(self.sent) % self._turns
+        lane = self._probe_lane if probing else self._skip + len(self.sent) % self._turns
         event = enqueue(
             self._queues[lane], self._kernel, part.global_size, part.local_size, part.offset,
             self._after(lane),

@@ -11,7 +11,7 @@ import functools
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from math import prod
 from typing import TYPE_CHECKING, Any
 
@@ -128,6 +128,9 @@ class Launcher:
             if not known.sticky:
                 known.calls.clear()
             return event
+        if wait_for is not None and not isinstance(wait_for, (list, tuple)):
+            # Anything that can be gone through will do for pyopencl, but perhaps only once.
+            wait_for = list(wait_for) if isinstance(wait_for, Iterable) else wait_for
         call = (
             queue, kernel, global_work_size, local_work_size, global_work_offset, wait_for,
             g_times_l, allow_empty_ndrange,
@@ -310,6 +313,9 @@ class Launcher:
             identify(call[1], known)
             key = (known.key, reason.size, 1)
             queues.state(call[0]).enqueued(event, key, known.key, prod(reason.size))
+        if telemetry.tracing() and reason.size:
+            identify(call[1], known)
+            telemetry.sliced(known.key[1] if known.key is not None else "", event, None, 0)
         if reason.refused:
             warn_once(known, reason.decision.reason)
         if telemetry.listening():
@@ -326,7 +332,11 @@ class Launcher:
         say what is wrong.  An error at a later slice is the caller's, as OpenCL raised it.
         """
         state = queues.state(queue)
-        companions = [] if state.out_of_order else state.companions(queue, self._lanes - 1)
+        tracing = telemetry.tracing()
+        companions: list[cl.CommandQueue] = []
+        if not state.out_of_order:
+            count = self._lanes if tracing else self._lanes - 1
+            companions = state.companions(queue, count, profiled=tracing or state.profiled)
         # Waiting for a slice that hangs on an event which this thread is to set would not end.
         may_hold = not wait_for or all(map(events.complete, wait_for))
         parts = deque(plan.parts)
@@ -334,12 +344,14 @@ class Launcher:
             probing = plan.decision.probe and may_hold
             prober = state.prober(queue) if probing else None
             try:
-                lanes = Lanes(queue, companions, state.out_of_order, kernel, wait_for, prober)
+                lanes = Lanes(
+                    queue, companions, state.out_of_order, kernel, wait_for, prober, tracing
+                )
             except cl.Error as error:
                 raise refused(plan, f"no slice could be enqueued: {error}") from None
             if probing:
                 parts = self._probe(lanes, state, known, plan)
-            self._send(lanes, state, plan, parts, may_hold)
+            self._send(lanes, state, known, plan, parts, may_hold)
             plan.groups = len(lanes.sent)
             event = lanes.join()
         if self._cooperative:
@@ -348,10 +360,13 @@ class Launcher:
         return event
 
     def _send(
-        self, lanes: Lanes, state: QueueState, plan: Plan, parts: deque[NDRange], may_hold: bool
-    ) -> None:
+        self, lanes: Lanes, state: QueueState, known: KernelState, plan: Plan,
+        parts: deque[NDRange], may_hold: bool,
+    ) -> None:  # fmt: skip
         """Enqueue *parts*, with a bounded number in flight where this thread may wait."""
         running: deque[cl.Event] = deque()
+        tracing = telemetry.tracing()
+        kernel = known.key[1] if known.key is not None else ""
         most_in_flight = self._most_in_flight
         pace: float | None = None
         while parts:
@@ -364,7 +379,8 @@ class Launcher:
                 # What is enqueued cannot be taken back, but it is waited for.
                 lanes.join()
                 raise
-            telemetry.sliced(event, part, lane)
+            if tracing:
+                telemetry.sliced(kernel, event, part, lane)
             running.append(event)
             if may_hold and parts and len(running) >= most_in_flight:
                 # Half of them at once: waking for every slice would cost the CPU that this saves.

@@ -19,7 +19,7 @@ from typing import Any
 
 import pyopencl as cl
 
-from gpusplit import hooks, queues, waiting
+from gpusplit import hooks, queues, telemetry, waiting
 from gpusplit.config import Config
 from gpusplit.launch import Launcher, make_launcher
 
@@ -28,6 +28,8 @@ _lock = threading.RLock()
 #: (owner, name, original) of everything replaced, in order.
 _replaced: list[tuple[Any, str, Any]] = []
 _active: list[Launcher] = []
+#: Functions that put out the summary and the timeline.
+_reports: list[Callable[[], None]] = []
 
 #: Blocking functions, and the position of their flag is_blocking.
 _BLOCKING = {
@@ -73,6 +75,7 @@ def install(config: Config | None = None) -> None:
             _guard_other_commands()
         if launcher.config.cooperative:
             _put_waits()
+        _reports.append(telemetry.report_at_exit(launcher.config.summary, launcher.config.timeline))
 
 
 def uninstall() -> None:
@@ -82,6 +85,8 @@ def uninstall() -> None:
             owner, name, original = _replaced.pop()
             setattr(owner, name, original)
         _active.clear()
+        while _reports:
+            _reports.pop()()
 
 
 def installed() -> Config | None:

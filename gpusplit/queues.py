@@ -18,6 +18,7 @@ from typing import Any
 import pyopencl as cl
 
 from gpusplit import devices, events, history, waiting
+from gpusplit.lanes import marker
 
 _ATTRIBUTE = "_gpusplit"
 _PROFILING = cl.command_queue_properties.PROFILING_ENABLE
@@ -70,19 +71,22 @@ class QueueState:
         self.pending: deque[Pending] = deque(maxlen=_MOST_PENDING)
         #: Held while slices are enqueued: no other thread's command may come between them.
         self.lock = threading.RLock()
-        self._companions: list[cl.CommandQueue] = []
+        self._companions: dict[bool, list[cl.CommandQueue]] = {False: [], True: []}
         self._prober: cl.CommandQueue | None = None
         self._no_more = False
 
-    def companions(self, queue: cl.CommandQueue, count: int) -> list[cl.CommandQueue]:
+    def companions(
+        self, queue: cl.CommandQueue, count: int, profiled: bool
+    ) -> list[cl.CommandQueue]:
         """*count* further queues for slices; fewer where the device does not give so many."""
-        properties: Any = _PROFILING if self.profiled else 0
-        while len(self._companions) < count and not self._no_more:
+        made = self._companions[profiled]
+        properties: Any = _PROFILING if profiled else 0
+        while len(made) < count and not self._no_more:
             try:
-                self._companions.append(cl.CommandQueue(queue.context, self.device, properties))
+                made.append(cl.CommandQueue(queue.context, self.device, properties))
             except cl.Error:
                 self._no_more = True
-        return self._companions[:count]
+        return made[:count]
 
     def prober(self, queue: cl.CommandQueue) -> cl.CommandQueue | None:
         """A profiled queue to measure single slices on; None where the device gives none.
@@ -177,9 +181,9 @@ def wait_for_queue(queue: cl.CommandQueue) -> None:
     found.tidy()
     for entry in list(found.pending):
         _wait_for_pending(found, entry)
-    marker = cl.enqueue_marker(queue)
+    last = marker(queue, None) if found.modern else cl.enqueue_marker(queue)
     queue.flush()
-    waiting.wait_cooperatively(lambda: events.complete(marker), None)
+    waiting.wait_cooperatively(lambda: events.complete(last), None)
 
 
 def expected_left(found: QueueState) -> float:

@@ -34,7 +34,6 @@ class Verdict:
     helpers: whether functions other than the kernel itself call those.
     shows_work_group: whether the kernel can see how work-items are grouped, so that it matters
         which local size a driver chooses for local_size=None.
-    variables: whether the program keeps variables of its own between launches.
     notes: what may differ all the same, within the specification.
     """
 
@@ -42,7 +41,6 @@ class Verdict:
     needs_prelude: frozenset[str] = frozenset()
     helpers: bool = False
     shows_work_group: bool = False
-    variables: bool = False
     notes: tuple[str, ...] = ()
 
     def describe(self) -> str:
@@ -140,11 +138,13 @@ def examine(source: str, kernel: str, options: str = "", headers: Headers | None
         what = atomics[0] if atomics else "volatile or a global fence"
         return whole(f"has loops and {what}: it may wait for other work-groups")
     notes = ("the order of atomic operations may differ",) if atomics else ()
+    needs_prelude = found.words & builtins.RANGE_FUNCTIONS
+    if needs_prelude and (any(part.variables for part in sources) or "static" in found.words):
+        return whole("its program has variables of its own, and a variant would have others")
     return Verdict(
-        needs_prelude=found.words & builtins.RANGE_FUNCTIONS,
+        needs_prelude=needs_prelude,
         helpers=_helpers_need_prelude(sources, kernel, found.functions),
         shows_work_group=any(map(builtins.shows_work_group, found.words)),
-        variables=any(part.variables for part in sources) or "static" in found.words,
         notes=notes,
     )
 
@@ -167,6 +167,7 @@ def _parse_all(
     if flags.problems:
         return flags.problems[0]
     parts = [_parse(source), _parse(flags.macros)]
+    texts = [source, flags.macros]
     trusted = False
     todo = list(parts[0].includes)
     seen: set[str] = set()
@@ -184,12 +185,19 @@ def _parse_all(
             continue
         part = _parse(text)
         parts.append(part)
+        texts.append(text)
         todo += part.includes
+    # No compiler defines these by itself, and pyopencl's scans print under #ifdef DEBUG.
+    undefined = frozenset(
+        name for name in _NEVER_PREDEFINED if not any(name in part.macros for part in parts)
+    )
+    parts = [_parse(text, undefined) for text in texts]
     for part in parts:
         if part.problems:
             return part.problems[0]
     return parts, trusted
 
 
+_NEVER_PREDEFINED = ("DEBUG", "psc_DEBUG")
 # Programs are launched many times and their text does not change.
 _parse = functools.lru_cache(maxsize=64)(clsource.parse)

@@ -190,8 +190,6 @@ def _build(
     constants: tuple[tuple[int, int, int, int], ...] | None,
     device: cl.Device,
 ) -> Variant:
-    if verdict.variables:
-        raise NoVariant("the program has variables of its own, and a variant would have others")
     origin = programs.origin(kernel, device)
     if origin.kind != "source":
         raise NoVariant("there is no source to build a variant from")

@@ -1,0 +1,109 @@
+"""The command gpusplit: run, doctor, explain.  Also `python -m gpusplit`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import runpy
+import sys
+from collections.abc import Sequence
+from dataclasses import fields
+
+from gpusplit.config import PREFIX, Config, ConfigError
+
+_HELP = {
+    "policy": "unsplit, fixed, vms (groups = VMs x alpha) or time (bounded group time)",
+    "groups": "number of groups of the policy fixed",
+    "alpha": "groups per running VM, for the policy vms",
+    "group_ms": "milliseconds that a group may take, for the policy time",
+    "wait": "cooperative (sleep, then poll) or driver",
+    "vms": "source of the VM count: auto, xenstore or static:N",
+    "queues": "queues that slices go to in turn, 1 to 4; 0: 2 with cooperative waits, else 1",
+    "in_flight": "groups enqueued and not complete; 0: 64 with cooperative waits, else 1",
+    "cores": "the GPU's cores; 0: ask the device",
+    "summary": "say at the end what was split",
+    "timeline": "write a timeline for chrome://tracing or Perfetto to this file",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; the exit status (2 for options that make no sense, as argparse)."""
+    parser = argparse.ArgumentParser(
+        prog="gpusplit",
+        description="Split the kernel launches of pyopencl programs, and let their waits sleep.",
+        epilog="Every option is also an environment variable (GPUSPLIT_POLICY, ...) and a key of "
+        "the TOML file that --config or GPUSPLIT_CONFIG names; the command line wins, then the "
+        "environment.",
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    run = commands.add_parser("run", help="run a program with splitting on")
+    explain = commands.add_parser("explain", help="list a program's kernels and the verdicts")
+    doctor = commands.add_parser("doctor", help="say what is here: devices, waits, VM count")
+    for command in (run, explain, doctor):
+        _add_options(command)
+    for command in (run, explain):
+        command.add_argument("-m", dest="module", nargs=argparse.REMAINDER, help="run a module")
+        command.add_argument("program", nargs=argparse.REMAINDER, help="program.py [arguments]")
+    options = parser.parse_args(arguments)
+    command = {"run": run, "explain": explain, "doctor": doctor}[options.command]
+    try:
+        config = _config(options)
+    except ConfigError as error:
+        command.error(str(error))
+    if options.command == "doctor":
+        from gpusplit.doctor import examine_system
+
+        return examine_system(config, sys.stdout)
+    words = options.module if options.module is not None else options.program
+    if not words:
+        command.error("name a program, or a module after -m")
+    if options.module is None and not os.path.exists(words[0]):
+        command.error(f"there is no file {words[0]}")
+    if options.command == "explain":
+        from gpusplit.explain import explain_program
+
+        return explain_program(words, options.module is not None, config, sys.stdout)
+
+    from gpusplit.patch import install
+
+    install(config)
+    run_program(words, options.module is not None)
+    return 0
+
+
+def _add_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--config", metavar="FILE", help="a TOML file with options")
+    for field in fields(Config):
+        flag = "--" + field.name.replace("_", "-")
+        if isinstance(field.default, bool):
+            command.add_argument(
+                flag, action="store_const", const="true", help=_HELP[field.name], dest=field.name
+            )
+        else:
+            shown = f"{_HELP[field.name]} (default: {field.default})".replace(" (default: )", "")
+            command.add_argument(flag, help=shown, dest=field.name, metavar="X")
+
+
+def _config(options: argparse.Namespace) -> Config:
+    environ = dict(os.environ)
+    if options.config is not None:
+        environ[PREFIX + "CONFIG"] = options.config
+    base = Config.from_environment(environ)
+    given = {
+        field.name: getattr(options, field.name)
+        for field in fields(Config)
+        if getattr(options, field.name) is not None
+    }
+    return base.with_options(given, "command line")
+
+
+def run_program(words: Sequence[str], is_module: bool) -> None:
+    """Run a program or module as Python itself would: sys.argv, sys.path, __name__."""
+    sys.argv = list(words)
+    if is_module:
+        sys.path.insert(0, os.getcwd())
+        runpy.run_module(words[0], run_name="__main__", alter_sys=True)
+    else:
+        # The folder of the program, not that of the command.
+        sys.path.insert(0, os.path.dirname(os.path.abspath(words[0])))
+        runpy.run_path(words[0], run_name="__main__")
