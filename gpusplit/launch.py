@@ -139,7 +139,7 @@ class Launcher:
             return enqueue(*call)
         known = arguments.state(kernel)
         try:
-            plan = self._recall(call, known) or self._plan(call, known)
+            plan = self._plan(call, known)
             # One launch of a kernel at a time: its slices share the variant's hidden arguments.
             with known.lock:
                 target = self._target(call, known, plan)
@@ -156,7 +156,7 @@ class Launcher:
     def _plan(self, call: tuple[Any, ...], known: KernelState) -> Plan:
         """The slices of this launch; Whole says why there are none."""
         try:
-            return self._make_plan(call, known)
+            return self._recall(call, known) or self._make_plan(call, known)
         except Whole:
             raise
         except Exception as error:
@@ -229,7 +229,7 @@ class Launcher:
         vm_count = self.tenancy.vm_count() if self.policy.needs_vm_count else None
         if (
             call[6]
-            or call[0]._gpusplit is not state
+            or queues.state(call[0]) is not state
             or self._decisions.get(vm_count) is not plan.decision
             or arguments.count(known) < arguments_count
             or arguments.any_of_type(known, cl.SVMPointer)

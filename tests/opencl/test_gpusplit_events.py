@@ -1,0 +1,357 @@
+"""A split launch stands in a program exactly where the unsplit one would.
+
+Events, profiling times, wait lists, queues, threads, arguments, sizes and errors.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pyopencl as cl
+import pytest
+from gpusplit_device import (
+    FIVE,
+    OUT_OF_ORDER,
+    PROFILING,
+    buffer,
+    context,
+    kernel,
+    read,
+    split,
+)
+
+import gpusplit
+from gpusplit import lanes
+
+pytestmark = pytest.mark.opencl
+
+# Reads what earlier commands wrote, and takes long enough on a CPU to be seen running.
+ADD = """
+kernel void k(global int *a, int n) {
+    int x = a[get_global_id(0)];
+    for (int i = 0; i < n; i++) x = x * 3 + (int)get_group_id(0);
+    a[get_global_id(0)] = x;
+}
+"""
+PLUS = "kernel void k(global int *a, int n) { a[get_global_id(0)] += n; }"
+SIZE, LOCAL = (4096,), (64,)
+ZEROS = np.zeros(SIZE, np.int32)
+
+
+@pytest.fixture
+def queue() -> Iterator[cl.CommandQueue]:
+    queue = cl.CommandQueue(context())
+    yield queue
+    queue.finish()
+
+
+def test_the_event_is_a_kernels_and_of_the_callers_queue(queue: cl.CommandQueue) -> None:
+    with split() as launches:
+        event = kernel(PLUS)(queue, SIZE, LOCAL, buffer(ZEROS), np.int32(1))
+        event.wait()
+    assert launches[0].groups > 1
+    assert event.command_type == cl.command_type.NDRANGE_KERNEL
+    assert event.get_info(cl.event_info.COMMAND_TYPE) == cl.command_type.NDRANGE_KERNEL
+    assert event.command_queue == queue
+    assert event.command_execution_status == cl.command_execution_status.COMPLETE
+
+
+def test_profiling_times_span_all_slices() -> None:
+    queue = cl.CommandQueue(context(), properties=PROFILING)
+    k, a = kernel(ADD), buffer(ZEROS)
+    with split() as launches:
+        event = k(queue, SIZE, LOCAL, a, np.int32(20_000))
+        event.wait()
+    assert launches[0].groups > 1
+    times = event.profile
+    assert times.queued <= times.submit <= times.start < times.end
+    # One slice of five takes a fifth; on busy machines more, but never the launch as a whole.
+    whole = k(queue, SIZE, LOCAL, a, np.int32(20_000))
+    whole.wait()
+    assert times.end - times.start > 0.3 * (whole.profile.end - whole.profile.start)
+
+
+def test_an_unprofiled_queue_has_no_times_as_ever(queue: cl.CommandQueue) -> None:
+    with split():
+        event = kernel(PLUS)(queue, SIZE, LOCAL, buffer(ZEROS), np.int32(1))
+        event.wait()
+    with pytest.raises(cl.RuntimeError, match="PROFILING_INFO_NOT_AVAILABLE"):
+        event.profile.start  # noqa: B018 (asking is what raises)
+
+
+@pytest.mark.parametrize("properties", [0, OUT_OF_ORDER])
+@pytest.mark.parametrize("queues", [1, 2, 3])
+def test_what_follows_sees_all_slices_and_what_preceded_is_seen(
+    properties: Any, queues: int
+) -> None:
+    """A chain of launches and copies; on the out-of-order queue, by wait lists."""
+    queue = cl.CommandQueue(context(), properties=properties)
+    double = kernel("kernel void k(global int *a) { a[get_global_id(0)] *= 2; }")
+    plus = kernel(PLUS)
+    a, b = buffer(ZEROS), buffer(ZEROS)
+    expected = 0
+    with split(queues=queues):
+        event = None
+        for step in range(20):
+            wait_for = [event] if event is not None else None
+            event = plus(queue, SIZE, LOCAL, a, np.int32(step), wait_for=wait_for)
+            event = double(queue, SIZE, LOCAL, a, wait_for=[event])
+            expected = (expected + step) * 2
+        event = cl.enqueue_copy(queue, b, a, wait_for=[event])
+        assert (read(queue, b, ZEROS, wait_for=[event]) == expected).all()
+
+
+def test_a_user_event_in_the_wait_list_holds_all_slices_and_the_call_returns(
+    queue: cl.CommandQueue,
+) -> None:
+    gate = cl.UserEvent(context())
+    a = buffer(ZEROS)
+    other = cl.CommandQueue(context())
+    # More slices than may be in flight: whoever waited for one here would wait for ever.
+    with split(in_flight=1, groups=20) as launches:
+        event = kernel(PLUS)(queue, SIZE, LOCAL, a, np.int32(7), wait_for=[gate])
+        assert event.command_execution_status > cl.command_execution_status.COMPLETE
+        assert (read(other, a, ZEROS) == 0).all()
+        gate.set_status(cl.command_execution_status.COMPLETE)
+        event.wait()
+        assert (read(queue, a, ZEROS) == 7).all()
+    assert launches[0].groups > 10
+
+
+def test_a_user_event_ahead_in_the_queue_delays_the_call_little(queue: cl.CommandQueue) -> None:
+    gate = cl.UserEvent(context())
+    a, b = buffer(ZEROS), buffer(ZEROS + 5)
+    cl.enqueue_copy(queue, a, b, wait_for=[gate])
+    begin = time.monotonic()
+    with split(in_flight=1, groups=20):
+        event = kernel(PLUS)(queue, SIZE, LOCAL, a, np.int32(7))
+        assert time.monotonic() - begin < 10  # it gives up holding back after 0.2 s
+        gate.set_status(cl.command_execution_status.COMPLETE)
+        event.wait()
+        assert (read(queue, a, ZEROS) == 12).all()
+
+
+def test_arguments_may_change_right_after_the_call(queue: cl.CommandQueue) -> None:
+    k, a, b = kernel(ADD.replace("x * 3 +", "x +")), buffer(ZEROS), buffer(ZEROS)
+    with split():
+        for target, n in ((a, 3), (b, 5)):
+            k.set_args(target, np.int32(n))
+            cl.enqueue_nd_range_kernel(queue, k, SIZE, LOCAL)
+        groups = np.arange(SIZE[0]) // LOCAL[0]
+        assert (read(queue, a, ZEROS) == 3 * groups).all()
+        assert (read(queue, b, ZEROS) == 5 * groups).all()
+
+
+def test_set_args_hold_for_several_launches_and_single_ones_replace(
+    queue: cl.CommandQueue,
+) -> None:
+    k, a = kernel(PLUS + "// get_group_id"), buffer(ZEROS)
+    with split() as launches:
+        k.set_args(a, np.int32(3))
+        for _ in range(3):
+            cl.enqueue_nd_range_kernel(queue, k, SIZE, LOCAL)
+        k.set_arg(1, np.int32(100))
+        cl.enqueue_nd_range_kernel(queue, k, SIZE, LOCAL)
+        assert (read(queue, a, ZEROS) == 109).all()
+    assert all(entry.groups > 1 for entry in launches)
+
+
+def test_arguments_that_nobody_saw_leave_the_kernel_whole(queue: cl.CommandQueue) -> None:
+    original, a = kernel(PLUS), buffer(ZEROS)
+    original.set_args(a, np.int32(3))
+    with split() as launches:
+        k = original.clone()
+        cl.enqueue_nd_range_kernel(queue, k, SIZE, LOCAL)
+        assert (read(queue, a, ZEROS) == 3).all()
+    assert launches[0].groups == 1
+    assert "arguments" in launches[0].reason
+
+
+def test_buffers_of_a_call_are_not_kept_alive(queue: cl.CommandQueue) -> None:
+    k = kernel(PLUS)
+    a = buffer(ZEROS)
+    with split():
+        k(queue, SIZE, LOCAL, a, np.int32(1)).wait()
+        queue.finish()
+    import sys
+
+    # The name here and getrefcount's own argument.
+    assert sys.getrefcount(a) == 2
+
+
+def test_threads_share_a_queue_and_a_kernel(queue: cl.CommandQueue) -> None:
+    """64 launches of one kernel object from 8 threads: each adds one, none is lost or torn."""
+    k, a = kernel(PLUS), buffer(ZEROS)
+    k.set_args(a, np.int32(1))
+    errors: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            for _ in range(8):
+                cl.enqueue_nd_range_kernel(queue, k, SIZE, LOCAL)
+        except BaseException as error:
+            errors.append(error)
+
+    with split(in_flight=2):
+        threads = [threading.Thread(target=work) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert not errors
+        assert (read(queue, a, ZEROS) == 64).all()
+
+
+def test_several_contexts_and_queues_at_once() -> None:
+    results = []
+    with split():
+        for _ in range(3):
+            ctx = cl.Context(context().devices)
+            queues = [cl.CommandQueue(ctx) for _ in range(2)]
+            k = cl.Kernel(cl.Program(ctx, ADD).build(), "k")
+            flags = cl.mem_flags.READ_WRITE | cl.mem_flags.COPY_HOST_PTR
+            a = cl.Buffer(ctx, flags, hostbuf=ZEROS)
+            first = k(queues[0], SIZE, LOCAL, a, np.int32(2))
+            k(queues[1], SIZE, LOCAL, a, np.int32(2), wait_for=[first])
+            results.append(read(queues[1], a, ZEROS))
+    assert (results[0] == results[1]).all()
+    assert (results[0] == results[2]).all()
+    assert results[0].any()
+
+
+@pytest.mark.parametrize("config", [gpusplit.Config(policy="unsplit"), FIVE])
+class TestOpenCLsOwnErrorsAndOddities:
+    """The same with and without splitting."""
+
+    def test_a_local_size_that_does_not_divide(
+        self, queue: cl.CommandQueue, config: gpusplit.Config
+    ) -> None:
+        k = kernel(PLUS, options=["-cl-std=CL1.2"])
+        with split(config), pytest.raises(cl.LogicError, match="INVALID_WORK_GROUP_SIZE"):
+            k(queue, (100,), (64,), buffer(ZEROS), np.int32(1))
+
+    def test_arguments_not_set(self, queue: cl.CommandQueue, config: gpusplit.Config) -> None:
+        with split(config), pytest.raises(cl.LogicError, match="INVALID_KERNEL_ARGS"):
+            cl.enqueue_nd_range_kernel(queue, kernel(PLUS), SIZE, LOCAL)
+
+    def test_dimensions_that_differ(self, queue: cl.CommandQueue, config: gpusplit.Config) -> None:
+        k = kernel(PLUS)
+        k.set_args(buffer(ZEROS), np.int32(1))
+        with split(config), pytest.raises(cl.LogicError, match="differing dimensions"):
+            cl.enqueue_nd_range_kernel(queue, k, (16, 16), (4,))
+
+    def test_no_queue(self, queue: cl.CommandQueue, config: gpusplit.Config) -> None:
+        k = kernel(PLUS)
+        k.set_args(buffer(ZEROS), np.int32(1))
+        with split(config), pytest.raises(TypeError):
+            cl.enqueue_nd_range_kernel(None, k, SIZE, LOCAL)  # type: ignore[arg-type]
+
+    def test_an_empty_range(self, queue: cl.CommandQueue, config: gpusplit.Config) -> None:
+        k, a = kernel(PLUS), buffer(ZEROS)
+        k.set_args(a, np.int32(1))
+        with split(config):
+            event: Any = cl._cl.enqueue_nd_range_kernel
+            event(queue, k, (0,), LOCAL, None, None, False, True).wait()
+            assert (read(queue, a, ZEROS) == 0).all()
+
+    def test_no_local_size(self, queue: cl.CommandQueue, config: gpusplit.Config) -> None:
+        a = buffer(ZEROS)
+        with split(config):
+            kernel(PLUS)(queue, SIZE, None, a, np.int32(1))
+            assert (read(queue, a, ZEROS) == 1).all()
+
+    def test_sizes_as_lists_and_numpy_integers(
+        self, queue: cl.CommandQueue, config: gpusplit.Config
+    ) -> None:
+        a = buffer(ZEROS)
+        with split(config):
+            size: Any = [np.int64(SIZE[0])]
+            kernel(PLUS)(queue, size, [np.int32(64)], a, np.int32(1))  # type: ignore[arg-type]
+            kernel(PLUS)(queue, np.array(SIZE), LOCAL, a, np.int32(1))  # type: ignore[arg-type]
+            assert (read(queue, a, ZEROS) == 2).all()
+
+    def test_a_wait_list_that_can_be_gone_through_once(
+        self, queue: cl.CommandQueue, config: gpusplit.Config
+    ) -> None:
+        other, a = cl.CommandQueue(context()), buffer(ZEROS)
+        gate = cl.UserEvent(context())
+        with split(config):
+            kernel(PLUS)(queue, SIZE, LOCAL, a, np.int32(1), wait_for=iter([gate]))  # type: ignore[arg-type]
+            assert (read(other, a, ZEROS) == 0).all()
+            gate.set_status(cl.command_execution_status.COMPLETE)
+            assert (read(queue, a, ZEROS) == 1).all()
+
+
+def test_a_slice_that_fails_first_leaves_the_launch_whole(
+    queue: cl.CommandQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a = buffer(ZEROS)
+    real = lanes.enqueue
+
+    def fail(*args: Any) -> cl.Event:
+        if args[2] != SIZE:
+            raise cl.LogicError("clEnqueueNDRangeKernel failed: OUT_OF_RESOURCES")
+        return real(*args)
+
+    monkeypatch.setattr(lanes, "enqueue", fail)
+    with split() as launches:
+        kernel(PLUS)(queue, SIZE, LOCAL, a, np.int32(1))
+        assert (read(queue, a, ZEROS) == 1).all()
+    assert launches[0].groups == 1
+    assert "OUT_OF_RESOURCES" in launches[0].reason
+
+
+def test_a_slice_that_fails_in_the_middle_raises_opencls_error_and_leaves_the_queue_usable(
+    queue: cl.CommandQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a = buffer(ZEROS)
+    real, calls = lanes.enqueue, []
+
+    def fail(*args: Any) -> cl.Event:
+        calls.append(args)
+        if len(calls) == 3:
+            raise cl.RuntimeError("clEnqueueNDRangeKernel failed: OUT_OF_RESOURCES")
+        return real(*args)
+
+    monkeypatch.setattr(lanes, "enqueue", fail)
+    k = kernel(PLUS)
+    with split():
+        with pytest.raises(cl.RuntimeError, match="OUT_OF_RESOURCES"):
+            k(queue, SIZE, LOCAL, a, np.int32(1))
+        queue.finish()
+        before = read(queue, a, ZEROS)
+        k(queue, SIZE, LOCAL, a, np.int32(1))
+        assert (read(queue, a, ZEROS) == before + 1).all()
+
+
+def test_shared_virtual_memory_is_left_whole(queue: cl.CommandQueue) -> None:
+    device = context().devices[0]
+    if not device.svm_capabilities & cl.device_svm_capabilities.COARSE_GRAIN_BUFFER:
+        pytest.skip("the device has no shared virtual memory")
+    svm = cl.SVM(cl.csvm_empty(context(), SIZE, np.int32))
+    with svm.map_rw(queue) as host:
+        host.fill(0)
+    with split() as launches:
+        kernel(PLUS)(queue, SIZE, LOCAL, svm, np.int32(1)).wait()
+    with svm.map_ro(queue) as host:
+        assert (host == 1).all()
+    assert launches[0].groups == 1
+    assert "shared virtual memory" in launches[0].reason
+
+
+def test_programs_from_binaries_are_left_whole(queue: cl.CommandQueue) -> None:
+    built = cl.Program(context(), PLUS).build()
+    binary = cl.Program(
+        context(), context().devices, built.get_info(cl.program_info.BINARIES)
+    ).build()
+    a = buffer(ZEROS)
+    with split() as launches:
+        cl.Kernel(binary, "k")(queue, SIZE, LOCAL, a, np.int32(1))
+        assert (read(queue, a, ZEROS) == 1).all()
+    if "NVIDIA" not in context().devices[0].vendor:
+        assert launches[0].groups == 1
+        assert "no source" in launches[0].reason
