@@ -52,6 +52,12 @@ def cpu_seconds():
     used = resource.getrusage(resource.RUSAGE_SELF)
     return used.ru_utime + used.ru_stime
 
+def wanted_seconds():
+    '''Time that this thread ran or stood in line for a CPU: on a busy machine, too, what it
+    wanted of one.'''
+    ran, stood, _ = open("/proc/thread-self/schedstat").read().split()
+    return (int(ran) + int(stood)) / 1e9
+
 def times(event):
     return {name: getattr(event.profile, name) for name in ("queued", "submit", "start", "end")}
 

@@ -134,17 +134,16 @@ def test_a_wait_ends_no_earlier_than_the_model_says(emugpu):
 def test_the_spinning_driver_burns_the_cpu_while_it_waits(emugpu, wait):
     used = emugpu.run(
         f"""
-        start, before = time.monotonic(), cpu_seconds()
+        start, before = time.monotonic(), wanted_seconds()
         for _ in range(4):
             event = launch()
             {wait}
-        say(cpu=cpu_seconds() - before, wall=time.monotonic() - start)
+        say(wanted=wanted_seconds() - before, wall=time.monotonic() - start)
     """,
         EMUGPU_EXEC="none",
         EMUGPU_WAIT="spin",
     )
-    # On a busy machine the thread doesn't always have a CPU: half is far from nothing.
-    assert used["cpu"] > 0.5 * 4 * KERNEL_S
+    assert used["wanted"] > 0.9 * used["wall"]
 
 
 @pytest.mark.parametrize(
@@ -158,7 +157,8 @@ def test_the_spinning_driver_burns_the_cpu_while_it_waits(emugpu, wait):
 def test_the_interrupt_driver_leaves_the_cpu_alone_while_it_waits(emugpu, wait):
     used = emugpu.run(
         f"""
-        {wait.replace("event.wait()", "pass")}
+        launch()
+        queue.finish()
         start, before = time.monotonic(), cpu_seconds()
         for _ in range(4):
             event = launch()
@@ -167,9 +167,10 @@ def test_the_interrupt_driver_leaves_the_cpu_alone_while_it_waits(emugpu, wait):
     """,
         EMUGPU_EXEC="none",
         EMUGPU_WAIT="interrupt",
+        EMUGPU_SCALE="2",
     )
-    assert used["wall"] >= 4 * KERNEL_S
-    assert used["cpu"] < 0.05 * 4 * KERNEL_S
+    assert used["wall"] >= 2 * 4 * KERNEL_S
+    assert used["cpu"] < 0.05 * 2 * 4 * KERNEL_S
 
 
 def test_a_running_kernel_uses_no_cpu_of_its_own(emugpu):
@@ -190,7 +191,9 @@ def test_a_running_kernel_uses_no_cpu_of_its_own(emugpu):
 def test_kernels_of_one_queue_run_one_after_another_with_a_gap(emugpu):
     first, second = emugpu.run(
         """
-        events = [launch(), launch()]
+        go = cl.UserEvent(context)  # no noise of the machine between the two
+        events = [launch(wait_for=[go]), launch()]
+        go.set_status(COMPLETE)
         queue.finish()
         print(json.dumps([times(e) for e in events]))
     """,
@@ -203,7 +206,9 @@ def test_the_next_kernel_starts_on_time_even_if_nobody_looks(emugpu):
     """The GPU has its own timeline: three launches, then the program sleeps through all of them."""
     first, _, third = emugpu.run(
         """
-        events = [launch(), launch(), launch()]
+        go = cl.UserEvent(context)
+        events = [launch(wait_for=[go]), launch(), launch()]
+        go.set_status(COMPLETE)
         time.sleep(1.5)
         assert events[2].command_execution_status == COMPLETE
         print(json.dumps([times(e) for e in events]))
@@ -232,13 +237,15 @@ def test_status_goes_from_running_to_complete(emugpu):
     seen = emugpu.run(
         """
         event, later = launch(), launch()
-        time.sleep(0.01)
+        while event.command_execution_status > cl.command_execution_status.RUNNING:
+            pass
         statuses = [event.command_execution_status, later.command_execution_status]
         queue.finish()
         statuses.append(later.command_execution_status)
         say(statuses=[int(s) for s in statuses])
     """,
         EMUGPU_EXEC="none",
+        EMUGPU_SCALE="8",  # long enough to look at it in peace
     )["statuses"]
     running, queued, complete = 1, 3, 0
     assert seen == [running, queued, complete]

@@ -61,9 +61,11 @@ def test_a_barrier_holds_back_what_comes_after_it(emugpu):
     before, after = emugpu.run(
         """
         free = cl.CommandQueue(context, properties=PROFILING | OUT_OF_ORDER)
-        before = launch(free, rows=16)
+        go = cl.UserEvent(context)
+        before = launch(free, rows=16, wait_for=[go])
         cl.enqueue_barrier(free)
         after = launch(free, rows=16)
+        go.set_status(COMPLETE)
         free.finish()
         print(json.dumps([times(e) for e in (before, after)]))
         """,
@@ -75,8 +77,10 @@ def test_a_barrier_holds_back_what_comes_after_it(emugpu):
 def test_a_marker_ends_with_the_last_command_before_it(emugpu):
     kernel, marker = emugpu.run(
         """
-        kernel = launch(rows=16)
+        go = cl.UserEvent(context)
+        kernel = launch(rows=16, wait_for=[go])
         marker = cl.enqueue_marker(queue)
+        go.set_status(COMPLETE)
         marker.wait()
         print(json.dumps([times(e) for e in (kernel, marker)]))
         """,
