@@ -62,7 +62,7 @@ def id_kernel(seed: int) -> IdKernel:
     rng = random.Random(seed)
     dims = seed % 3 + 1
     style = ("plain", "macro", "loop", "global", "helper")[seed // 3 % 5]
-    functions = _OF_DIMENSION
+    functions: tuple[str, ...] = _OF_DIMENSION
     if style == "global":
         functions = ("get_global_id", "get_global_size", "get_global_offset")
     width = rng.randint(3, 6)

@@ -95,7 +95,7 @@ def test_what_follows_sees_all_slices_and_what_preceded_is_seen(
     a, b = buffer(ZEROS), buffer(ZEROS)
     expected = 0
     with split(queues=queues):
-        event = None
+        event: Any = None
         for step in range(20):
             wait_for = [event] if event is not None else None
             event = plus(queue, SIZE, LOCAL, a, np.int32(step), wait_for=wait_for)
@@ -332,7 +332,8 @@ def test_shared_virtual_memory_is_left_whole(queue: cl.CommandQueue) -> None:
     device = context().devices[0]
     if not device.svm_capabilities & cl.device_svm_capabilities.COARSE_GRAIN_BUFFER:
         pytest.skip("the device has no shared virtual memory")
-    svm = cl.SVM(cl.csvm_empty(context(), SIZE, np.int32))
+    memory: Any = cl.csvm_empty(context(), SIZE, np.dtype(np.int32))
+    svm: Any = cl.SVM(memory)
     with svm.map_rw(queue) as host:
         host.fill(0)
     with split() as launches:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gpusplit.policy import Fixed, PerVmCount, Situation, Unsplit
+from gpusplit.policy import BoundedTime, Fixed, PerVmCount, Situation, Unsplit
 
 
 @pytest.mark.parametrize(
@@ -24,3 +24,19 @@ def test_fixed_and_unsplit_ask_for_no_vm_count() -> None:
     assert not Unsplit().needs_vm_count
     assert Fixed(4).decide(Situation(10**6, None)).groups == 4
     assert Unsplit().decide(Situation(10**6, 5)).groups == 1
+
+
+def test_bounded_time_probes_what_it_has_never_seen() -> None:
+    assert BoundedTime(0.005).decide(Situation(10**6, None)).probe
+
+
+@pytest.mark.parametrize(("lanes", "groups"), [(1, 23), (2, 45)])
+def test_bounded_time_cuts_so_that_no_group_is_longer(lanes: int, groups: int) -> None:
+    """100 ms in groups of 5 ms: 20 and a reserve; with two at a time each takes twice as long."""
+    decision = BoundedTime(0.005, lanes).decide(Situation(10**6, None, 1e-7))
+    assert decision.groups == groups
+    assert not decision.probe
+
+
+def test_bounded_time_leaves_short_kernels_whole() -> None:
+    assert BoundedTime(0.005).decide(Situation(10**4, None, 1e-7)).groups == 1

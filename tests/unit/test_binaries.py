@@ -1,0 +1,151 @@
+"""What PTX and SPIR-V tell about splitting; there is no source to make a variant from."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+import pytest
+
+from gpusplit import ptx, spirv
+
+#: What clGetProgramInfo gave on an NVIDIA H200, driver 580.159, for the kernels named below.
+SAMPLE = (Path(__file__).parents[1] / "data" / "gpusplit_h200.ptx").read_text()
+
+
+@pytest.mark.parametrize("kernel", ["ids", "ids2", "loop", "busy"])
+def test_ptx_of_kernels_with_global_ids_alone_is_split(kernel: str) -> None:
+    assert ptx.is_ptx(SAMPLE.encode())
+    assert ptx.examine(SAMPLE, kernel).refusal is None
+
+
+def test_ptx_with_atomics_and_no_loop_is_split_with_a_note() -> None:
+    assert ptx.examine(SAMPLE, "atm").notes
+
+
+@pytest.mark.parametrize(
+    ("kernel", "why"),
+    [("grp", "%envreg"), ("both", "%envreg"), ("off", "%envreg"), ("absent", "no such entry")],
+)
+def test_ptx_that_reads_what_a_slice_changes_is_whole(kernel: str, why: str) -> None:
+    refusal = ptx.examine(SAMPLE, kernel).refusal
+    assert refusal is not None
+    assert why in refusal
+
+
+GLOBAL_ID = """
+    mov.b32 %r1, %envreg3;
+    cvt.s64.s32 %rd2, %r1;
+    mov.u32 %r2, %ntid.x;
+    mov.u32 %r3, %ctaid.x;
+    mul.wide.s32 %rd3, %r2, %r3;
+    mov.u32 %r4, %tid.x;
+    cvt.s64.s32 %rd4, %r4;
+    add.s64 %rd5, %rd4, %rd2;
+    add.s64 %rd6, %rd5, %rd3;
+"""
+
+
+def entry(body: str, functions: str = "") -> str:
+    return f".version 9.0\n{functions}\n.entry k(\n.param .u64 p\n)\n{{\n{body}\nret;\n}}\n"
+
+
+@pytest.mark.parametrize(
+    ("body", "why"),
+    [
+        (GLOBAL_ID + "st.global.u32 [%rd9], %r3;", "%ctaid"),  # the group's ID itself
+        (GLOBAL_ID + "add.s32 %r9, %r3, 1;", "%ctaid"),
+        (GLOBAL_ID.replace("%rd5, %rd4, %rd2", "%rd5, %rd4, %rd4"), "%ctaid"),  # no offset
+        (GLOBAL_ID.replace("%ntid.x", "%ntid.y"), "%ctaid"),
+        (GLOBAL_ID + "mov.u32 %r9, %nctaid.x;", "%nctaid"),
+        (GLOBAL_ID + "mov.u32 %r9, %smid;", "%smid"),
+        (GLOBAL_ID + "mov.u64 %rd9, %globaltimer;", "%globaltimer"),
+        (GLOBAL_ID + "call.uni (r), vprintf, (a, b);", "vprintf"),
+        (GLOBAL_ID + "call (r), %rd9, (a), proto;", "pointer"),
+        ("L: atom.global.cas.b32 %r1, [%rd1], 0, 1;\n@%p1 bra L;", "may wait"),
+        ("L: ld.volatile.global.u32 %r1, [%rd1];\n@%p1 bra L;", "may wait"),
+        ("L: membar.gl;\nld.global.u32 %r1, [%rd1];\n@%p1 bra L;", "may wait"),
+    ],
+)
+def test_ptx_that_is_not_understood_is_whole(body: str, why: str) -> None:
+    refusal = ptx.examine(entry(body), "k").refusal
+    assert refusal is not None
+    assert why in refusal
+
+
+def test_ptx_functions_that_are_called_count() -> None:
+    assert ptx.examine(entry(GLOBAL_ID), "k").refusal is None
+    helper = ".func (.reg .b32 r) helper(.reg .b32 a)\n{\nmov.u32 %r1, %nctaid.x;\nret;\n}"
+    assert ptx.examine(entry("call.uni (r), helper, (a);", helper), "k").refusal is not None
+
+
+# SPIR-V, assembled by hand.
+
+
+def op(opcode: int, *operands: int) -> list[int]:
+    return [(len(operands) + 1) << 16 | opcode, *operands]
+
+
+def string(text: str) -> list[int]:
+    raw = text.encode() + b"\0"
+    raw += b"\0" * (-len(raw) % 4)
+    return list(struct.unpack(f"<{len(raw) // 4}I", raw))
+
+
+def module(*instructions: list[int], order: str = "<", name: str = "k") -> bytes:
+    words = [spirv.MAGIC, 0x00010000, 0, 100, 0]
+    words += op(15, 6, 1, *string(name))
+    for instruction in instructions:
+        words += instruction
+    return struct.pack(f"{order}{len(words)}I", *words)
+
+
+LOOP = [op(54, 1, 2, 0, 3), op(248, 10), op(249, 11), op(248, 11), op(249, 11), op(56)]
+ATOMIC = op(234, 1, 2, 3, 4, 5, 6)
+
+
+def decorate(builtin: int) -> list[int]:
+    return op(71, 7, 11, builtin)
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_spirv_with_global_ids_alone_is_split_in_either_byte_order(order: str) -> None:
+    verdict = spirv.examine(module(decorate(28), *LOOP, order=order), "k")
+    assert verdict.refusal is None
+    assert not verdict.shows_work_group
+
+
+@pytest.mark.parametrize("builtin", [24, 26, 31, 33, 34])
+def test_spirv_that_shows_what_a_slice_changes_is_whole(builtin: int) -> None:
+    assert "no source" in (spirv.examine(module(decorate(builtin)), "k").refusal or "")
+
+
+@pytest.mark.parametrize(
+    ("instructions", "why"),
+    [
+        ([*LOOP, ATOMIC], "may wait"),
+        ([*LOOP, op(225, 1, 2)], "may wait"),
+        ([*LOOP, op(61, 1, 2, 3, 1)], "may wait"),
+        ([op(38, 1, 2)], "pipe"),
+        ([op(292, 1, 2)], "enqueues"),
+        ([op(11, 9, *string("OpenCL.std")), op(12, 1, 2, 9, 184)], "prints"),
+        ([op(71, 3, 41, *string("elsewhere"), 1)], "imports elsewhere"),
+    ],
+)
+def test_spirv_that_may_not_be_split_is_whole(instructions: list[list[int]], why: str) -> None:
+    assert why in (spirv.examine(module(*instructions), "k").refusal or "")
+
+
+def test_spirv_with_atomics_and_no_loop_is_split_with_a_note() -> None:
+    assert spirv.examine(module(ATOMIC), "k").notes
+
+
+@pytest.mark.parametrize(
+    "image", [b"", b"abc", b"\0" * 40, module()[:-2], module() + b"\xff\xff\xff\xff"]
+)
+def test_what_is_no_spirv_is_whole(image: bytes) -> None:
+    assert spirv.examine(image, "k").refusal is not None
+
+
+def test_another_kernels_name_is_not_this_ones() -> None:
+    assert spirv.examine(module(name="other"), "k").refusal is not None
