@@ -39,7 +39,7 @@ void engine_dispatch(struct engine *e, const struct model *m, double now);
 double engine_next(const struct engine *e);
 
 /* Lets `dt`, at most engine_next(), pass. Kernels with nothing left are removed and returned in
- * `left` (room for n_kernels); the number of them is the result. */
+ * `left` (room for n_batches); the number of them is the result. */
 int engine_pass(struct engine *e, double dt, struct tl_command **left);
 
 /* When one kernel fills the GPU and has more whole waves to come, they are all alike: skips as many

@@ -157,7 +157,7 @@ static double next_other(const struct timeline *tl)
 /* All that happens at time t, ends before starts, so that what became free is used at once. */
 static void step(struct timeline *tl, double t)
 {
-    struct tl_command *left[tl->engine.n_kernels + 1];
+    struct tl_command *left[tl->engine.n_batches + 1]; /* a kernel leaves with its last batch */
     int n_left = engine_pass(&tl->engine, t - tl->now, left);
     tl->now = t;
     for (int i = 0; i < n_left; i++) {
