@@ -38,7 +38,7 @@ class KernelState:
     """What gpusplit knows of one Kernel object; it lives as long as that."""
 
     __slots__ = (
-        "calls", "key", "lock", "plans", "recent", "sticky", "told", "variants", "verdict",
+        "calls", "key", "lock", "plans", "recent", "sticky", "told", "variants", "verdicts",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -51,7 +51,8 @@ class KernelState:
         self.lock = threading.Lock()
         #: By what name the history knows the kernel: its program and its own name.
         self.key: tuple[int, str] | None = None
-        self.verdict: Verdict | None = None
+        #: By the device's address.
+        self.verdicts: dict[int, Verdict] = {}
         self.variants: dict[Hashable, Variant | str] = {}
         #: How launches were cut: by launcher, NDRange and number of groups wanted.
         self.plans: dict[Hashable, tuple[NDRange, tuple[NDRange, ...], int]] = {}
@@ -172,6 +173,26 @@ def _watch() -> None:
         if hasattr(cl._cl.Kernel, name):
             _wrap(name, 0)
     _wrap_set_args()
+    _wrap_from_int_ptr()
+
+
+#: Kernels that more than one Python object stands for: arguments may be set unseen.
+_aliased: set[int] = set()
+
+
+def aliased(kernel: cl.Kernel) -> bool:
+    """Whether Kernel.from_int_ptr made another object for the same OpenCL kernel."""
+    return bool(_aliased) and kernel.int_ptr in _aliased
+
+
+def _wrap_from_int_ptr() -> None:
+    original = cl._cl.Kernel.from_int_ptr
+
+    def from_int_ptr(int_ptr_value: int, retain: bool = True) -> cl.Kernel:
+        _aliased.add(int_ptr_value)
+        return original(int_ptr_value, retain)
+
+    hooks.put(cl._cl.Kernel, "from_int_ptr", staticmethod(from_int_ptr))
 
 
 if hooks.once(cl._cl.Kernel, "_gpusplit_arguments"):

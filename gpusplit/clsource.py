@@ -70,6 +70,7 @@ class Source:
     variables: whether the program has variables of its own that outlive a launch.
     file_words: names of macros that are used outside functions and hold a brace.
     code: all tokens outside directives.
+    tested: words in the conditions of #if and its kind.
     """
 
     text: str
@@ -82,6 +83,7 @@ class Source:
     variables: bool = False
     file_words: set[str] = field(default_factory=set)
     code: list[Token] = field(default_factory=list)
+    tested: set[str] = field(default_factory=set)
 
 
 #: Stands for a macro's parameter, whose text is only known where the macro is used.
@@ -215,6 +217,8 @@ def _directive(
 ) -> None:
     name = line[0].text if line else ""
     rest = line[1:]
+    if name in ("if", "ifdef", "ifndef", "elif"):
+        source.tested.update(token.text for token in rest)
     if name in ("if", "ifdef", "ifndef"):
         conditionals.append(len(depth))
     elif name in ("elif", "else", "endif"):

@@ -191,7 +191,7 @@ class Launcher:
             return Whole(Decision(decision.groups, reason), size, vm_count, refused=True)
 
         verdict = self._judge(kernel, known, state, refuse)
-        wanted = (self, whole, decision.groups)
+        wanted = (self, state.device_address, whole, decision.groups)
         found = known.plans.get(wanted)
         if found is None:
             if len(known.plans) >= MOST_PLANS:
@@ -276,9 +276,10 @@ class Launcher:
         state: QueueState,
         refuse: Callable[[str], Whole],
     ) -> Verdict:
-        verdict = known.verdict
+        verdict = known.verdicts.get(state.device_address)
         if verdict is None:
-            verdict = known.verdict = programs.examine(kernel, state.device)
+            verdict = programs.examine(kernel, state.device)
+            known.verdicts[state.device_address] = verdict
         if verdict.refusal is not None:
             raise refuse(verdict.refusal)
         if arguments.count(known) < kernel.num_args:
@@ -293,6 +294,8 @@ class Launcher:
         kernel: cl.Kernel = call[1]
         if not plan.verdict.needs_prelude:
             return kernel
+        if arguments.aliased(kernel):
+            raise refused(plan, "another object stands for the same kernel and may set arguments")
         try:
             device = queues.state(queue).device
             found = variant.find(kernel, known, plan.verdict, plan.whole, device)

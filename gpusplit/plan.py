@@ -117,10 +117,15 @@ def fix_local_size(whole: NDRange, limit: int, largest: tuple[int, ...]) -> NDRa
 
 
 def beyond_limits(whole: NDRange, address_bits: int, nvidia: bool) -> str | None:
-    """Why the device cannot count the IDs of *whole* with offsets; None if it can.
+    """Why *whole* cannot be launched in slices on the device; None if it can.
 
     NVIDIA keeps IDs in 32 bits, whatever CL_DEVICE_ADDRESS_BITS says.
     """
+    if whole.local_size is not None and any(
+        size % width for size, width in zip(whole.global_size, whole.local_size, strict=True)
+    ):
+        # OpenCL 1.2 refuses such a launch, but would refuse only the last slice.
+        return "its local size does not divide its global size"
     bits = min(32, address_bits) if nvidia else address_bits
     if max(whole.end) >= 2**bits:
         return f"IDs beyond {bits} bits"

@@ -59,6 +59,8 @@ class QueueState:
         """Ask *queue* what it is."""
         properties = int(queue.properties)
         self.device = queue.device
+        # Never freed while a queue of it lives.
+        self.device_address = self.device.int_ptr
         self.out_of_order = bool(properties & int(_OUT_OF_ORDER))
         self.profiled = bool(properties & int(_PROFILING))
         #: Markers and barriers with wait lists came with OpenCL 1.2; without them nothing is split.

@@ -89,6 +89,8 @@ def read_options(options: str) -> Options:
                 result.macros += f"#define {name} {text or '1'}\n"
             elif flag == "-I":
                 result.include_dirs.append(value)
+        elif word.startswith(("-cl-std=CLC++", "-cl-std=clc++")):
+            result.problems.append("the program is in C++ for OpenCL")
         elif word.startswith(("-include", "-imacros", "-Xclang", "-x", "-iquote", "-isystem")):
             result.problems.append(f"the build option {word} is not understood")
         at += 1
@@ -107,10 +109,10 @@ def examine(source: str, kernel: str, options: str = "", headers: Headers | None
     if not any(kernel in part.functions for part in sources):
         return whole("its definition is not visible in the source (made by a macro?)")
     defined = {name for part in sources for name in (*part.functions, *part.prototypes)}
-    defined |= {name for part in sources for name in (*part.macros, *part.undefined)}
+    defined |= {name for part in sources for name in (*part.macros, *part.undefined, *part.tested)}
     redefined = sorted(defined & (builtins.RANGE_FUNCTIONS | builtins.ID_FUNCTIONS))
     if redefined:
-        return whole(f"the program has its own {redefined[0]}")
+        return whole(f"the program has its own {redefined[0]}, or asks whether it is defined")
 
     found = clsource.mentions(sources, kernel, builtins.matters)
     if found.problems:

@@ -30,8 +30,10 @@ COARSE_PART = 1 / 16
 UNKNOWN_PART = 1 / 120
 #: Seconds of asking without sleep before the first sleep; a sleep takes about twice as long.
 FIRST_LOOK = 25e-6
-#: A question is asked again after at least this many times the CPU time it costs.
-COST_PART = 20
+#: A question is asked again after at least this many times the CPU time it costs: in the short
+#: while around the expected end, and at other times.
+FINE_COST_PART = 5
+COARSE_COST_PART = 20
 #: Earlier times of a kernel that are kept; the shortest of them is what is expected.
 REMEMBERED = 8
 
@@ -51,16 +53,17 @@ def next_sleep(elapsed: float, expected: float | None, cost: float = 0.0) -> flo
     expected end they are short; long after it they grow again, since the expectation was wrong.
     *cost* is the CPU time of one question: a slow CPU (an emulated guest) asks less often.
     """
-    fine_step = max(FINE_STEP, COST_PART * cost, FINE_PART * (expected or 0.0))
+    fine_step = max(FINE_STEP, FINE_COST_PART * cost, FINE_PART * (expected or 0.0))
+    coarse_step = max(FINE_STEP, COARSE_COST_PART * cost)
     if expected is not None and expected > 0:
         until_window = SLEEP_PART * expected - elapsed
         if until_window > fine_step:
             # Never past the window, and never so long that an early end is missed for long.
             first_look = SLEEP_PART * expected / 4
-            return min(until_window, max(first_look, COARSE_PART * elapsed, fine_step))
+            return min(until_window, max(first_look, COARSE_PART * elapsed, coarse_step))
         if elapsed < (2 - SLEEP_PART) * expected:
             return fine_step
-    return max(fine_step, UNKNOWN_PART * elapsed)
+    return max(coarse_step, UNKNOWN_PART * elapsed)
 
 
 _PR_SET_TIMERSLACK, _PR_GET_TIMERSLACK = 29, 30

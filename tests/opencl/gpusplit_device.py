@@ -25,6 +25,23 @@ def context() -> cl.Context:
     return cl.create_some_context(interactive=False)
 
 
+#: A kernel that runs for some milliseconds, on a CPU as on a large GPU.
+SLOW = """
+kernel void k(global int *a, int n) {
+    int x = 1;
+    for (int i = 0; i < n; i++) x = x * 3 + 1;
+    a[get_global_id(0)] = x;
+}
+"""
+
+
+@functools.cache
+def slow_rounds() -> np.int32:
+    """The argument n that makes SLOW slow with 65536 work-items."""
+    is_cpu = context().devices[0].type & cl.device_type.CPU
+    return np.int32(3000 if is_cpu else 3_000_000)
+
+
 def kernel(source: str, name: str = "k", options: list[str] | None = None) -> cl.Kernel:
     return cl.Kernel(cl.Program(context(), source).build(options=options), name)
 

@@ -171,6 +171,18 @@ def test_arguments_that_nobody_saw_leave_the_kernel_whole(queue: cl.CommandQueue
     assert "arguments" in launches[0].reason
 
 
+def test_a_kernel_behind_two_objects_is_left_whole(queue: cl.CommandQueue) -> None:
+    """The other object may have been given arguments that this one does not know of."""
+    k, a, b = kernel(ADD), buffer(ZEROS), buffer(ZEROS)
+    k.set_args(a, np.int32(1))
+    cl.Kernel.from_int_ptr(k.int_ptr).set_args(b, np.int32(1))
+    with split() as launches:
+        cl.enqueue_nd_range_kernel(queue, k, SIZE, LOCAL)
+        assert read(queue, b, ZEROS).any()
+        assert not read(queue, a, ZEROS).any()
+    assert launches[0].groups == 1
+
+
 def test_buffers_of_a_call_are_not_kept_alive(queue: cl.CommandQueue) -> None:
     k = kernel(PLUS)
     a = buffer(ZEROS)
@@ -231,8 +243,10 @@ class TestOpenCLsOwnErrorsAndOddities:
         self, queue: cl.CommandQueue, config: gpusplit.Config
     ) -> None:
         k = kernel(PLUS, options=["-cl-std=CL1.2"])
+        a = buffer(ZEROS)
         with split(config), pytest.raises(cl.LogicError, match="INVALID_WORK_GROUP_SIZE"):
-            k(queue, (100,), (64,), buffer(ZEROS), np.int32(1))
+            k(queue, (100,), (64,), a, np.int32(1))
+        assert (read(queue, a, ZEROS) == 0).all()
 
     def test_arguments_not_set(self, queue: cl.CommandQueue, config: gpusplit.Config) -> None:
         with split(config), pytest.raises(cl.LogicError, match="INVALID_KERNEL_ARGS"):

@@ -30,7 +30,7 @@ pytestmark = [
 
 RNG = np.random.default_rng(20261121)
 FLOATS = RNG.random(10_007, np.float32)
-INTS = RNG.integers(0, 1000, 5_003).astype(np.int32)
+INTS = RNG.integers(0, 1000, 100_003).astype(np.int32)
 
 
 @pytest.fixture

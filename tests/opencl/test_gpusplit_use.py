@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pyopencl as cl
 import pytest
-from gpusplit_device import FIVE, buffer, context, kernel, read, split
+from gpusplit_device import FIVE, SLOW, buffer, context, kernel, read, slow_rounds, split
 
 import gpusplit
 from gpusplit import history, patch, programs, queues, waiting
@@ -59,7 +59,7 @@ def python(*words: str | Path, **environ: str) -> subprocess.CompletedProcess[st
     )  # fmt: skip
 
 
-OPTIONS = ("--policy", "fixed", "--groups", "7")
+OPTIONS = ("--policy", "fixed", "--groups", "7", "--cores", "1")
 
 
 def test_run_splits_an_unmodified_program(program: Path, tmp_path: Path) -> None:
@@ -86,7 +86,7 @@ def test_run_runs_a_module(program: Path) -> None:
 import os, sys
 os.chdir({str(program.parent)!r})
 from gpusplit.cli import main
-sys.exit(main(["run", "--policy", "fixed", "--groups", "7", "--summary", "-m", "program", "x"]))
+sys.exit(main(["run", *{OPTIONS!r}, "--summary", "-m", "program", "x"]))
 """,
     )
     assert done.returncode == 0, done.stderr
@@ -103,8 +103,12 @@ def test_a_programs_exit_status_and_exceptions_are_its_own(tmp_path: Path) -> No
 
 
 def test_the_environment_alone_is_enough(program: Path) -> None:
-    done = python("-c", f"import gpusplit.auto, runpy; runpy.run_path({str(program)!r})",
-                  GPUSPLIT_POLICY="fixed", GPUSPLIT_GROUPS="7", GPUSPLIT_SUMMARY="1")  # fmt: skip
+    environ = {"POLICY": "fixed", "GROUPS": "7", "CORES": "1", "SUMMARY": "1"}
+    done = python(
+        "-c",
+        f"import gpusplit.auto, runpy; runpy.run_path({str(program)!r})",
+        **{f"GPUSPLIT_{name}": value for name, value in environ.items()},
+    )
     assert done.returncode == 0, done.stderr
     assert "where_am_i: split" in done.stderr
 
@@ -199,12 +203,7 @@ def test_every_way_to_launch_is_reached() -> None:
 def test_every_wait_is_cooperative(monkeypatch: pytest.MonkeyPatch) -> None:
     """The driver's own waits are entered only when there is nothing left to wait for."""
     queue = cl.CommandQueue(context())
-    k = kernel("""
-        kernel void k(global int *a, int n) {
-            int x = 1;
-            for (int i = 0; i < n; i++) x = x * 3 + 1;
-            a[get_global_id(0)] = x;
-        }""")
+    k = kernel(SLOW)
     host = np.zeros(1 << 16, np.int32)
     a, b = buffer(host), buffer(host)
     sleeps: list[bool] = []
@@ -218,7 +217,7 @@ def test_every_wait_is_cooperative(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(waiting, "wait_cooperatively", watched)
 
     def launch() -> cl.Event:
-        return k(queue, host.shape, (64,), a, np.int32(3000))
+        return k(queue, host.shape, (64,), a, slow_rounds())
 
     ways: dict[str, Callable[[], object]] = {
         "event.wait": lambda: launch().wait(),
@@ -248,19 +247,16 @@ def launch_and_finish(launch: Callable[[], cl.Event], queue: cl.CommandQueue) ->
 
 def launch_in_own_queue(k: cl.Kernel, host: Any, a: cl.Buffer) -> None:
     with cl.CommandQueue(context()) as queue:
-        k(queue, host.shape, (64,), a, np.int32(3000))
+        k(queue, host.shape, (64,), a, slow_rounds())
 
 
 def test_waits_learn_how_long_a_kernel_takes() -> None:
     queue = cl.CommandQueue(context())
-    k, host = (
-        kernel(PLUS_ONE),
-        np.zeros(4096, np.int32),
-    )
+    k, host = kernel(SLOW), np.zeros(1 << 16, np.int32)
     a = buffer(host)
     with gpusplit.active(FIVE):
         for _ in range(3):
-            k(queue, (4096,), (64,), a).wait()
+            k(queue, host.shape, (64,), a, slow_rounds()).wait()
         queues.state(queue).tidy()
     known = k._gpusplit  # type: ignore[attr-defined]
     assert history.seconds_per_item(known.key)
@@ -269,17 +265,12 @@ def test_waits_learn_how_long_a_kernel_takes() -> None:
 def test_bounded_group_time_is_measured_and_kept() -> None:
     """A probe, then groups sized by what it took."""
     queue = cl.CommandQueue(context())
-    k = kernel("""
-        kernel void k(global int *a, int n) {
-            int x = 1;
-            for (int i = 0; i < n; i++) x = x * 3 + 1;
-            a[get_global_id(0)] = x;
-        }""")
+    k = kernel(SLOW)
     host = np.zeros(1 << 16, np.int32)
     a = buffer(host)
     with gpusplit.active(policy="time", group_ms=2, cores=64), gpusplit.recording() as launches:
         for _ in range(3):
-            k(queue, host.shape, (64,), a, np.int32(5000)).wait()
+            k(queue, host.shape, (64,), a, slow_rounds()).wait()
         expected = read(queue, a, host)
     assert all(entry.groups > 1 for entry in launches)
     assert all("2 ms" in entry.reason for entry in launches)

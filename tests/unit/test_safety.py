@@ -96,6 +96,7 @@ def test_never_split(text: str, why: str) -> None:
         ("#define get_group_id(x) 0", "a[0] = get_group_id(0);", "its own"),
         ("#undef get_num_groups", "a[0] = get_num_groups(0);", "its own"),
         ("size_t get_global_linear_id() { return 1; }", "a[0] = 1;", "its own"),
+        ("#ifdef get_group_id\n#define X 1\n#endif", "a[0] = get_group_id(0);", "defined"),
         ("#include MACRO", "a[0] = 1;", "#include"),
         ('#include "nowhere.h"', "a[0] = 1;", "nowhere.h"),
         ("#embed <x>", "a[0] = 1;", "#embed"),
@@ -175,6 +176,7 @@ def test_build_options_count() -> None:
     assert examine(source, "k", "-DID=get_group_id(0)").needs_prelude == {"get_group_id"}
     assert examine(source, "k", "-D ID=get_local_id(0) -cl-mad-enable").refusal is None
     assert examine(source, "k", "-DID=0 -include other.h").refusal is not None
+    assert examine(source, "k", "-DID=0 -cl-std=CLC++").refusal is not None
 
 
 def test_headers_are_read_from_where_the_compiler_would(tmp_path: Path) -> None:

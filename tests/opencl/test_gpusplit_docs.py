@@ -1,0 +1,33 @@
+"""The tutorial in docs/gpusplit.md runs as it stands there."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+import gpusplit
+
+pytestmark = pytest.mark.opencl
+
+PAGE = (Path(__file__).parents[2] / "docs" / "gpusplit.md").read_text(encoding="utf-8")
+
+
+def test_the_tutorial_runs() -> None:
+    blocks = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    assert len(blocks) >= 5
+    exec("\n".join(blocks), {"__name__": "tutorial"})
+    assert gpusplit.installed() is None
+
+
+def test_every_option_is_in_the_table() -> None:
+    for field in fields(gpusplit.Config):
+        assert f"| `{field.name}` |" in PAGE, field.name
+
+
+def test_every_public_name_is_mentioned() -> None:
+    for name in gpusplit.__all__:
+        assert name in PAGE or name in ("ConfigError", "TenancyWarning", "install", "uninstall",
+                                        "installed")  # fmt: skip
