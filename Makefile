@@ -1,0 +1,70 @@
+# Everything a newcomer runs. Each target may be run again at any time and picks up where
+# things are. `make help` lists them.
+
+SHELL := /bin/bash
+PROFILE ?= quick
+LAB_OPTIONS ?=
+PYTHON ?= python3
+BIN := .venv/bin
+export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
+# How many CPU VMs a profile needs.
+CPU_VMS_smoke := 2
+CPU_VMS_quick := 4
+CPU_VMS = $(CPU_VMS_$(PROFILE))
+SUDO := $(if $(filter-out 0,$(shell id -u)),sudo,)
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: experiment
+experiment: lab ## Build the lab and measure: a table and a picture (PROFILE=smoke|quick)
+	$(BIN)/pytest harness/ --profile $(PROFILE)
+
+.PHONY: lab
+lab: .venv/installed ## Build the lab, an emulated Xen host with a GPU VM and CPU VMs
+	@test -n "$(CPU_VMS)" || { echo "PROFILE=$(PROFILE) is unknown: choose smoke or quick." >&2; exit 2; }
+	@$(BIN)/ansible-playbook site.yml -e cpu_vms=$(CPU_VMS) $(LAB_OPTIONS) || { \
+	    echo "The lab could not be built: its logs are collected, and what was made is removed." >&2; \
+	    $(BIN)/python -m harness.lab logs results/failed-lab-$$(date -u +%Y%m%dT%H%M%SZ); \
+	    $(BIN)/ansible-playbook playbooks/teardown.yml $(LAB_OPTIONS); exit 1; }
+
+.PHONY: lab-down
+lab-down: .venv/installed ## Stop the lab and remove its disks; images stay cached
+	$(BIN)/ansible-playbook playbooks/teardown.yml $(LAB_OPTIONS)
+
+.PHONY: status
+status: .venv/installed ## Say whether the lab stands, and which VMs run in it
+	@$(BIN)/python -m harness.lab status
+
+.PHONY: test
+test: check .venv/test-packages ## Install what tests need, check statically, and run the tests
+	$(BIN)/pytest
+
+.PHONY: check
+check: .venv/installed ## Static checks alone: ruff, mypy, ansible-lint, syntax
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/ansible-playbook --syntax-check site.yml playbooks/*.yml
+	$(BIN)/ansible-lint --offline
+
+.PHONY: clean
+clean: ## Remove what was built: the lab (taken down first), caches, .venv; results stay
+	if test -e .lab/run/emulator.json; then $(MAKE) lab-down; fi
+	$(SUDO) rm -rf .lab build .venv *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+# Python packages, in .venv. Debian ships Python without what makes a virtual environment.
+.venv/installed: pyproject.toml
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	    echo "Installing python3-venv"; $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq python3-venv; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[lab,test]'
+	@touch $@
+
+# Debian's packages for the tests (the lab's own are installed by the role, when it is built).
+.venv/test-packages: .venv/installed roles/controller/defaults/main.yml
+	$(BIN)/ansible-playbook playbooks/controller.yml -e '{"controller_purposes": ["test"]}'
+	@touch $@
