@@ -25,7 +25,6 @@ from gpusplit import (
     queues,
     telemetry,
     tenancy,
-    variant,
     waiting,
 )
 from gpusplit.config import Config
@@ -294,6 +293,9 @@ class Launcher:
         kernel: cl.Kernel = call[1]
         if not plan.verdict.needs_prelude:
             return kernel
+        # Imported when a kernel needs it, as the analysis is: imports are slow in slow guests.
+        from gpusplit import variant
+
         if arguments.aliased(kernel):
             raise refused(plan, "another object stands for the same kernel and may set arguments")
         try:

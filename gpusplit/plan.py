@@ -5,10 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from gpusplit.ndrange import NDRange, slices, steps
 from gpusplit.policy import Decision
-from gpusplit.safety import Verdict
+
+if TYPE_CHECKING:
+    from gpusplit.safety import Verdict
 
 #: A local size that gpusplit chooses has at most so many work-items, as most drivers' choice.
 _LARGEST_LOCAL = 256

@@ -7,12 +7,15 @@ import threading
 from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyopencl as cl
 
-from gpusplit import hooks, ptx, safety, spirv
-from gpusplit.safety import Verdict
+from gpusplit import hooks
+
+# What judges programs is imported when there is one to judge: most runs on slow guests have none.
+if TYPE_CHECKING:
+    from gpusplit.safety import Headers, Verdict
 
 #: Programs whose source pyopencl alone knows, because it took their binary from its own cache.
 _remembered: OrderedDict[int, tuple[Any, str]] = OrderedDict()
@@ -56,6 +59,8 @@ def origin(kernel: cl.Kernel, device: cl.Device) -> Origin:
     if isinstance(binary, bytes) and binary:
         return Origin("spirv", binary=binary, options=options)
     if "NVIDIA" in device.vendor:
+        from gpusplit import ptx
+
         devices = _info(raw, cl.program_info.DEVICES) or []
         binaries = _info(raw, cl.program_info.BINARIES) or []
         for candidate, image in zip(devices, binaries, strict=False):
@@ -66,6 +71,8 @@ def origin(kernel: cl.Kernel, device: cl.Device) -> Origin:
 
 def examine(kernel: cl.Kernel, device: cl.Device) -> Verdict:
     """The verdict on *kernel* from whatever its program was made from."""
+    from gpusplit import ptx, safety, spirv
+
     found = origin(kernel, device)
     name = kernel.function_name
     if found.kind == "source":
@@ -77,8 +84,10 @@ def examine(kernel: cl.Kernel, device: cl.Device) -> Verdict:
     return safety.whole("the program has no source (a binary or built-in kernels)")
 
 
-def header_finder(options: str) -> safety.Headers:
+def header_finder(options: str) -> Headers:
     """Finds headers on the include path that *options* name, and pyopencl's own."""
+    from gpusplit import safety
+
     folders = [Path(folder) for folder in safety.read_options(options).include_dirs]
     if _PYOPENCL_HEADERS not in folders:
         folders.append(_PYOPENCL_HEADERS)

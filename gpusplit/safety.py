@@ -14,7 +14,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from gpusplit import builtins, clsource
+from gpusplit import builtins, clsource, reach
 
 #: Returns the text of a header by its name in #include, and whether it is trusted; None if absent.
 Headers = Callable[[str], "tuple[str, bool] | None"]
@@ -114,7 +114,7 @@ def examine(source: str, kernel: str, options: str = "", headers: Headers | None
     if redefined:
         return whole(f"the program has its own {redefined[0]}, or asks whether it is defined")
 
-    found = clsource.mentions(sources, kernel, builtins.matters)
+    found = reach.mentions(sources, kernel, builtins.matters)
     if found.problems:
         return whole(found.problems[0])
     for word in sorted(found.words):
@@ -155,7 +155,7 @@ def _helpers_need_prelude(
     sources: list[clsource.Source], kernel: str, functions: frozenset[str]
 ) -> bool:
     return any(
-        clsource.mentions(sources, name, builtins.matters).words & builtins.RANGE_FUNCTIONS
+        reach.mentions(sources, name, builtins.matters).words & builtins.RANGE_FUNCTIONS
         for name in functions
         if name != kernel
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import json
 import sys
 import threading
 import time
@@ -153,6 +152,8 @@ class Timeline:
 
     def write(self, path: str) -> None:
         """Write what was kept to the file *path*, waiting for commands that still run."""
+        import json  # few runs write a timeline
+
         self._collect(wait=True)
         lanes = sorted({entry["tid"] for entry in self._done})
         names = [

@@ -11,7 +11,6 @@ import os
 import select
 import shutil
 import struct
-import subprocess
 import threading
 import time
 import warnings
@@ -104,7 +103,7 @@ class XenStore:
                 return self._count
             try:
                 self._count = parse_count(self._read())
-            except (TenancyError, OSError, ValueError, subprocess.SubprocessError) as error:
+            except (TenancyError, OSError, ValueError) as error:
                 self._count = None
                 if not self._warned:
                     self._warned = True
@@ -219,9 +218,14 @@ class XenBus:
 
 def _read_by_program() -> str:
     """The node's value from the program xenstore-read; slower, for kernels without a device."""
-    done = subprocess.run(
-        ["xenstore-read", NODE], capture_output=True, text=True, timeout=2, check=False
-    )
+    import subprocess  # only where the device is missing; it takes long to import
+
+    try:
+        done = subprocess.run(
+            ["xenstore-read", NODE], capture_output=True, text=True, timeout=2, check=False
+        )
+    except subprocess.SubprocessError as error:
+        raise TenancyError(str(error)) from error
     if done.returncode:
         raise TenancyError(done.stderr.strip() or f"xenstore-read ended with {done.returncode}")
     return done.stdout

@@ -1,0 +1,18 @@
+"""The examples in gpusplit's docstrings are right."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+
+import pytest
+
+WITH_EXAMPLES = ["builtins", "devices", "explain", "ndrange", "patch", "telemetry", "tenancy"]
+
+
+@pytest.mark.parametrize("name", WITH_EXAMPLES)
+def test_examples(name: str) -> None:
+    module = importlib.import_module(f"gpusplit.{name}")
+    result = doctest.testmod(module)
+    assert result.attempted
+    assert not result.failed
