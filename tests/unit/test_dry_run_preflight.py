@@ -125,11 +125,12 @@ def test_a_cached_image_counts_as_much_as_it_takes(tmp_path: Path) -> None:
     cache = tmp_path / "cache"
     assert preflight.cached_images(tmp_path) == 0
     cache.mkdir()
-    (cache / "host.img").write_bytes(os.urandom(2 * 1024**2))
-    os.truncate(cache / "host.img", 1024**3)  # the rest is a hole
+    with (cache / "host.img").open("wb") as image:
+        image.write(os.urandom(2 * 1024**2))
+        image.truncate(1024**3)  # the rest is a hole
+        os.fsync(image.fileno())
     (cache / "host.img.key").write_bytes(os.urandom(1024**2))
     (cache / "guest.img.build").write_bytes(os.urandom(1024**2))
-    os.sync()
     assert preflight.cached_images(tmp_path) == 2
 
 

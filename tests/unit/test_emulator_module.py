@@ -285,8 +285,11 @@ def test_an_emulator_that_ignores_a_polite_request_is_killed() -> None:
         assert process.stdout is not None
         process.stdout.readline()
         recorded = emulator.Recorded(process.pid, emulator.start_time_of(process.pid), "")
-        emulator.stop(recorded, seconds=0.3)
-        assert process.wait() == -signal.SIGKILL
+        try:
+            emulator.stop(recorded, seconds=0.3)
+            assert process.poll() == -signal.SIGKILL
+        finally:
+            process.kill()
 
 
 def test_an_emulator_that_cannot_be_ended_is_told_and_its_disks_stay(
