@@ -146,6 +146,15 @@ def test_an_emulator_that_died_is_started_again(lab: Lab) -> None:
     assert runs(second["pid"])
 
 
+def test_nothing_but_logs_of_an_emulator_that_died_reaches_the_next(lab: Lab) -> None:
+    lab.kill(lab.started()["pid"])
+    (lab.run_dir / "cpu4.qcow2").touch()
+    (lab.run_dir / "console.log").touch()
+    lab.started()
+    assert not (lab.run_dir / "cpu4.qcow2").exists()
+    assert (lab.run_dir / "console.log").exists()
+
+
 def test_stopping_ends_the_emulator_and_keeps_nothing_but_its_logs(lab: Lab) -> None:
     pid = lab.started()["pid"]
     (lab.run_dir / "console.log").write_text("boot messages")

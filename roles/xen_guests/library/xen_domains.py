@@ -53,14 +53,13 @@ class Xl:
         return out
 
     def paused(self) -> dict[str, bool]:
-        """Of every guest that exists, whether it is paused."""
-        guests = {}
+        """Of every domain that exists, whether it is paused."""
+        domains = {}
         for line in self.run("list").splitlines()[1:]:
             # From the right: a name may hold blanks.
-            name, domid, _memory, _vcpus, state, _seconds = line.rsplit(None, 5)
-            if domid != "0":
-                guests[name] = "p" in state
-        return guests
+            name, _domid, _memory, _vcpus, state, _seconds = line.rsplit(None, 5)
+            domains[name] = "p" in state
+        return domains
 
 
 def answers(address: str) -> bool:
