@@ -8,15 +8,15 @@ failed.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from statistics import mean
 
 from harness.experiments import Mode, Point
-from harness.samples import ClockReading, PointSamples, XenSample
+from harness.samples import ClockReading, PointSamples, XenSample, tightest
 
 CLOCK_TOLERANCE = 0.05
-"""Seconds by which a guest's clock may miss dom0's, beyond what the reading leaves open."""
+"""Seconds to which the difference of a guest's clock from dom0's must be known."""
 
 
 class NotCovered(ValueError):
@@ -74,20 +74,19 @@ def cpu_seconds(samples: Sequence[XenSample], domid: int, start: float, end: flo
     return interpolate(times, used, end) - interpolate(times, used, start)
 
 
-def clock_error(clock: ClockReading) -> float:
-    """Return the seconds by which a guest's clock certainly misses dom0's; 0 if it may agree."""
-    return max(clock.before - clock.reading, clock.reading - clock.after, 0.0)
-
-
 def evaluate(samples: PointSamples) -> PointResult:
     """Compute a point's numbers, and why they may not be trusted."""
     point = samples.point
-    problems: list[str] = list(_incoherent_clocks(samples.clocks))
+    clocks = tightest(samples.clocks)
+    problems: list[str] = list(_unknown_clocks(clocks.values()))
 
     throughputs: dict[str, float] = {}
     for cpu in samples.cpus:
+        offset = clocks[cpu.vm].offset
         try:
-            throughputs[cpu.vm] = throughput(cpu.ends, samples.window_start, samples.window_end)
+            throughputs[cpu.vm] = throughput(
+                cpu.ends, samples.window_start + offset, samples.window_end + offset
+            )
         except NotCovered as problem:
             problems.append(f"{cpu.vm} did not compute during the whole window: {problem}")
     # Without every VM there is no mean over the VMs.
@@ -115,11 +114,10 @@ def evaluate(samples: PointSamples) -> PointResult:
     )
 
 
-def _incoherent_clocks(clocks: Sequence[ClockReading]) -> Iterator[str]:
+def _unknown_clocks(clocks: Iterable[ClockReading]) -> Iterator[str]:
     for clock in clocks:
-        error = clock_error(clock)
-        if error > CLOCK_TOLERANCE:
-            yield f"the clock of {clock.vm} is {error:.3f} s off dom0's"
+        if clock.uncertainty > CLOCK_TOLERANCE:
+            yield f"the clock of {clock.vm} is known only to within {clock.uncertainty:.3f} s"
 
 
 def _unexpected_groups(samples: PointSamples) -> Iterator[str]:

@@ -4,11 +4,13 @@ These are kept on disk for every point; all numbers of a report are computed fro
 (see `evaluate`), so that a reader can check any number by hand.
 
 All times are CLOCK_REALTIME seconds of the machine that took them, unless they say
-otherwise. The PV guests of one Xen host share their clock; `ClockReading` checks that.
+otherwise. Guests set their clocks when they boot and differ by up to seconds, but run at one
+rate, Xen's; `ClockReading` measures the differences, so that all can be put on dom0's clock.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from harness.experiments import Point
@@ -72,6 +74,25 @@ class ClockReading:
     after: float
     """dom0's clock after the guest had answered."""
 
+    @property
+    def offset(self) -> float:
+        """Seconds by which the guest's clock is ahead of dom0's, by the middle of the reading."""
+        return self.reading - (self.before + self.after) / 2
+
+    @property
+    def uncertainty(self) -> float:
+        """Seconds by which the offset may be wrong."""
+        return (self.after - self.before) / 2
+
+
+def tightest(clocks: Iterable[ClockReading]) -> dict[str, ClockReading]:
+    """Return the reading of each VM's clock that leaves the least open."""
+    best: dict[str, ClockReading] = {}
+    for clock in clocks:
+        if clock.vm not in best or clock.uncertainty < best[clock.vm].uncertainty:
+            best[clock.vm] = clock
+    return best
+
 
 @dataclass(frozen=True)
 class PointSamples:
@@ -79,7 +100,7 @@ class PointSamples:
 
     point: Point
     window_start: float
-    """Start of the time that counts: the GPU job's start, where there is one."""
+    """Start of the time that counts, on dom0's clock: the GPU job's start, where there is one."""
     window_end: float
     gpu_domid: int
     gpu: GpuReport | None

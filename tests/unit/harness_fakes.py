@@ -57,6 +57,8 @@ class World:
     """What the published VM count is off by."""
     clock_offset: dict[str, float] = field(default_factory=dict)
     """Seconds by which a machine's clock is off, by name."""
+    slow_clock: dict[str, float] = field(default_factory=dict)
+    """Seconds that a machine takes to tell its time, by name."""
     unreachable: set[str] = field(default_factory=set)
     device: str = "AMD Radeon HD 6570 (emulated)"
     number_error: float | None = 1e-7
@@ -212,7 +214,7 @@ class FakeProcess:
             raise HostUnreachable(f"The connection to {self.host.name} was lost.", "plug it in")
         word, _, argument = line.partition(" ")
         if word == "time":
-            self.world.advance(0.001)
+            self.world.advance(self.world.slow_clock.get(self.host.name, 0.001))
             self.say("time", time=self.clock())
         else:
             self.command(word, argument)

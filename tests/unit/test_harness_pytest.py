@@ -69,7 +69,7 @@ class TestOutcomes:
         result.assert_outcomes(passed=6, failed=2)
 
     def test_an_invalid_verdict_is_neither_green_nor_a_failure(self, measure: Measure) -> None:
-        result = measure("clock_offset={'cpu2': 0.2}", "-v")
+        result = measure("slow_clock={'cpu2': 0.2}", "-v")
         assert result.ret == pytest.ExitCode.TESTS_FAILED
         result.stdout.fnmatch_lines(
             [

@@ -27,7 +27,7 @@ PNG = b"\x89PNG\r\n\x1a\n"
 def run(tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
     """A run in which clocks are apart at n = 2."""
     folder = tmp_path_factory.mktemp("report")
-    world = World(clock_offset={"cpu2": 0.2})
+    world = World(slow_clock={"cpu2": 0.2})
     with RunProgress(Console(file=io.StringIO()), []) as progress:
         return run_experiment(
             world.lab(folder / "lab"),
