@@ -122,7 +122,7 @@ def _copy(source: Any, sink: Any) -> None:
     try:
         while data := source.recv(65536):
             sink.sendall(data)
-    except OSError:
+    except (OSError, EOFError, paramiko.SSHException):
         pass
     finally:
         sink.close()
@@ -149,7 +149,7 @@ def _serve(channel: paramiko.Channel, shell: subprocess.Popen[bytes]) -> None:
         try:
             while data := channel.recv(65536):
                 shell.stdin.write(data)
-        except OSError:
+        except (OSError, EOFError, paramiko.SSHException):
             pass
         finally:
             shell.stdin.close()
@@ -162,15 +162,15 @@ def _serve(channel: paramiko.Channel, shell: subprocess.Popen[bytes]) -> None:
     try:
         channel.send_exit_status(shell.wait() % 256)
         channel.close()
-    except (OSError, EOFError):
-        pass
+    except (OSError, EOFError, paramiko.SSHException):
+        pass  # the other side closed first
 
 
 def _pump(read: Callable[[int], bytes], send: Callable[[bytes], None]) -> None:
     try:
         while data := read(65536):
             send(data)
-    except (OSError, ValueError):
+    except (OSError, ValueError, EOFError, paramiko.SSHException):
         pass
 
 
