@@ -29,7 +29,11 @@ from queue import SimpleQueue
 from typing import Any
 
 TILE = 16
+
 """Rows and columns of a tile, and so of a work-group."""
+
+WARM_UP_SIZE = 1024
+"""Size of the product before the measured ones: enough work to be split, little in time."""
 
 KERNEL = """
 #define TILE 16
@@ -170,9 +174,10 @@ def measure(product: MatrixProduct, launches: int) -> None:
     import gpusplit
 
     kernel, _ = product.kernel(product.size)
-    # Whatever is slow only the first time is done now: one tile, fewer work-items than cores.
-    warm_up, _ = product.kernel(TILE)
-    product.launch(warm_up, TILE)
+    # Whatever is slow only the first time is done now, in every mode: building, and what gpusplit
+    # does when it first splits a kernel.
+    warm_up, _ = product.kernel(WARM_UP_SIZE)
+    product.launch(warm_up, WARM_UP_SIZE)
 
     commands = listen()
     say(
