@@ -29,7 +29,6 @@ from queue import SimpleQueue
 from typing import Any
 
 TILE = 16
-
 """Rows and columns of a tile, and so of a work-group."""
 
 WARM_UP_SIZE = 1024
