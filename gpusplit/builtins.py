@@ -21,6 +21,10 @@ RANGE_FUNCTIONS = _words(
 #: Right in every slice: a slice has the global offset that its work-items' IDs need.
 ID_FUNCTIONS = _words("get_work_dim get_global_id")
 
+#: With a dimension that the compiler does not know, PoCL 3.1 aborts on some kernels that use these
+#: ("undefined symbol: _local_size_x"), and on more of them behind a prelude.
+POCL_PITFALLS = _words("get_global_id get_local_id get_local_size")
+
 #: Right in every slice that has the local size of the whole launch.
 LOCAL_FUNCTIONS = _words("""
     get_local_id get_local_size get_local_linear_id get_enqueued_local_size

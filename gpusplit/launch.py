@@ -97,6 +97,9 @@ class Launcher:
         self._most_in_flight = config.most_in_flight
         self._decisions: dict[int | None, Decision] = {}
         self._splits = config.policy != "unsplit"
+        if self._splits:
+            # Now and not at the first large launch, for which the GPU would have to wait.
+            programs.load()
         self._cooperative = config.cooperative
 
     def enqueue(
@@ -281,6 +284,8 @@ class Launcher:
             known.verdicts[state.device_address] = verdict
         if verdict.refusal is not None:
             raise refuse(verdict.refusal)
+        if verdict.needs_prelude and verdict.pocl_pitfall and state.is_pocl:
+            raise refuse("it computes dimensions of IDs, which PoCL may miscompile in a variant")
         if arguments.count(known) < kernel.num_args:
             raise refuse("its arguments were set before gpusplit could see them")
         if arguments.any_of_type(known, cl.SVMPointer):

@@ -44,6 +44,13 @@ class Origin:
     options: str = ""
 
 
+def load() -> None:
+    """Import what judges programs, which takes a while on a slow CPU."""
+    from gpusplit import ptx, safety, spirv, variant
+
+    del ptx, safety, spirv, variant
+
+
 def origin(kernel: cl.Kernel, device: cl.Device) -> Origin:
     """What *kernel*'s program was made from, as far as OpenCL and pyopencl tell."""
     program = kernel.get_info(cl.kernel_info.PROGRAM)

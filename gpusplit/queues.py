@@ -69,6 +69,7 @@ class QueueState:
         self.compute_units = self.device.max_compute_units
         self.address_bits = self.device.address_bits
         self.is_nvidia = "NVIDIA" in self.device.vendor
+        self.is_pocl = self.device.platform.name == "Portable Computing Language"
         self.is_gpu = bool(self.device.type & cl.device_type.GPU)
         self.pending: deque[Pending] = deque(maxlen=_MOST_PENDING)
         #: Held while slices are enqueued: no other thread's command may come between them.

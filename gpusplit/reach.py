@@ -22,6 +22,7 @@ class Mentions(NamedTuple):
     calls: the identifiers among them that a parenthesis follows.
     bare: the identifiers that stand somewhere without a parenthesis behind.
     functions: names of the source's own functions among them.
+    computed: the identifiers that are called with anything but one number.
     problems: reasons why the list may be incomplete.
     """
 
@@ -29,6 +30,7 @@ class Mentions(NamedTuple):
     calls: frozenset[str]
     bare: frozenset[str]
     functions: frozenset[str]
+    computed: frozenset[str]
     problems: tuple[str, ...]
 
 
@@ -43,6 +45,7 @@ def mentions(
     calls: set[str] = set()
     bare: set[str] = set()
     functions: set[str] = set()
+    computed: set[str] = set()
     problems: list[str] = []
     # A macro used outside functions may write functions, under any name.
     todo = [name, *(word for source in sources for word in source.file_words)]
@@ -71,10 +74,23 @@ def mentions(
                 words.add(token.text)
                 followed = at + 1 < len(body) and body[at + 1].text == "("
                 (calls if followed else bare).add(token.text)
+                if followed and not _takes_a_number(body, at + 1):
+                    computed.add(token.text)
                 todo.append(token.text)
     return Mentions(
-        frozenset(words), frozenset(calls), frozenset(bare), frozenset(functions), tuple(problems)
+        frozenset(words),
+        frozenset(calls),
+        frozenset(bare),
+        frozenset(functions),
+        frozenset(computed),
+        tuple(problems),
     )
+
+
+def _takes_a_number(body: Sequence[Token], at: int) -> bool:
+    """Whether the parentheses at *at* hold one number."""
+    inside = body[at + 1 : at + 3]
+    return len(inside) == 2 and inside[0].kind == "number" and inside[1].text == ")"
 
 
 def _pasted(macro: Macro, sources: Sequence[Source]) -> list[re.Pattern[str]]:

@@ -34,6 +34,7 @@ class Verdict:
     helpers: whether functions other than the kernel itself call those.
     shows_work_group: whether the kernel can see how work-items are grouped, so that it matters
         which local size a driver chooses for local_size=None.
+    pocl_pitfall: whether PoCL may abort on the kernel behind a prelude (see builtins.py).
     notes: what may differ all the same, within the specification.
     """
 
@@ -41,6 +42,7 @@ class Verdict:
     needs_prelude: frozenset[str] = frozenset()
     helpers: bool = False
     shows_work_group: bool = False
+    pocl_pitfall: bool = False
     notes: tuple[str, ...] = ()
 
     def describe(self) -> str:
@@ -147,6 +149,7 @@ def examine(source: str, kernel: str, options: str = "", headers: Headers | None
         needs_prelude=needs_prelude,
         helpers=_helpers_need_prelude(sources, kernel, found.functions),
         shows_work_group=any(map(builtins.shows_work_group, found.words)),
+        pocl_pitfall=bool(found.computed & builtins.POCL_PITFALLS),
         notes=notes,
     )
 

@@ -29,23 +29,25 @@ HIDDEN = ("gpusplit_size", "gpusplit_offset", "gpusplit_local", "gpusplit_groups
 
 #: The redefined functions: result of the one that stands in, its parameters, and its body.  It is
 #: defined before the redefinition, so it can ask the device itself: beyond the third dimension the
-#: device answers (the specification says 1 or 0, and not every device keeps to it).  A
+#: device answers (the specification says 1 or 0, and not every device keeps to it).  It asks with
+#: constants only: PoCL 3.1 miscompiles some functions of a dimension that it does not know.  A
 #: work-group's ID is worked out from its work-items' global IDs, since devices differ in whether
 #: get_group_id counts from the offset.
 _FUNCTIONS = {
     "get_global_size": (
-        "d, gpusplit_size", "return d > 2 ? get_global_size(d) : gpusplit_pick(d, v);"
+        "d, gpusplit_size", "return d > 2 ? get_global_size(3) : gpusplit_pick(d, v);"
     ),
     "get_global_offset": (
-        "d, gpusplit_offset", "return d > 2 ? get_global_offset(d) : gpusplit_pick(d, v);"
+        "d, gpusplit_offset", "return d > 2 ? get_global_offset(3) : gpusplit_pick(d, v);"
     ),
     "get_num_groups": (
-        "d, gpusplit_groups", "return d > 2 ? get_num_groups(d) : gpusplit_pick(d, v);"
+        "d, gpusplit_groups", "return d > 2 ? get_num_groups(3) : gpusplit_pick(d, v);"
     ),
     "get_group_id": (
         "d, gpusplit_offset, gpusplit_local",
-        "return d > 2 ? get_group_id(d) : ((uint)(get_global_id(d) - get_local_id(d))"
-        " - gpusplit_pick(d, v)) / gpusplit_pick(d, w);",
+        "uint first = d == 0 ? get_global_id(0) - get_local_id(0)"
+        " : d == 1 ? get_global_id(1) - get_local_id(1) : get_global_id(2) - get_local_id(2);"
+        " return d > 2 ? get_group_id(3) : (first - gpusplit_pick(d, v)) / gpusplit_pick(d, w);",
     ),
     "get_global_linear_id": (
         "gpusplit_offset, gpusplit_size",

@@ -216,6 +216,19 @@ def test_whether_a_kernel_can_see_the_local_size(text: str, shows: bool) -> None
 
 
 @pytest.mark.parametrize(
+    ("text", "pitfall"),
+    [
+        ("a[0] = get_local_size(0) + get_global_id(1);", False),
+        ("a[0] = get_group_id(a[1]);", False),
+        ("a[0] = get_local_size(a[1]);", True),
+        ("for (int d = 0; d < 3; d++) a[d] = get_global_id(d);", True),
+    ],
+)
+def test_dimensions_that_are_computed_are_noticed_for_pocls_sake(text: str, pitfall: bool) -> None:
+    assert body(text).pocl_pitfall is pitfall
+
+
+@pytest.mark.parametrize(
     "text",
     ["", "{", "}", ")", "#", "#define", "#if\n#endif", '"', "/*", "'", "\\", "kernel", "#else\n",
      "kernel void k(", "\0", "é", "#define X(\n", "kernel void k() {} }"],
