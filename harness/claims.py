@@ -72,10 +72,16 @@ class Measurements:
     verification: Verification | None
 
     def at(
-        self, cpu_vms: int, mode: Mode, *, groups: int | None = None, repetition: int = 1
+        self,
+        cpu_vms: int,
+        mode: Mode,
+        *,
+        groups: int | None = None,
+        repetition: int = 1,
+        blocking_driver: bool = False,
     ) -> PointResult:
         """Return a point's trustworthy result, or say why there is none."""
-        wanted = Point(cpu_vms, mode, groups, repetition)
+        wanted = Point(cpu_vms, mode, groups, repetition, blocking_driver)
         for result in self.results:
             if result.point == wanted:
                 if result.problems:
@@ -95,6 +101,7 @@ def load_claims(profile: Profile, path: Path = CLAIMS_FILE) -> list[Claim]:
         scopes: dict[str, Sequence[int | None]] = {
             "cpu_vms": profile.cpu_vms,
             "repeat_unsplit": profile.repeat_unsplit,
+            "blocking_driver": profile.blocking_driver,
             "run": (None,),
         }
         for n in scopes[table["per"]]:
@@ -167,6 +174,20 @@ def repeat_difference(run: Measurements, n: int) -> float:
     return abs(_number(run.at(n, Mode.UNSPLIT, repetition=2).cpu_throughput) / first - 1)
 
 
+def spin_share(run: Measurements, n: int) -> float:
+    """CPU time of the GPU VM under the spinning driver, over its fair share beside n CPU VMs."""
+    return _cpu_share(run.at(n, Mode.UNSPLIT)) * (n + 1)
+
+
+def blocking_share(run: Measurements, n: int) -> float:
+    """CPU time of the GPU VM under the blocking driver, over the GPU job's time."""
+    return _cpu_share(run.at(n, Mode.UNSPLIT, blocking_driver=True))
+
+
+def _cpu_share(result: PointResult) -> float:
+    return _number(result.gpu_vm_cpu_seconds) / _number(result.gpu_seconds)
+
+
 def gpu_number_error(run: Measurements, _n: int) -> float:
     """Largest relative error of the split GPU job's product against numpy's."""
     if run.verification is None:
@@ -186,5 +207,13 @@ def _number(value: float | None) -> float:
 
 STATISTICS: dict[str, Callable[[Measurements, int], float]] = {
     function.__name__: function
-    for function in (cpu_gain, gpu_time_ratio, split_cost, repeat_difference, gpu_number_error)
+    for function in (
+        cpu_gain,
+        gpu_time_ratio,
+        split_cost,
+        repeat_difference,
+        spin_share,
+        blocking_share,
+        gpu_number_error,
+    )
 }

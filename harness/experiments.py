@@ -33,13 +33,16 @@ class Point:
     """A fixed number of groups to ask for; None leaves it to the mode."""
     repetition: int = 1
     """Counts from 1: a repeated point is measured again as if it were new."""
+    blocking_driver: bool = False
+    """Waits of the emulated driver block, and do not spin: a check of the emulated GPU itself."""
 
     @property
     def label(self) -> str:
         """A short name, good for a file name and for a progress line."""
         groups = f"-{self.groups}groups" if self.groups is not None else ""
         again = f"-again{self.repetition}" if self.repetition > 1 else ""
-        return f"n{self.cpu_vms}-{self.mode}{groups}{again}"
+        blocking = "-blocking" if self.blocking_driver else ""
+        return f"n{self.cpu_vms}-{self.mode}{groups}{blocking}{again}"
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,8 @@ class Profile:
     """Multiplications that each CPU VM does before the GPU job may start."""
     repeat_unsplit: tuple[int, ...] = ()
     """The numbers of CPU VMs at which the unsplit point is measured twice."""
+    blocking_driver: tuple[int, ...] = ()
+    """The numbers of CPU VMs at which the emulated driver is measured with blocking waits too."""
     verify_size: int = 144
     """Matrix size of the check against numpy: 9 tile rows, so that 4 groups leave a remainder."""
     verify_groups: int = 4
@@ -72,8 +77,10 @@ class Profile:
 PROFILES = {
     profile.name: profile
     for profile in (
-        Profile("smoke", cpu_vms=(1, 2), gpu_scale=0.06, repeat_unsplit=(1,)),
-        Profile("quick", cpu_vms=(1, 2, 3, 4), gpu_scale=0.2, repeat_unsplit=(1,)),
+        Profile("smoke", cpu_vms=(1, 2), gpu_scale=0.06, repeat_unsplit=(1,), blocking_driver=(1,)),
+        Profile(
+            "quick", cpu_vms=(1, 2, 3, 4), gpu_scale=0.2, repeat_unsplit=(1,), blocking_driver=(1,)
+        ),
     )
 }
 
@@ -92,6 +99,8 @@ def beside(profile: Profile) -> list[Point]:
         points += [Point(n, Mode.NO_GPU), Point(n, Mode.UNSPLIT), Point(n, Mode.GPUSPLIT)]
         if n in profile.repeat_unsplit:
             points.append(Point(n, Mode.UNSPLIT, repetition=2))
+        if n in profile.blocking_driver:
+            points.append(Point(n, Mode.UNSPLIT, blocking_driver=True))
     return points
 
 
@@ -110,6 +119,7 @@ def gpu_environment(point: Point, profile: Profile) -> dict[str, str]:
     environment = {
         "EMUGPU_EXEC": "none",
         "EMUGPU_SCALE": repr(profile.gpu_scale),
+        "EMUGPU_WAIT": "interrupt" if point.blocking_driver else "spin",
         # Said outright: `auto` would quietly take another source where xenstore cannot be read.
         "GPUSPLIT_VMS": "xenstore",
     }

@@ -13,7 +13,7 @@ from math import isfinite
 from harness.claims import Measurements, Verdict, physical_limit
 from harness.environment import Environment
 from harness.evaluate import PointResult
-from harness.experiments import Profile
+from harness.experiments import Point, Profile
 from harness.samples import Verification
 
 
@@ -58,6 +58,8 @@ class Summary:
     points: tuple[PointSummary, ...]
     repeats: tuple[PointSummary, ...]
     """Points measured a second time, only to see whether they repeat."""
+    drivers: tuple[PointSummary, ...]
+    """Points under another emulated driver, which check the emulated GPU itself."""
     claims: tuple[ClaimSummary, ...]
     physical_limits: dict[str, float]
     """The largest possible gain of CPU throughput, by the number of CPU VMs."""
@@ -79,12 +81,14 @@ def summarise(
     finished: datetime,
 ) -> Summary:
     """Put a run's results into the schema."""
+    results = measurements.results
     return Summary(
         lab=lab,
         profile=profile.name,
         clock=measurements.clock,
-        points=tuple(_point(r) for r in measurements.results if r.point.repetition == 1),
-        repeats=tuple(_point(r) for r in measurements.results if r.point.repetition > 1),
+        points=tuple(_point(r) for r in results if not _is_check(r.point)),
+        repeats=tuple(_point(r) for r in results if r.point.repetition > 1),
+        drivers=tuple(_point(r) for r in results if r.point.blocking_driver),
         claims=tuple(_claim(verdict) for verdict in verdicts),
         physical_limits={str(n): physical_limit(n) for n in profile.cpu_vms},
         verification=measurements.verification,
@@ -93,6 +97,11 @@ def summarise(
         finished=finished.isoformat(timespec="seconds"),
         environment=environment,
     )
+
+
+def _is_check(point: Point) -> bool:
+    """Say whether a point checks the measurement, rather than being a part of it."""
+    return point.repetition > 1 or point.blocking_driver
 
 
 def _point(result: PointResult) -> PointSummary:

@@ -72,7 +72,7 @@ def claims_table(summary: Summary) -> Table:
 def print_tables(console: Console, summary: Summary) -> None:
     """Print what a run found."""
     console.print(Group(points_table(summary), claims_table(summary)))
-    for point in (*summary.points, *summary.repeats):
+    for point in (*summary.points, *summary.repeats, *summary.drivers):
         for problem in point.problems:
             console.print(
                 f"(!) {point.cpu_vms} CPU VMs, {MODE_NAMES[Mode(point.mode)]}: {problem}",

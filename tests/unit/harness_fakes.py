@@ -46,6 +46,8 @@ class World:
     time: float = 1_000_000.0
     split_speedup_lost: float = 0.01
     """Relative time that the GPU job loses by being split."""
+    blocking_cpu_share: float = 0.001
+    """Share of a CPU that the GPU job uses under a driver whose waits block."""
     split_cpu_share: float = 0.02
     """What a cooperative GPU VM still uses of the CPU."""
     commands: list[tuple[str, str]] = field(default_factory=list)
@@ -310,7 +312,14 @@ class FakeGpuJob(FakeProcess):
         launches = int(self.words[self.words.index("--launches") + 1])
         length = GPU_SECONDS * float(self.environment["EMUGPU_SCALE"]) / launches
         spins = self.environment["GPUSPLIT_WAIT"] == "driver"
-        self.world.gpu_share = 1.0 if spins else self.world.split_cpu_share
+        blocks = self.environment.get("EMUGPU_WAIT") == "interrupt"
+        self.world.gpu_share = (
+            self.world.blocking_cpu_share
+            if blocks
+            else 1.0
+            if spins
+            else self.world.split_cpu_share
+        )
         if groups > 1:
             length *= 1 + self.world.split_speedup_lost
         times = [self.clock()]

@@ -44,10 +44,16 @@ def test_labels_tell_points_apart() -> None:
 
 
 def test_number_of_points() -> None:
-    assert number_of_points(SMOKE) == 1 + 7 + 2
+    assert number_of_points(SMOKE) == 1 + 8 + 2
 
 
 class TestGpuEnvironment:
+    def test_the_emulated_driver_spins_but_where_a_point_says_so(self) -> None:
+        spins = gpu_environment(Point(1, Mode.UNSPLIT), SMOKE)
+        blocks = gpu_environment(Point(1, Mode.UNSPLIT, blocking_driver=True), SMOKE)
+        assert spins | {"EMUGPU_WAIT": "interrupt"} == blocks
+        assert spins["EMUGPU_WAIT"] == "spin"
+
     def test_unsplit_waits_as_the_driver_does(self) -> None:
         environment = gpu_environment(Point(2, Mode.UNSPLIT), SMOKE)
         assert environment["GPUSPLIT_POLICY"] == "unsplit"

@@ -48,10 +48,10 @@ class TestOutcomes:
     def test_all_claims_hold(self, measure: Measure, pytester: pytest.Pytester) -> None:
         result = measure()
         assert result.ret == 0
-        result.assert_outcomes(passed=8)
+        result.assert_outcomes(passed=10)
         result.stdout.fnmatch_lines(
             [
-                "12 parts, expected to take *",
+                "13 parts, expected to take *",
                 "*n0-unsplit (* elapsed, about * to go)*",
                 "*CPU VM while the GPU job runs*",
                 "*cpu-gain-n1*pass*",
@@ -66,7 +66,7 @@ class TestOutcomes:
         result = measure("split_cpu_share=0.2")
         assert result.ret == pytest.ExitCode.TESTS_FAILED
         result.stdout.fnmatch_lines(["*CPU VMs compute faster*must be at least 0.8*"])
-        result.assert_outcomes(passed=6, failed=2)
+        result.assert_outcomes(passed=8, failed=2)
 
     def test_an_invalid_verdict_is_neither_green_nor_a_failure(self, measure: Measure) -> None:
         result = measure("slow_clock={'cpu2': 0.2}", "-v")
@@ -75,7 +75,7 @@ class TestOutcomes:
             [
                 "*cpu-gain-n2* INVALID*",
                 "*cpu-gain-n2*invalid*the clock of cpu2*",
-                "*5 passed, 3 invalid*",
+                "*7 passed, 3 invalid*",
             ]
         )
         result.stdout.no_fnmatch_line("*FAILED*")

@@ -191,4 +191,4 @@ class TestProgress:
         weights = part_weights(PROFILES["smoke"])
         with RunProgress(console, weights) as progress, progress.part("n1-unsplit"):
             pass
-        assert "12 parts" in out.getvalue()
+        assert "13 parts" in out.getvalue()

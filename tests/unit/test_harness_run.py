@@ -59,6 +59,7 @@ class TestAGoodRun:
             "n1-unsplit",
             "n1-gpusplit",
             "n1-unsplit-again2",
+            "n1-unsplit-blocking",
             "n2-no_gpu",
             "n2-unsplit",
             "n2-gpusplit",
@@ -82,7 +83,7 @@ class TestAGoodRun:
         assert run.measurements.at(0, Mode.UNSPLIT).groups == 1
 
     def test_raw_samples_of_every_point_are_kept(self, run: FinishedRun) -> None:
-        for point in (*run.summary.points, *run.summary.repeats):
+        for point in (*run.summary.points, *run.summary.repeats, *run.summary.drivers):
             raw = json.loads((run.folder / point.raw).read_text())
             assert raw["point"]["cpu_vms"] == point.cpu_vms
             assert len(raw["cpus"]) == point.cpu_vms
