@@ -7,6 +7,10 @@ LAB_OPTIONS ?=
 PYTHON ?= python3
 BIN := .venv/bin
 export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
+# Ansible refuses a locale that is not UTF-8 or not generated; SSH often brings one of those along.
+export LC_ALL := C.UTF-8
+# `su` leaves the old user's name to root, and Ansible would then ask for sudo.
+export LOGNAME := $(shell id -un)
 # How many CPU VMs a profile needs.
 CPU_VMS_smoke := 2
 CPU_VMS_quick := 4
@@ -26,6 +30,8 @@ experiment: lab ## Build the lab and measure: a table and a picture (PROFILE=smo
 .PHONY: lab
 lab: .venv/installed ## Build the lab, an emulated Xen host with a GPU VM and CPU VMs
 	@test -n "$(CPU_VMS)" || { echo "PROFILE=$(PROFILE) is unknown: choose smoke or quick." >&2; exit 2; }
+	@$(BIN)/ansible-playbook playbooks/preflight.yml playbooks/controller.yml -e cpu_vms=$(CPU_VMS) $(LAB_OPTIONS) || { \
+	    echo "The lab was not begun: one that stands is left as it is." >&2; exit 1; }
 	@$(BIN)/ansible-playbook site.yml -e cpu_vms=$(CPU_VMS) $(LAB_OPTIONS) || { \
 	    echo "The lab could not be built: its logs are collected, and what was made is removed." >&2; \
 	    $(BIN)/python -m harness.lab logs results/failed-lab-$$(date -u +%Y%m%dT%H%M%SZ); \

@@ -1,0 +1,76 @@
+"""`make lab` with stand-ins for the programs that it calls."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+# Writes down how it was called, and fails when asked for the playbook $FAILS.
+PROGRAM = """#!/bin/sh
+echo "$(basename "$0") $*" >>calls
+case "$*" in *"$FAILS"*) exit 1 ;; esac
+"""
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    (tmp_path / "pyproject.toml").touch()
+    programs = tmp_path / ".venv" / "bin"
+    programs.mkdir(parents=True)
+    for name in ("ansible-playbook", "python"):
+        (programs / name).write_text(PROGRAM)
+        (programs / name).chmod(0o755)
+    (tmp_path / ".venv" / "installed").touch()
+    return tmp_path
+
+
+def make(checkout: Path, fails: str, **environment: str) -> tuple[int, str, str]:
+    """Return `make lab`'s exit status, what it called, and what it said."""
+    # `make test` runs this too, and its own options are not for this make.
+    inherited = {name: value for name, value in os.environ.items() if name != "MAKEFLAGS"}
+    done = subprocess.run(
+        ["make", "lab", "PROFILE=smoke"],
+        check=False,
+        cwd=checkout,
+        env=inherited | {"FAILS": fails} | environment,
+        capture_output=True,
+        text=True,
+    )
+    return done.returncode, (checkout / "calls").read_text(), done.stderr
+
+
+def test_a_lab_that_is_built_is_not_taken_down(checkout: Path) -> None:
+    status, calls, _ = make(checkout, "nothing")
+    assert status == 0
+    assert "site.yml -e cpu_vms=2" in calls
+    assert "teardown" not in calls
+
+
+@pytest.mark.parametrize("fails", ["preflight.yml", "controller.yml"])
+def test_checks_that_fail_leave_a_lab_that_stands(checkout: Path, fails: str) -> None:
+    status, calls, said = make(checkout, fails)
+    assert status == 2
+    assert "site.yml" not in calls
+    assert "teardown" not in calls
+    assert "left as it is" in said
+
+
+def test_a_half_made_lab_is_taken_down_with_its_logs_kept(checkout: Path) -> None:
+    status, calls, _ = make(checkout, "site.yml")
+    assert status == 2
+    assert calls.index("harness.lab logs results/failed-lab-") < calls.index("teardown.yml")
+
+
+def test_ansible_gets_a_locale_and_a_user_that_it_takes(checkout: Path) -> None:
+    program = checkout / ".venv" / "bin" / "ansible-playbook"
+    program.write_text('#!/bin/sh\necho "$LC_ALL $LOGNAME" >>calls\n')
+    _, calls, _ = make(checkout, "nothing", LC_ALL="nowhere", LOGNAME="somebody-else")
+    user = subprocess.run(["id", "-un"], capture_output=True, text=True, check=True).stdout.strip()
+    assert set(calls.splitlines()) == {f"C.UTF-8 {user}"}
