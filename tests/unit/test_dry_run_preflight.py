@@ -108,7 +108,7 @@ def test_disk_is_needed_only_for_what_is_not_there_yet(
     monkeypatch.setattr(preflight, "free_disk", lambda folder: 4000)
     (problem,) = problems(tmp_path, port)
     assert f"4000 MiB of disk are free at {tmp_path}" in problem
-    assert "lab_dir" in problem
+    assert f"make {tmp_path} a symbolic link" in problem
     monkeypatch.setattr(preflight, "cached_images", lambda lab_dir: DISK - 4000)
     assert problems(tmp_path, port) == []
 

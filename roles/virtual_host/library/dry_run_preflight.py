@@ -87,7 +87,7 @@ def problems(lab_dir: Path, memory: int, disk: int, port: int, running: bool) ->
     if free < needed:
         found.append(
             f"{free} MiB of disk are free at {lab_dir}, {needed} MiB are needed: "
-            "free some, or put the lab elsewhere with -e lab_dir=FOLDER."
+            f"free some, or make {lab_dir} a symbolic link to a folder with room."
         )
     if not running:
         have = available_memory()
