@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from harness.claims import Claim, Outcome, Verdict, load_claims
 from harness.errors import HarnessError
 from harness.experiments import DEFAULT_PROFILE, PROFILES, Profile
 from harness.lab.connections import Connections
-from harness.lab.inventory import Inventory, read_inventory
+from harness.lab.inventory import Inventory, measuring_alone, read_inventory
 from harness.lab.lab import Lab
 from harness.lab.logs import collect_logs
 from harness.progress import RunProgress
@@ -97,9 +97,11 @@ def inventory(pytestconfig: pytest.Config) -> Inventory:
 
 @pytest.fixture(scope="session")
 def lab(inventory: Inventory, pytestconfig: pytest.Config) -> Iterator[Lab]:
-    with one_clear_message(pytestconfig):
-        program = build_cpu_matmul(ROOT / "build" / "harness")
-    with Connections(inventory.ssh_config, inventory.known_hosts) as connections:
+    with ExitStack() as stack:
+        with one_clear_message(pytestconfig):
+            program = build_cpu_matmul(ROOT / "build" / "harness")
+            stack.enter_context(measuring_alone(inventory.folder))
+        connections = stack.enter_context(Connections(inventory.ssh_config, inventory.known_hosts))
         yield Lab(inventory, connections.host, program)
 
 

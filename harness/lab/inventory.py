@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -82,6 +85,19 @@ def read_inventory(folder: Path) -> Inventory:
             REBUILD_IT,
         )
     return inventory
+
+
+@contextmanager
+def measuring_alone(folder: Path) -> Iterator[None]:
+    """Keep a second measurement out of the lab: each would measure the other's jobs too."""
+    with (folder / "measuring.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # let go of however the process ends
+        except BlockingIOError:
+            raise LabUnsuitable(
+                "Another measurement runs in this lab.", "wait for its end, or end it with Ctrl-C"
+            ) from None
+        yield
 
 
 def _runs(pid: int) -> bool:

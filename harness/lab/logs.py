@@ -26,8 +26,11 @@ def collect_logs(lab_folder: Path, dom0: Host | None, into: Path) -> list[str]:
 
     Never raises: it is called when something else has already gone wrong.
     """
-    into.mkdir(parents=True, exist_ok=True)
     missing: list[str] = []
+    try:
+        into.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        return [f"{into}: {error}"]
     for log in sorted((lab_folder / "run").glob("*.log")):
         try:
             shutil.copyfile(log, into / log.name)
@@ -46,7 +49,7 @@ def collect_logs(lab_folder: Path, dom0: Host | None, into: Path) -> list[str]:
     }
     for name, command in commands.items():
         try:
-            (into / name).write_text(dom0.run(command, timeout=60))
+            (into / name).write_text(dom0.run(command, timeout=60), encoding="utf-8")
         except (HarnessError, OSError) as error:
             missing.append(f"{name}: {error}")
     return missing

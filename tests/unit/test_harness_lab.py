@@ -17,7 +17,7 @@ from harness_fakes import FakeHost, World
 
 from harness.errors import LabNotUp, LabUnsuitable
 from harness.lab.deploy import deploy
-from harness.lab.inventory import read_inventory
+from harness.lab.inventory import measuring_alone, read_inventory
 from harness.lab.logs import collect_logs
 from harness.lab.xen import SAMPLER, Domain, Xen, parse_xl_info, parse_xl_list
 
@@ -29,6 +29,17 @@ FACTS: dict[str, Any] = {
     "host": "xen1",
     "emulator_pid": os.getpid(),
 }
+
+
+def test_two_measurements_do_not_run_in_one_lab(tmp_path: Path) -> None:
+    with (
+        measuring_alone(tmp_path),
+        pytest.raises(LabUnsuitable, match="Another measurement runs"),
+        measuring_alone(tmp_path),
+    ):
+        pass
+    with measuring_alone(tmp_path):
+        pass  # the first one has ended
 
 
 class TestInventory:
@@ -224,3 +235,8 @@ class TestLogs:
         missing = collect_logs(lab_folder, FakeHost("xen1", World(unreachable={"xen1"})), into)
         assert missing == ["dom0: xen1 cannot be reached over SSH."]
         assert [path.name for path in into.iterdir()] == ["host-console.log"]
+
+    def test_that_have_no_place_hide_no_other_error(self, lab_folder: Path, tmp_path: Path) -> None:
+        (tmp_path / "file").touch()
+        (missing,) = collect_logs(lab_folder, None, tmp_path / "file" / "logs")
+        assert "Not a directory" in missing
