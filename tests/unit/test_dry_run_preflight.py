@@ -99,7 +99,16 @@ def test_a_lab_that_runs_has_its_memory_and_its_port_already(
     tmp_path: Path, taken: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(preflight, "available_memory", lambda: 1)
+    (tmp_path / "ssh_config").write_text(f"Host xen1\n    Port {taken}\n")
     assert problems(tmp_path, taken, running=True) == []
+
+
+def test_a_lab_that_runs_is_not_given_up_for_a_port_that_is_taken(
+    tmp_path: Path, taken: int
+) -> None:
+    (tmp_path / "ssh_config").write_text("Host xen1\n    Port 1\n")
+    (problem,) = problems(tmp_path, taken, running=True)
+    assert f"Port {taken} " in problem
 
 
 def test_disk_is_needed_only_for_what_is_not_there_yet(

@@ -24,7 +24,7 @@ options:
   running:
     type: bool
     required: true
-    description: Whether the lab's emulator runs already; then its memory and port are its own.
+    description: Whether the lab's emulator runs already; its memory and port are its own then.
 """
 
 # QEMU itself, Ansible and the harness, in MiB, beside the emulated host's memory.
@@ -59,6 +59,14 @@ def port_problem(port: int) -> str | None:
             why = "is taken by another program" if taken else f"cannot be used ({error.strerror})"
             return f"Port {port} on 127.0.0.1 {why}: {remedy}"
     return None
+
+
+def has_port(lab_dir: Path, port: int) -> bool:
+    """Whether the lab was made with dom0's SSH server behind this port."""
+    try:
+        return f"Port {port}" in map(str.strip, (lab_dir / "ssh_config").read_text().splitlines())
+    except FileNotFoundError:
+        return False
 
 
 def can_install() -> bool:
@@ -97,8 +105,8 @@ def problems(lab_dir: Path, memory: int, disk: int, port: int, running: bool) ->
                 "end other programs, or lower virtual_host_memory and the number of CPU VMs "
                 "(-e cpu_vms=1)."
             )
-        if problem := port_problem(port):
-            found.append(problem)
+    if not (running and has_port(lab_dir, port)) and (problem := port_problem(port)):
+        found.append(problem)
     return found
 
 
