@@ -77,7 +77,9 @@ class Profile:
 PROFILES = {
     profile.name: profile
     for profile in (
-        Profile("smoke", cpu_vms=(1, 2), gpu_scale=0.06, repeat_unsplit=(1,), blocking_driver=(1,)),
+        # A window of 8 s: 260 time slices of the credit scheduler, so that one more or less for
+        # a VM moves nothing by more than 1 %.
+        Profile("smoke", cpu_vms=(1, 2), gpu_scale=0.12, repeat_unsplit=(1,), blocking_driver=(1,)),
         Profile(
             "quick", cpu_vms=(1, 2, 3, 4), gpu_scale=0.2, repeat_unsplit=(1,), blocking_driver=(1,)
         ),

@@ -72,7 +72,7 @@ class TestGpuEnvironment:
         assert environment["GPUSPLIT_WAIT"] == "cooperative"
 
     def test_the_gpus_time_is_scaled(self) -> None:
-        assert gpu_environment(Point(0, Mode.UNSPLIT), SMOKE)["EMUGPU_SCALE"] == "0.06"
+        assert gpu_environment(Point(0, Mode.UNSPLIT), SMOKE)["EMUGPU_SCALE"] == "0.12"
 
     def test_there_is_none_without_a_gpu_job(self) -> None:
         with pytest.raises(ValueError, match="no GPU job"):
