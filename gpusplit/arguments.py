@@ -8,10 +8,12 @@ is replaced for `set_args` and `set_arg`, whose arguments stay set (OpenCL 1.2, 
 
 from __future__ import annotations
 
+import copy
 import threading
 from collections.abc import Callable, Hashable, Iterator
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pyopencl as cl
 
 from gpusplit import hooks
@@ -27,6 +29,9 @@ _ATTRIBUTE = "_gpusplit"
 
 #: After so many remembered calls the superseded ones are dropped.
 _MOST_CALLS = 64
+
+#: Entries per argument of the function that packs numbers: index, letter of a type, value.
+_PACKED = 3
 
 
 #: How many entries make one argument in the tuple that a function takes (0: it takes no tuple),
@@ -116,6 +121,38 @@ def _pairs(call: Call) -> Iterator[tuple[int, Any]]:
         yield flat[at], (flat[at + step - 1] if step > 1 else None)
 
 
+def _indices(call: Call) -> tuple[int, ...]:
+    return _flat(call)[:: call[0] or 2]
+
+
+#: Types whose values cannot change after OpenCL has copied them; more are found on the way.
+_FIXED: set[type] = {int, float, complex, bool, str, bytes, type(None), cl.Buffer}
+
+
+def _snapshot(width: int, given: tuple[Any, ...]) -> tuple[Any, ...]:
+    """*given* with copies of what its owner may change later, such as arrays of numpy."""
+    flat = tuple(_fixed(value, width) for value in (given[0] if width else given))
+    return (flat,) if width else flat
+
+
+def _fixed(value: Any, width: int) -> Any:
+    kind = type(value)
+    if kind in _FIXED:
+        return value
+    if isinstance(value, np.generic) and not isinstance(value, np.void):
+        _FIXED.add(kind)
+        return value
+    if width == _PACKED:
+        # To be packed as a number, which an array of no dimensions can stand for.
+        return copy.copy(value)
+    try:
+        return bytes(memoryview(value))
+    except TypeError:
+        # No memory of the host's: an image, a sampler, local memory.
+        _FIXED.add(kind)
+        return value
+
+
 def _compact(known: KernelState) -> None:
     """Drop calls all of whose arguments were set again later."""
     seen: set[int] = set()
@@ -132,13 +169,26 @@ def _wrap(name: str, width: int) -> None:
     original = getattr(cl._cl.Kernel, name)
 
     def setter(self: cl.Kernel, *given: Any) -> None:
-        original(self, *given)
         try:
             known: KernelState = self._gpusplit  # type: ignore[attr-defined]
         except AttributeError:
             known = state(self)
         calls = known.calls
-        calls.append((width, original, given))
+        try:
+            original(self, *given)
+        except BaseException:
+            # Some of them may be set all the same: what holds now is unknown.
+            calls.clear()
+            raise
+        if not _FIXED.issuperset(map(type, given[0] if width else given)):
+            given = _snapshot(width, given)
+        call = (width, original, given)
+        for at, earlier in enumerate(calls):
+            if earlier[1] is original and _indices(earlier) == _indices(call):
+                # Superseded; what it was given must not be kept alive.
+                del calls[at]
+                break
+        calls.append(call)
         known.sticky = not width
         if len(calls) > _MOST_CALLS:
             _compact(known)
@@ -166,7 +216,7 @@ def _watch() -> None:
     for name, width in (
         ("_set_arg_multi", 2),
         ("_set_arg_buf_multi", 2),
-        ("_set_arg_buf_pack_multi", 3),
+        ("_set_arg_buf_pack_multi", _PACKED),
     ):
         _wrap(name, width)
     for name in ("set_arg", "_set_arg_null", "_set_arg_buf", "_set_arg_svm"):

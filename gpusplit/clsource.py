@@ -69,7 +69,7 @@ class Source:
 
     problems: reasons why the text cannot be judged, in words.
     variables: whether the program has variables of its own that outlive a launch.
-    file_words: names of macros that are used outside functions and hold a brace.
+    file_words: all words outside the bodies of functions; macros among them write what they like.
     code: all tokens outside directives.
     tested: words in the conditions of #if and its kind.
     """
@@ -105,6 +105,10 @@ def tokenize(text: str) -> tuple[list[Token], list[str]]:
         if kind == "mark" and token.text in ("<:", ":>", "<%", "%>", "%:", "\\", '"', "'"):
             problems.append(f"the source contains {token.text!r} outside a string")
         tokens.append(token)
+    if re.search(r"\r(?!\n)", text):
+        problems.append("a line ends with a carriage return alone")
+    if re.search(r"[*/](?:\\\s*\n)+[*/]", text):
+        problems.append("a backslash and a new line may stand inside the mark of a comment")
     if "??" in text:
         problems.append("the source contains trigraphs")
     for match in re.finditer(r"/\*", text):
@@ -235,6 +239,9 @@ def _directive(
     elif name == "undef":
         source.undefined.update(token.text for token in rest)
     elif name == "include":
+        if depth:
+            # Its text would be part of a function, and is read as a text of its own.
+            source.problems.append("an #include stands inside a bracket")
         written = source.text[rest[0].start : rest[-1].end] if rest else ""
         match = re.fullmatch(r'"([^"]+)"|<([^>]+)>', written)
         if match:
@@ -281,12 +288,7 @@ def _declarations(source: Source, code: list[Token]) -> None:
     while at < len(code):
         end, ends_with = _statement(code, at)
         statement = code[at:end]
-        source.file_words.update(
-            token.text
-            for token in statement
-            for macro in source.macros.get(token.text, ())
-            if any(part.text == "{" for part in macro.body)
-        )
+        source.file_words.update(token.text for token in statement if token.kind == "word")
         called = _declared_function(statement)
         if ends_with == "{":
             body_end = _matching(code, end)

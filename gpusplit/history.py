@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Hashable
 
-from gpusplit.waiting import Predictor
+from gpusplit.waiting import MOST_KEYS, Predictor
 
 #: How long launches took, by (kernel, global size, groups).
 launches = Predictor()
@@ -22,6 +22,10 @@ def measured(kernel: Hashable, work_items: int, seconds: float, rough: bool = Fa
     """So many *work_items* of *kernel* took so many *seconds* of the device."""
     if work_items <= 0 or seconds <= 0:
         return
+    if kernel not in _rates and len(_rates) >= MOST_KEYS:
+        oldest = next(iter(_rates))
+        del _rates[oldest]
+        _rough.discard(oldest)
     rates = _rates.setdefault(kernel, deque(maxlen=_REMEMBERED))
     if kernel in _rough:
         _rough.discard(kernel)

@@ -67,6 +67,8 @@ class Lanes:
         self._first: list[cl.Event] = []
         self._last: dict[int, cl.Event] = {}
         self.sent: list[cl.Event] = []
+        #: What a signal's handler raised while slices were held back.
+        self.interruption: BaseException | None = None
         self._begin = marker(queue, None)
 
     def send(self, part: NDRange, probing: bool = False) -> tuple[cl.Event, int]:
@@ -107,6 +109,8 @@ class Lanes:
     def join(self) -> cl.Event:
         """The event that stands for everything sent."""
         last = list(self._last.values())
+        if not last:
+            return self._begin
         if len(self.sent) == 1 and len(self._queues) == 1:
             return self.sent[0]
         if self._out_of_order:

@@ -359,14 +359,23 @@ class Launcher:
                 )
             except cl.Error as error:
                 raise refused(plan, f"no slice could be enqueued: {error}") from None
-            if probing:
-                parts = self._probe(lanes, state, known, plan)
-            self._send(lanes, state, known, plan, parts, may_hold)
+            try:
+                if probing:
+                    parts = self._probe(lanes, state, known, plan)
+                self._send(lanes, state, known, plan, parts, may_hold)
+            except BaseException as error:
+                if not lanes.sent and isinstance(error, cl.Error):
+                    raise refused(plan, f"a slice was refused: {error}") from None
+                # What is enqueued cannot be taken back, but what comes next waits for it.
+                lanes.join()
+                raise
             plan.groups = len(lanes.sent)
             event = lanes.join()
         if self._cooperative:
             key = (known.key, plan.whole.global_size, plan.groups)
             state.enqueued(event, key, known.key, plan.whole.work_items)
+        if lanes.interruption is not None:
+            raise lanes.interruption
         return event
 
     def _send(
@@ -381,14 +390,7 @@ class Launcher:
         pace: float | None = None
         while parts:
             part = parts.popleft()
-            try:
-                event, lane = lanes.send(part)
-            except cl.Error as error:
-                if not lanes.sent:
-                    raise refused(plan, f"a slice was refused: {error}") from None
-                # What is enqueued cannot be taken back, but it is waited for.
-                lanes.join()
-                raise
+            event, lane = lanes.send(part)
             if tracing:
                 telemetry.sliced(kernel, event, part, lane)
             running.append(event)
@@ -424,16 +426,25 @@ class Launcher:
     ) -> bool:
         """Wait for a slice; False if the launch does not begin in reasonable time.
 
-        What it waits for may hang on an event that this very thread is to set later.
+        What it waits for may hang on an event that this very thread is to set later.  What a
+        signal's handler raises meanwhile (Ctrl-C) is kept for the end: a launch that is not split
+        is enqueued in one piece before Python raises it.
         """
-        if not lanes.begun():
-            patience = START_GRACE + 2 * queues.expected_left(state)
-            if waiting.wait_cooperatively(lanes.begun, None, limit=patience) is None:
-                return False
-        if self._cooperative:
-            waiting.wait_cooperatively(lambda: events.complete(event), expected)
-        else:
-            waiting.driver_wait(event)
+        try:
+            if not lanes.begun():
+                patience = START_GRACE + 2 * queues.expected_left(state)
+                if waiting.wait_cooperatively(lanes.begun, None, limit=patience) is None:
+                    return False
+            if self._cooperative:
+                waiting.wait_cooperatively(lambda: events.complete(event), expected)
+            else:
+                waiting.driver_wait(event)
+        except cl.Error:
+            # The slice failed, which is for those to hear who wait for the launch.
+            return False
+        except BaseException as error:
+            lanes.interruption = error
+            return False
         return True
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 _remembered: OrderedDict[int, tuple[Any, str]] = OrderedDict()
 _REMEMBERED_MOST = 512
 _lock = threading.Lock()
+
+#: File systems keep time in steps of some milliseconds.
+_STARTED = time.time() - 0.05
 
 #: pyopencl puts its own headers on every program's include path.
 _PYOPENCL_HEADERS = Path(cl.__file__).parent / "cl"
@@ -106,10 +110,18 @@ def header_finder(options: str) -> Headers:
                 # These are part of pyopencl: pure arithmetic, as tests/unit/test_safety.py checks.
                 if _PYOPENCL_HEADERS in path.resolve().parents:
                     return "", True
+                if _changed(path):
+                    return None
                 return path.read_text(encoding="utf-8", errors="replace"), False
         return None
 
     return find
+
+
+def _changed(path: Path) -> bool:
+    """Whether a header may be another than the one that a program was built with."""
+    # ctime, which nobody can set: of the file, and of a link to it.
+    return max(path.stat().st_ctime, path.lstat().st_ctime) >= _STARTED
 
 
 def _info(raw: Any, what: Any) -> Any:

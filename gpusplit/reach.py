@@ -47,8 +47,7 @@ def mentions(
     functions: set[str] = set()
     computed: set[str] = set()
     problems: list[str] = []
-    # A macro used outside functions may write functions, under any name.
-    todo = [name, *(word for source in sources for word in source.file_words)]
+    todo = [name, *macros_outside(sources)]
     seen: set[str] = set()
     while todo:
         word = todo.pop()
@@ -85,6 +84,12 @@ def mentions(
         frozenset(computed),
         tuple(problems),
     )
+
+
+def macros_outside(sources: Sequence[Source]) -> set[str]:
+    """The macros used outside functions; they may write functions, under any name."""
+    macros = {name for source in sources for name in source.macros}
+    return macros & {word for source in sources for word in source.file_words}
 
 
 def _takes_a_number(body: Sequence[Token], at: int) -> bool:

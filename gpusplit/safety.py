@@ -143,7 +143,7 @@ def examine(source: str, kernel: str, options: str = "", headers: Headers | None
         return whole(f"has loops and {what}: it may wait for other work-groups")
     notes = ("the order of atomic operations may differ",) if atomics else ()
     needs_prelude = found.words & builtins.RANGE_FUNCTIONS
-    if needs_prelude and (any(part.variables for part in sources) or "static" in found.words):
+    if needs_prelude and (_has_variables(sources) or "static" in found.words):
         return whole("its program has variables of its own, and a variant would have others")
     return Verdict(
         needs_prelude=needs_prelude,
@@ -152,6 +152,28 @@ def examine(source: str, kernel: str, options: str = "", headers: Headers | None
         pocl_pitfall=bool(found.computed & builtins.POCL_PITFALLS),
         notes=notes,
     )
+
+
+def _has_variables(sources: list[clsource.Source]) -> bool:
+    """Whether the program has variables that outlive a launch, or macros that may make some."""
+    if any(part.variables for part in sources):
+        return True
+    todo = reach.macros_outside(sources)
+    if any(name in part.prototypes for name in todo for part in sources):
+        return True
+    seen: set[str] = set()
+    while todo:
+        name = todo.pop()
+        seen.add(name)
+        for body in (macro.body for part in sources for macro in part.macros.get(name, ())):
+            depth = 0
+            for token in body:
+                depth += (token.text == "{") - (token.text == "}")
+                if token.text == ";" and depth == 0:
+                    return True
+                if token.text not in seen and any(token.text in p.macros for p in sources):
+                    todo.add(token.text)
+    return False
 
 
 def _helpers_need_prelude(
@@ -183,7 +205,7 @@ def _parse_all(
         seen.add(name)
         found = headers(name) if headers is not None else None
         if found is None:
-            return f"the header {name} was not found"
+            return f"the header {name} was not found, or has changed since the program started"
         text, known = found
         if known:
             trusted = True

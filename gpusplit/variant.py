@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import pyopencl as cl
 
-from gpusplit import clsource, programs
+from gpusplit import clsource, programs, safety
 from gpusplit.arguments import KernelState
 from gpusplit.ndrange import NDRange
 from gpusplit.safety import Verdict
@@ -195,6 +195,14 @@ def _build(
     origin = programs.origin(kernel, device)
     if origin.kind != "source":
         raise NoVariant("there is no source to build a variant from")
+    if programs.examine(kernel, device) != verdict:
+        raise NoVariant("a header has changed since the kernel was examined")
+    prelude, _ = clsource.tokenize(variant_source("", verdict.needs_prelude, [], constants))
+    used = {token.text for token in prelude}
+    macros = clsource.parse(safety.read_options(origin.options).macros).macros
+    clash = used.intersection(macros)
+    if clash:
+        raise NoVariant(f"a build option defines {min(clash)}, which the prelude uses")
     name = kernel.function_name
     program: Any = kernel.get_info(cl.kernel_info.PROGRAM)
     names = [k for k in program.get_info(cl.program_info.KERNEL_NAMES).split(";") if k]

@@ -36,6 +36,8 @@ FINE_COST_PART = 5
 COARSE_COST_PART = 20
 #: Earlier times of a kernel that are kept; the shortest of them is what is expected.
 REMEMBERED = 8
+#: Kinds of work that are remembered; the one seen first is forgotten for another.
+MOST_KEYS = 4096
 
 
 class Status(Protocol):
@@ -162,6 +164,8 @@ class Predictor:
     def learn(self, key: Hashable, seconds: float) -> None:
         """Remember that *key* took *seconds*."""
         with self._lock:
+            if key not in self._seconds and len(self._seconds) >= MOST_KEYS:
+                del self._seconds[next(iter(self._seconds))]
             self._seconds.setdefault(key, deque(maxlen=REMEMBERED)).append(seconds)
 
     def forget(self) -> None:

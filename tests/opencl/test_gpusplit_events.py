@@ -25,7 +25,7 @@ from gpusplit_device import (
 )
 
 import gpusplit
-from gpusplit import lanes
+from gpusplit import lanes, launch
 
 pytestmark = pytest.mark.opencl
 
@@ -181,6 +181,84 @@ def test_a_kernel_behind_two_objects_is_left_whole(queue: cl.CommandQueue) -> No
         assert read(queue, b, ZEROS).any()
         assert not read(queue, a, ZEROS).any()
     assert launches[0].groups == 1
+
+
+def test_what_an_argument_was_holds_and_not_what_became_of_its_array(
+    queue: cl.CommandQueue,
+) -> None:
+    struct = "typedef struct { int x, y; } S; kernel void k(global int *a, S s)"
+    k = kernel(struct + "{ a[get_global_id(0)] = s.x + get_num_groups(0); }")
+    typed = kernel("kernel void k(global int *a, int n) { a[get_global_id(0)] = n; }//")
+    a, s = buffer(ZEROS), np.array((5, 0), [("x", np.int32), ("y", np.int32)])
+    with split() as launches:
+        k.set_args(a, s)
+        s["x"] = 7000
+        cl.enqueue_nd_range_kernel(queue, k, SIZE, LOCAL)
+        assert (read(queue, a, ZEROS) == 5 + 64).all()
+        k.set_arg(1, s)
+        s["x"] = 9
+        cl.enqueue_nd_range_kernel(queue, k, SIZE, LOCAL)
+        assert (read(queue, a, ZEROS) == 7000 + 64).all()
+        typed.set_scalar_arg_dtypes([None, np.int32])
+        n = np.array(4, np.int32)
+        typed.set_args(a, n)
+        n[...] = 100
+        cl.enqueue_nd_range_kernel(queue, typed, SIZE, LOCAL)
+        assert (read(queue, a, ZEROS) == 4).all()
+    assert all(entry.groups > 1 for entry in launches)
+
+
+def test_arguments_of_which_one_was_refused_leave_the_kernel_whole(queue: cl.CommandQueue) -> None:
+    k = kernel(
+        "kernel void k(global int *a, int n, int m){ a[get_global_id(0)] = n + get_num_groups(0); }"
+    )
+    a, b = buffer(ZEROS), buffer(ZEROS)
+    with split() as launches:
+        k.set_args(a, np.int32(1), np.int32(0))
+        with pytest.raises(cl.LogicError):
+            k.set_args(b, np.int32(2), "no number")
+        cl.enqueue_nd_range_kernel(queue, k, SIZE, LOCAL)
+        assert not read(queue, a, ZEROS).any()
+        assert (read(queue, b, ZEROS) == 2 + 64).all()
+    assert launches[0].groups == 1
+
+
+def test_an_argument_that_was_replaced_is_not_kept_alive(queue: cl.CommandQueue) -> None:
+    k, a = kernel(PLUS), buffer(ZEROS)
+    k.set_args(a, np.int32(1))
+    k.set_args(buffer(ZEROS), np.int32(1))
+    for _ in range(2):
+        k.set_arg(0, a)
+    k.set_arg(0, buffer(ZEROS))
+    import sys
+
+    assert sys.getrefcount(a) == 2
+
+
+def test_a_build_option_may_not_change_the_prelude(queue: cl.CommandQueue) -> None:
+    source = "kernel void k(global int *a) { a[get_global_id(0)] = get_num_groups(0); }"
+    a = buffer(ZEROS)
+    with split() as launches:
+        cl.Program(context(), source).build("-Dx=y").k(queue, SIZE, LOCAL, a)
+        assert (read(queue, a, ZEROS) == 64).all()
+    assert launches[0].groups == 1
+    assert "defines x" in launches[0].reason
+
+
+def test_what_a_signal_raises_while_slices_are_held_back_does_not_lose_the_others(
+    queue: cl.CommandQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: Any, **__: Any) -> bool:
+        raise KeyboardInterrupt
+
+    a = buffer(ZEROS)
+    with split(in_flight=1, groups=20, wait="driver"):
+        with monkeypatch.context() as patched:
+            patched.setattr(launch.waiting, "driver_wait", interrupted)
+            patched.setattr(launch.waiting, "wait_cooperatively", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                kernel(PLUS)(queue, SIZE, LOCAL, a, np.int32(1))
+        assert (read(queue, a, ZEROS) == 1).all()
 
 
 def test_buffers_of_a_call_are_not_kept_alive(queue: cl.CommandQueue) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pyopencl as cl
 import pytest
 
-from gpusplit import builtins, clsource, safety
+from gpusplit import builtins, clsource, programs, safety
 from gpusplit.explain import kernel_names
 from gpusplit.safety import Verdict, examine
 
@@ -105,6 +105,10 @@ def test_never_split(text: str, why: str) -> None:
         ("global int counter;", "a[0] = get_group_id(0);", "variables"),
         ("static global int counter = 1;", "a[0] = get_group_id(0);", "variables"),
         ("", "static int n; a[0] = get_group_id(0) + n;", "variables"),
+        ("#define V(x) global int x;\nV(counter)", "a[0] = get_group_id(0);", "variables"),
+        ("#define V(x) global int x\nV(counter);", "a[0] = get_group_id(0);", "variables"),
+        ("", "// a\ra[0] = get_group_id(0);\n", "carriage return"),
+        ("", "/* a *\\\n/ a[0] = get_group_id(0); /* */", "mark of a comment"),
         ("??=define X", "a[0] = 1;", "trigraph"),
         ("%:define X", "a[0] = 1;", "outside a string"),
         ("#define MAKE(n) kernel void n(global int *a) { a[0] = get_group_id(0); }\n#if 0", "",
@@ -185,6 +189,20 @@ def test_headers_are_read_from_where_the_compiler_would(tmp_path: Path) -> None:
 
     source = '#include "ids.h"\nkernel void k(global int *a) { a[0] = ID; }'
     assert examine(source, "k", "", headers).needs_prelude == {"get_group_id"}
+
+
+def test_a_header_that_is_part_of_a_function_is_not_split() -> None:
+    def headers(_: str) -> tuple[str, bool] | None:
+        return "a[0] = get_group_id(0);", False
+
+    source = 'kernel void k(global int *a) {\n#include "body.h"\n}'
+    assert examine(source, "k", "", headers).refusal == "an #include stands inside a bracket"
+
+
+def test_a_header_written_after_the_start_may_be_another_than_the_programs(tmp_path: Path) -> None:
+    (tmp_path / "ids.h").write_text("#define ID 1\n")
+    assert programs.header_finder(f"-I {tmp_path}")("ids.h") is None
+    assert programs.header_finder(f"-I {Path(__file__).parent}")(Path(__file__).name) is not None
 
 
 def test_pyopencls_own_headers_deserve_their_trust() -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpusplit.waiting import Predictor, next_sleep, wait_cooperatively
+from gpusplit.waiting import MOST_KEYS, Predictor, next_sleep, wait_cooperatively
 
 
 class World:
@@ -91,3 +91,11 @@ def test_the_shortest_of_the_last_times_is_expected() -> None:
     for _ in range(8):
         predictor.learn("k", 5.0)
     assert predictor.expect("k") == 5.0
+
+
+def test_a_program_with_ever_new_sizes_is_not_remembered_without_end() -> None:
+    predictor = Predictor()
+    for size in range(MOST_KEYS + 1):
+        predictor.learn(size, 1.0)
+    assert predictor.expect(0) is None
+    assert predictor.expect(1) == predictor.expect(MOST_KEYS) == 1.0
