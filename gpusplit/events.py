@@ -42,6 +42,11 @@ def complete(event: cl.Event) -> bool:
     return status(event) <= _COMPLETE
 
 
+def is_user(event: cl.Event) -> bool:
+    """Whether the program itself completes *event*."""
+    return bool(_get_info(event, cl.event_info.COMMAND_TYPE) == cl.command_type.USER)
+
+
 def profile(event: cl.Event, what: int) -> int:
     """Nanoseconds of the device's clock, of this one command; cl.Error if not profiled."""
     return _get_profiling_info(event, what)  # type: ignore[return-value]

@@ -349,6 +349,8 @@ class Launcher:
             companions = state.companions(queue, count, profiled=tracing or state.profiled)
         # Waiting for a slice that hangs on an event which this thread is to set would not end.
         may_hold = not wait_for or all(map(events.complete, wait_for))
+        if state.is_pocl and not may_hold and any(map(events.is_user, wait_for or ())):
+            raise refused(plan, "PoCL aborts if a user event fails that several commands wait for")
         parts = deque(plan.parts)
         with state.lock:
             probing = plan.decision.probe and may_hold

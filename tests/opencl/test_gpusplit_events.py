@@ -25,7 +25,7 @@ from gpusplit_device import (
 )
 
 import gpusplit
-from gpusplit import lanes, launch
+from gpusplit import lanes, launch, queues
 
 pytestmark = pytest.mark.opencl
 
@@ -106,8 +106,9 @@ def test_what_follows_sees_all_slices_and_what_preceded_is_seen(
 
 
 def test_a_user_event_in_the_wait_list_holds_all_slices_and_the_call_returns(
-    queue: cl.CommandQueue,
+    queue: cl.CommandQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(queues.state(queue), "is_pocl", False)
     gate = cl.UserEvent(context())
     a = buffer(ZEROS)
     other = cl.CommandQueue(context())
@@ -120,6 +121,21 @@ def test_a_user_event_in_the_wait_list_holds_all_slices_and_the_call_returns(
         event.wait()
         assert (read(queue, a, ZEROS) == 7).all()
     assert launches[0].groups > 10
+
+
+def test_a_user_event_that_fails_fails_the_launch_and_nothing_else(queue: cl.CommandQueue) -> None:
+    """PoCL 3.1 aborts the program if several commands wait for it."""
+    a, b = buffer(ZEROS), buffer(ZEROS)
+    with split(groups=20) as launches:
+        for _ in range(3):
+            gate = cl.UserEvent(context())
+            event = kernel(PLUS)(queue, SIZE, LOCAL, a, np.int32(7), wait_for=[gate])
+            gate.set_status(-5)
+            with pytest.raises(cl.RuntimeError):
+                event.wait()
+        kernel(PLUS)(queue, SIZE, LOCAL, b, np.int32(1))
+        assert (read(queue, b, ZEROS) == 1).all()
+    assert launches[-1].groups > 1
 
 
 def test_a_user_event_ahead_in_the_queue_delays_the_call_little(queue: cl.CommandQueue) -> None:
