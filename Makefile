@@ -27,8 +27,14 @@ help: ## List the targets
 experiment: lab ## Build the lab and measure: a table and a picture (PROFILE=smoke|quick)
 	$(BIN)/pytest harness/ --profile $(PROFILE)
 
+# A measurement would see the change, or lose the lab under its feet.
+.PHONY: not-measuring
+not-measuring:
+	@test ! -e .lab/measuring.lock || flock --nonblock .lab/measuring.lock true || { \
+	    echo "A measurement runs in this lab: wait for its end, or end it with Ctrl-C." >&2; exit 1; }
+
 .PHONY: lab
-lab: .venv/installed ## Build the lab, an emulated Xen host with a GPU VM and CPU VMs
+lab: not-measuring .venv/installed ## Build the lab, an emulated Xen host with a GPU VM and CPU VMs
 	@test -n "$(CPU_VMS)" || { echo "PROFILE=$(PROFILE) is unknown: choose smoke or quick." >&2; exit 2; }
 	@$(BIN)/ansible-playbook playbooks/preflight.yml playbooks/controller.yml -e cpu_vms=$(CPU_VMS) $(LAB_OPTIONS) || { \
 	    echo "The lab was not begun: one that stands is left as it is." >&2; exit 1; }
@@ -38,7 +44,7 @@ lab: .venv/installed ## Build the lab, an emulated Xen host with a GPU VM and CP
 	    $(BIN)/ansible-playbook playbooks/teardown.yml $(LAB_OPTIONS); exit 1; }
 
 .PHONY: lab-down
-lab-down: .venv/installed ## Stop the lab and remove its disks; images stay cached
+lab-down: not-measuring .venv/installed ## Stop the lab and remove its disks; images stay cached
 	$(BIN)/ansible-playbook playbooks/teardown.yml $(LAB_OPTIONS)
 
 .PHONY: status
