@@ -15,6 +15,8 @@ export LOGNAME := $(shell id -un)
 CPU_VMS_smoke := 2
 CPU_VMS_quick := 4
 CPU_VMS = $(CPU_VMS_$(PROFILE))
+KNOWN_PROFILE = test -n "$(CPU_VMS)" || { echo "PROFILE=$(PROFILE) is unknown: choose smoke or quick." >&2; exit 2; }
+LAB_AS_WANTED = --cpu-vms $(CPU_VMS) --options "$(LAB_OPTIONS)"
 SUDO := $(if $(filter-out 0,$(shell id -u)),sudo,)
 
 .DEFAULT_GOAL := help
@@ -24,7 +26,9 @@ help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: experiment
-experiment: lab ## Build the lab and measure: a table and a picture (PROFILE=smoke|quick)
+experiment: .venv/installed ## Build the lab and measure: a table and a picture (PROFILE=smoke|quick)
+	@$(KNOWN_PROFILE)
+	@$(BIN)/python -m harness.lab wanted $(LAB_AS_WANTED) || $(MAKE) --no-print-directory lab
 	$(BIN)/pytest harness/ --profile $(PROFILE)
 
 # A measurement would see the change, or lose the lab under its feet.
@@ -35,13 +39,15 @@ not-measuring:
 
 .PHONY: lab
 lab: not-measuring .venv/installed ## Build the lab, an emulated Xen host with a GPU VM and CPU VMs
-	@test -n "$(CPU_VMS)" || { echo "PROFILE=$(PROFILE) is unknown: choose smoke or quick." >&2; exit 2; }
+	@$(KNOWN_PROFILE)
 	@$(BIN)/ansible-playbook playbooks/preflight.yml playbooks/controller.yml -e cpu_vms=$(CPU_VMS) $(LAB_OPTIONS) || { \
 	    echo "The lab was not begun: one that stands is left as it is." >&2; exit 1; }
+	@rm -f .lab/run/built.json
 	@$(BIN)/ansible-playbook site.yml -e cpu_vms=$(CPU_VMS) $(LAB_OPTIONS) || { \
 	    echo "The lab could not be built: its logs are collected, and what was made is removed." >&2; \
 	    $(BIN)/python -m harness.lab logs results/failed-lab-$$(date -u +%Y%m%dT%H%M%SZ); \
 	    $(BIN)/ansible-playbook playbooks/teardown.yml $(LAB_OPTIONS); exit 1; }
+	@$(BIN)/python -m harness.lab remember $(LAB_AS_WANTED)
 
 .PHONY: lab-down
 lab-down: not-measuring .venv/installed ## Stop the lab and remove its disks; images stay cached
