@@ -1,4 +1,4 @@
-"""`make lab` with stand-ins for the programs that it calls."""
+"""`make lab` and `make experiment` with stand-ins for the programs that they call."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
+
+from harness.lab.inventory import measuring_alone
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -24,26 +26,29 @@ def checkout(tmp_path: Path) -> Path:
     (tmp_path / "pyproject.toml").touch()
     programs = tmp_path / ".venv" / "bin"
     programs.mkdir(parents=True)
-    for name in ("ansible-playbook", "python"):
+    for name in ("ansible-playbook", "python", "pytest"):
         (programs / name).write_text(PROGRAM)
         (programs / name).chmod(0o755)
     (tmp_path / ".venv" / "installed").touch()
     return tmp_path
 
 
-def make(checkout: Path, fails: str, **environment: str) -> tuple[int, str, str]:
-    """Return `make lab`'s exit status, what it called, and what it said."""
+def make(
+    checkout: Path, fails: str, target: str = "lab", **environment: str
+) -> tuple[int, str, str]:
+    """Return make's exit status, what it called, and what it said."""
     # `make test` runs this too, and its own options are not for this make.
     inherited = {name: value for name, value in os.environ.items() if name != "MAKEFLAGS"}
     done = subprocess.run(
-        ["make", "lab", "PROFILE=smoke"],
+        ["make", target, "PROFILE=smoke"],
         check=False,
         cwd=checkout,
         env=inherited | {"FAILS": fails} | environment,
         capture_output=True,
         text=True,
     )
-    return done.returncode, (checkout / "calls").read_text(), done.stderr
+    called = checkout / "calls"
+    return done.returncode, called.read_text() if called.exists() else "", done.stderr
 
 
 def test_a_lab_that_is_built_is_not_taken_down(checkout: Path) -> None:
@@ -73,4 +78,37 @@ def test_ansible_gets_a_locale_and_a_user_that_it_takes(checkout: Path) -> None:
     program.write_text('#!/bin/sh\necho "$LC_ALL $LOGNAME" >>calls\n')
     _, calls, _ = make(checkout, "nothing", LC_ALL="nowhere", LOGNAME="somebody-else")
     user = subprocess.run(["id", "-un"], capture_output=True, text=True, check=True).stdout.strip()
-    assert set(calls.splitlines()) == {f"C.UTF-8 {user}"}
+    assert f"C.UTF-8 {user}" in calls
+    assert "somebody-else" not in calls
+    assert "nowhere" not in calls
+
+
+def test_an_experiment_builds_the_lab_first(checkout: Path) -> None:
+    status, calls, _ = make(checkout, "harness.lab wanted", "experiment")
+    assert status == 0
+    assert calls.index("site.yml") < calls.index("pytest harness/ --profile smoke")
+
+
+def test_an_experiment_uses_a_lab_that_stands_as_wanted(checkout: Path) -> None:
+    status, calls, _ = make(checkout, "nothing", "experiment")
+    assert status == 0
+    assert "site.yml" not in calls
+    assert "pytest harness/ --profile smoke" in calls
+
+
+def test_a_lab_that_was_only_begun_is_not_remembered_as_built(checkout: Path) -> None:
+    built = checkout / ".lab" / "run" / "built.json"
+    built.parent.mkdir(parents=True)
+    built.touch()
+    _, calls, _ = make(checkout, "site.yml")
+    assert not built.exists()
+    assert "remember" not in calls
+
+
+@pytest.mark.parametrize("target", ["lab", "lab-down"])
+def test_a_lab_that_is_measured_is_left_alone(checkout: Path, target: str) -> None:
+    (checkout / ".lab").mkdir()
+    with measuring_alone(checkout / ".lab"):
+        status, calls, said = make(checkout, "nothing", target)
+    assert (status, calls) == (2, "")
+    assert "A measurement runs in this lab" in said
