@@ -46,6 +46,7 @@ def test_an_out_of_order_queue_runs_independent_kernels_side_by_side(emugpu):
         first = launch(free, rows=8, wait_for=[go])
         second = launch(free, rows=8, wait_for=[go])
         third = launch(free, rows=8, wait_for=[first, second])
+        time.sleep(0.01)  # both launches have reached the device, however slowly they were made
         go.set_status(COMPLETE)
         free.finish()
         print(json.dumps([times(e) for e in (first, second, third)]))
