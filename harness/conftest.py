@@ -3,7 +3,9 @@
 The measurement is one session fixture (`run`): it takes all points, with progress. Every
 test then is one verdict. A verdict can be *invalid*: the measurement allows neither pass
 nor fail. It is reported under a name of its own, with its reason, and the exit status is
-not 0: who counts failures counts it, who reads sees that nothing was refuted.
+not 0: who counts failures counts it, who reads sees that nothing was refuted. A claim of the
+paper's that does not hold under the paper's own method is *not reproduced*: a finding, under a
+name of its own too, and no failure of this system.
 """
 
 from __future__ import annotations
@@ -18,18 +20,15 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from harness.claims import Claim, Outcome, Verdict, load_claims
+from harness.claims import Claim, Kind, Outcome, Verdict, load_claims
 from harness.errors import HarnessError
-from harness.experiments import DEFAULT_PROFILE, PROFILES, Profile
-from harness.lab.connections import Connections
-from harness.lab.inventory import Inventory, measuring_alone, read_inventory
 from harness.lab.lab import Lab
-from harness.lab.logs import collect_logs
+from harness.lab.opening import LABS, open_lab
+from harness.profiles import DEFAULT_PROFILE, PROFILES, Profile
 from harness.progress import RunProgress
 from harness.report.table import print_tables
 from harness.results import RunFolder
 from harness.run import FinishedRun, part_weights, run_experiment
-from harness.workloads.build import build_cpu_matmul
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -42,6 +41,9 @@ PLAIN: Any = {"markup": False, "highlight": False, "soft_wrap": True}
 INVALID = "invalid:"
 """Starts the message of a test whose claim has no verdict."""
 
+NOT_REPRODUCED = "not reproduced:"
+"""Starts the reason of a test whose claim is the paper's, and does not hold here."""
+
 finished_run_key = pytest.StashKey[FinishedRun]()
 
 
@@ -52,6 +54,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         choices=sorted(PROFILES),
         default=os.environ.get("PROFILE", DEFAULT_PROFILE),
         help="how much to measure (default: $PROFILE, or else %(default)s)",
+    )
+    group.addoption(
+        "--lab",
+        choices=LABS,
+        default="dryrun",
+        help="where to measure: the emulated Xen host, a real one, or this machine without a "
+        "hypervisor (default: %(default)s)",
     )
     group.addoption(
         "--results",
@@ -78,9 +87,14 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Make a test of every claim that the profile allows to judge."""
+    """Make a test of every claim of the module's experiments that the profile allows to judge."""
     if "claim" in metafunc.fixturenames:
-        claims = load_claims(PROFILES[metafunc.config.getoption("--profile")])
+        profile = PROFILES[metafunc.config.getoption("--profile")]
+        claims = [
+            claim
+            for claim in load_claims(profile, metafunc.config.getoption("--lab"))
+            if claim.experiment in metafunc.module.EXPERIMENTS
+        ]
         metafunc.parametrize("claim", claims, ids=[claim.id for claim in claims])
 
 
@@ -90,19 +104,17 @@ def profile(pytestconfig: pytest.Config) -> Profile:
 
 
 @pytest.fixture(scope="session")
-def inventory(pytestconfig: pytest.Config) -> Inventory:
-    with one_clear_message(pytestconfig):
-        return read_inventory(pytestconfig.getoption("--lab-folder"))
-
-
-@pytest.fixture(scope="session")
-def lab(inventory: Inventory, pytestconfig: pytest.Config) -> Iterator[Lab]:
+def lab(pytestconfig: pytest.Config) -> Iterator[Lab]:
     with ExitStack() as stack:
         with one_clear_message(pytestconfig):
-            program = build_cpu_matmul(ROOT / "build" / "harness")
-            stack.enter_context(measuring_alone(inventory.folder))
-        connections = stack.enter_context(Connections(inventory.ssh_config, inventory.known_hosts))
-        yield Lab(inventory, connections.host, program)
+            lab = stack.enter_context(
+                open_lab(
+                    pytestconfig.getoption("--lab"),
+                    pytestconfig.getoption("--lab-folder"),
+                    build=ROOT / "build" / "harness",
+                )
+            )
+        yield lab
 
 
 @pytest.fixture(scope="session")
@@ -118,7 +130,7 @@ def run(lab: Lab, profile: Profile, pytestconfig: pytest.Config) -> FinishedRun:
             raise
         finally:
             # Also of a run that went well, for whoever doubts a number later.
-            collect_logs(lab.inventory.folder, lab.xen.dom0, folder.path / "logs")
+            lab.collect_logs(folder.path / "logs")
         folder.publish()
     pytestconfig.stash[finished_run_key] = finished
     return finished
@@ -147,12 +159,14 @@ def one_clear_message(config: pytest.Config) -> Iterator[None]:
 
 @pytest.fixture
 def verdict(claim: Claim, run: FinishedRun) -> Verdict:
-    """The verdict on one claim; a test whose claim has none ends here, as invalid."""
+    """The verdict on one claim; a test whose claim is invalid or not reproduced ends here."""
     if not claim.is_made_for(run.measurements.clock):
         pytest.skip(f"claimed only for labs with the {claim.clock} clock")
     verdict = next(verdict for verdict in run.verdicts if verdict.claim == claim)
     if verdict.outcome is Outcome.INVALID:
         pytest.fail(f"{INVALID} {verdict.reason}", pytrace=False)
+    if verdict.outcome is Outcome.FAIL and claim.kind is Kind.PAPER:
+        pytest.xfail(f"{NOT_REPRODUCED} {claim.text}: {verdict.reason}")
     return verdict
 
 
@@ -161,8 +175,10 @@ def pytest_report_teststatus(
     report: pytest.CollectReport | pytest.TestReport,
 ) -> tuple[str, str, tuple[str, dict[str, bool]]] | None:
     """Give a test without a verdict a category, a letter and a colour of its own."""
-    if report.failed and _is_invalid(report):
+    if report.failed and report.longreprtext.startswith(INVALID):
         return "invalid", "I", ("INVALID", {"yellow": True})
+    if report.skipped and getattr(report, "wasxfail", "").startswith(NOT_REPRODUCED):
+        return "not reproduced", "n", ("NOT REPRODUCED", {"yellow": True})
     return None
 
 
@@ -178,7 +194,3 @@ def pytest_terminal_summary(
     print_tables(console, finished.summary)
     for label, path in (("Picture", finished.picture), ("All results", finished.folder)):
         console.print(f"{label}: {path}", **PLAIN)
-
-
-def _is_invalid(report: pytest.CollectReport | pytest.TestReport) -> bool:
-    return report.longreprtext.startswith(INVALID)

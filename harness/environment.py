@@ -14,9 +14,7 @@ from harness.samples import PointSamples
 
 ROOT = Path(__file__).resolve().parent.parent
 
-PACKAGES = ("ansible-core", "fabric", "gpusplit", "matplotlib", "paramiko", "pytest")
-
-XEN_FACTS = ("xen_version", "xen_scheduler", "virt_caps", "nr_cpus", "release", "xen_commandline")
+PACKAGES = ("ansible-core", "fabric", "gpusplit", "matplotlib", "paramiko", "pytest", "scipy")
 
 
 @dataclass(frozen=True)
@@ -28,14 +26,13 @@ class Environment:
     controller: dict[str, str]
     """This machine's Python, kernel and packages."""
     host: dict[str, str]
-    """What `xl info` said."""
+    """What the lab says of its host: the hypervisor, the kernel, the CPUs."""
     gpu_vm: dict[str, str]
     """What the GPU job said of its guest, its OpenCL and its device."""
 
 
 def describe_environment(lab: Lab, samples: Iterable[PointSamples]) -> Environment:
     """Gather what this run ran on."""
-    info = lab.xen.info()
     gpu_vm: dict[str, str] = {}
     for point in samples:
         if point.gpu is not None:
@@ -47,7 +44,7 @@ def describe_environment(lab: Lab, samples: Iterable[PointSamples]) -> Environme
             "kernel": platform.release(),
             **{name: _version(name) for name in PACKAGES},
         },
-        host={name: info[name] for name in XEN_FACTS if name in info},
+        host=lab.describe(),
         gpu_vm=gpu_vm,
     )
 

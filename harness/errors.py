@@ -54,3 +54,7 @@ class JobFailed(HarnessError):
 
 class NotReady(HarnessError):
     """Something that was waited for did not come about in time."""
+
+
+class UnreadableResults(HarnessError):
+    """A run's files are missing, broken or of another version."""

@@ -1,22 +1,20 @@
-"""From raw samples to a point's numbers: pure arithmetic, no effects.
+"""From raw samples to numbers: pure arithmetic, no effects.
 
-A number that cannot be trusted is still computed where possible, and the point carries
-the reason in `problems`; a claim that rests on such a point is invalid, not passed or
-failed.
+A number that cannot be trusted is still computed where possible, and carries the reason in
+`problems`; a claim that rests on it is invalid, not passed or failed. `validity` knows the
+reasons, `repetitions` puts the repetitions of a point together.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import mean
 
-from harness.experiments import Mode, Point
-from harness.samples import ClockReading, PointSamples, XenSample, tightest
-
-CLOCK_TOLERANCE = 0.05
-"""Seconds to which the difference of a guest's clock from dom0's must be known."""
+from harness.experiments import Point
+from harness.samples import CpuSample, PointSamples, tightest
+from harness.validity import problems_of
 
 
 class NotCovered(ValueError):
@@ -24,10 +22,12 @@ class NotCovered(ValueError):
 
 
 @dataclass(frozen=True)
-class PointResult:
-    """The numbers of one point."""
+class SampleResult:
+    """The numbers of one repetition of a point."""
 
     point: Point
+    repetition: int
+    host: str
     groups: int | None
     """Groups per kernel launch, as gpusplit recorded them."""
     wanted: int | None
@@ -39,7 +39,9 @@ class PointResult:
     gpu_seconds: float | None
     """Duration of the GPU job."""
     gpu_vm_cpu_seconds: float | None
-    """CPU time that the GPU VM used in the window, by Xen's accounting."""
+    """CPU time that the GPU VM used in the window, by the lab's accounting."""
+    work_rates: dict[str, float]
+    """Multiplications of each CPU VM per second of CPU time that the accounting gives it."""
     problems: tuple[str, ...]
     """Why the numbers cannot be trusted; empty if they can."""
 
@@ -58,88 +60,92 @@ def interpolate(times: Sequence[float], values: Sequence[float], at: float) -> f
 
 
 def throughput(ends: Sequence[float], start: float, end: float) -> float:
-    """Return multiplications per second within [start, end], given when each one ended.
+    """Return parts done per second within [start, end], given when each one ended.
 
-    A multiplication that lies across an edge counts by the part of its time inside.
+    A part that lies across an edge counts by the share of its time inside.
     """
     counts = range(1, len(ends) + 1)
     return (interpolate(ends, counts, end) - interpolate(ends, counts, start)) / (end - start)
 
 
-def cpu_seconds(samples: Sequence[XenSample], domid: int, start: float, end: float) -> float:
-    """Return the CPU seconds that a domain used within [start, end]."""
-    seen = [sample for sample in samples if domid in sample.cpu_seconds]
+def cpu_seconds(samples: Sequence[CpuSample], vm: str, start: float, end: float) -> float:
+    """Return the CPU seconds that a VM used within [start, end]."""
+    seen = [sample for sample in samples if vm in sample.cpu_seconds]
     times = [sample.time for sample in seen]
-    used = [sample.cpu_seconds[domid] for sample in seen]
+    used = [sample.cpu_seconds[vm] for sample in seen]
     return interpolate(times, used, end) - interpolate(times, used, start)
 
 
-def evaluate(samples: PointSamples) -> PointResult:
-    """Compute a point's numbers, and why they may not be trusted."""
+def work_rate(
+    ends: Sequence[float], samples: Sequence[CpuSample], vm: str, start: float, end: float
+) -> float:
+    """Return parts per CPU second, `ends` being on the samples' clock.
+
+    Between two samples nobody knows when the VM had the CPU, so the first and the last sample
+    inside [start, end] are the edges: there the CPU time is exact.
+    """
+    seen = [sample for sample in samples if vm in sample.cpu_seconds]
+    times = [sample.time for sample in seen]
+    first, last = bisect_left(times, start), bisect_right(times, end) - 1
+    if last <= first:
+        raise NotCovered(f"there are no two samples of {vm} in [{start:.3f}, {end:.3f}]")
+    used = seen[last].cpu_seconds[vm] - seen[first].cpu_seconds[vm]
+    if used <= 0:
+        raise NotCovered(f"{vm} used no CPU time by the accounting")
+    length = times[last] - times[first]
+    return throughput(ends, times[first], times[last]) * length / used
+
+
+def evaluate(samples: PointSamples) -> SampleResult:
+    """Compute one repetition's numbers, and why they may not be trusted."""
     point = samples.point
+    problems: list[str] = list(problems_of(samples))
     clocks = tightest(samples.clocks)
-    problems: list[str] = list(_unknown_clocks(clocks.values()))
+    start, end = samples.window_start, samples.window_end
 
     throughputs: dict[str, float] = {}
+    rates: dict[str, float] = {}
     for cpu in samples.cpus:
         offset = clocks[cpu.vm].offset
         try:
-            throughputs[cpu.vm] = throughput(
-                cpu.ends, samples.window_start + offset, samples.window_end + offset
-            )
+            parts = throughput(cpu.ends, start + offset, end + offset)
+            throughputs[cpu.vm] = parts / cpu.parts
         except NotCovered as problem:
-            problems.append(f"{cpu.vm} did not compute during the whole window: {problem}")
+            problems.append(
+                f"GPU job and CPU jobs did not overlap: {cpu.vm} did not compute during the "
+                f"whole window: {problem}"
+            )
+            continue
+        ends = [moment - offset for moment in cpu.ends]
+        try:
+            parts = work_rate(ends, samples.accounting, cpu.vm, start, end)
+            rates[cpu.vm] = parts / cpu.parts
+        except NotCovered as problem:
+            problems.append(f"the accounting of {cpu.vm} has a gap: {problem}")
     # Without every VM there is no mean over the VMs.
     complete = bool(throughputs) and len(throughputs) == point.cpu_vms
 
     gpu_vm_cpu_seconds = None
-    try:
-        gpu_vm_cpu_seconds = cpu_seconds(
-            samples.xen, samples.gpu_domid, samples.window_start, samples.window_end
-        )
-    except NotCovered as problem:
-        problems.append(f"Xen's accounting of the GPU VM has a gap: {problem}")
+    if not samples.incidents:
+        try:
+            gpu_vm_cpu_seconds = cpu_seconds(samples.accounting, samples.gpu_vm, start, end)
+        except NotCovered as problem:
+            problems.append(f"the accounting of {samples.gpu_vm} has a gap: {problem}")
 
-    problems += _unexpected_groups(samples)
     launches = samples.gpu.launches if samples.gpu else ()
-    return PointResult(
+    return SampleResult(
         point=point,
+        repetition=samples.repetition,
+        host=samples.host,
         groups=_only({launch.groups for launch in launches}),
         wanted=_only({launch.wanted for launch in launches}),
         cpu_throughput=mean(throughputs.values()) if complete else None,
         cpu_throughputs=throughputs,
         gpu_seconds=samples.gpu.end - samples.gpu.start if samples.gpu else None,
         gpu_vm_cpu_seconds=gpu_vm_cpu_seconds,
+        work_rates=rates,
         problems=tuple(problems),
     )
-
-
-def _unknown_clocks(clocks: Iterable[ClockReading]) -> Iterator[str]:
-    for clock in clocks:
-        if clock.uncertainty > CLOCK_TOLERANCE:
-            yield f"the clock of {clock.vm} is known only to within {clock.uncertainty:.3f} s"
-
-
-def _unexpected_groups(samples: PointSamples) -> Iterator[str]:
-    """Check that the GPU job was split as the point says."""
-    if samples.point.mode is Mode.NO_GPU or samples.gpu is None:
-        return
-    groups = sorted({launch.groups for launch in samples.gpu.launches})
-    wanted = sorted({launch.wanted for launch in samples.gpu.launches})
-    if len(groups) != 1 or len(wanted) != 1:
-        yield f"the number of groups changed within the GPU job: {groups}"
-    elif samples.point.mode is Mode.UNSPLIT and groups != [1]:
-        yield f"the unsplit GPU job was split into {groups[0]} groups"
-    elif samples.point.groups is not None and wanted != [samples.point.groups]:
-        yield f"{samples.point.groups} groups were to be asked for, {wanted[0]} were"
-    elif samples.point.mode is Mode.GPUSPLIT and groups == [1]:
-        reasons = sorted({launch.reason for launch in samples.gpu.launches})
-        yield f"the GPU job was not split: {', '.join(reasons)}"
-    if samples.point.mode is Mode.GPUSPLIT and samples.point.groups is None:
-        running = samples.point.cpu_vms + 1
-        counted = {launch.vm_count for launch in samples.gpu.launches} - {running}
-        if counted:
-            yield f"{running} VMs were running, gpusplit counted {counted}"
 
 
 def _only(values: set[int]) -> int | None:

@@ -1,145 +1,239 @@
-"""What is measured: the points of the experiments, as data.
+"""What is measured: the experiments of the paper and their points, as data.
 
-A *point* is one measurement: so many CPU VMs, and the GPU VM absent, unsplit or split.
-A *profile* says how large the jobs are and which points are taken. Nothing here talks to
-a lab.
+A *point* is one arrangement: so many CPU VMs, and what the GPU VM does beside them. It is measured
+once or more (a *repetition*). An *experiment* is a set of points that answer one question. A run
+measures the union of the points, each once per round however many experiments want it. Nothing
+here talks to a lab.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
+
+from harness.profiles import Profile
 
 
 class Mode(StrEnum):
-    """What the GPU VM does at a point."""
+    """What the GPU VM does at a point.
+
+    The last four are the ablation {unsplit, split} x {driver's wait, cooperative wait}.
+    """
 
     NO_GPU = "no_gpu"
-    """The GPU VM is paused: the CPU VMs have the host to themselves."""
+    """The GPU VM does not run: the CPU VMs have the host to themselves."""
     UNSPLIT = "unsplit"
     """Every kernel is one launch and the driver waits for it, as programs do today."""
+    UNSPLIT_COOPERATIVE = "unsplit_cooperative"
+    """Every kernel is one launch; waiting leaves the CPU to others."""
+    PAPER = "paper"
+    """Kernels are cut into groups and the driver waits for each: the paper's method."""
     GPUSPLIT = "gpusplit"
     """Kernels are cut into groups, and waiting leaves the CPU to others."""
 
+    @property
+    def splits(self) -> bool:
+        """Whether kernels are cut into groups."""
+        return self in (Mode.PAPER, Mode.GPUSPLIT)
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, order=True)
 class Point:
-    """One measurement."""
+    """One arrangement that is measured."""
 
     cpu_vms: int
     mode: Mode
     groups: int | None = None
-    """A fixed number of groups to ask for; None leaves it to the mode."""
-    repetition: int = 1
-    """Counts from 1: a repeated point is measured again as if it were new."""
+    """A fixed number of groups to ask for; None leaves it to `alpha`."""
+    alpha: int | None = None
+    """Groups per running VM (the paper's Eq. 1)."""
     blocking_driver: bool = False
     """Waits of the emulated driver block, and do not spin: a check of the emulated GPU itself."""
+    launches: int | None = None
+    """Kernel launches in the GPU job; None leaves it to the profile."""
+
+    def __post_init__(self) -> None:
+        """ValueError unless exactly the split modes say into how many groups."""
+        said = (self.groups is not None) + (self.alpha is not None)
+        if said != self.mode.splits:
+            raise ValueError(f"{self.mode}: {self.groups} groups and alpha {self.alpha} do not fit")
 
     @property
     def label(self) -> str:
-        """A short name, good for a file name and for a progress line."""
-        groups = f"-{self.groups}groups" if self.groups is not None else ""
-        again = f"-again{self.repetition}" if self.repetition > 1 else ""
-        blocking = "-blocking" if self.blocking_driver else ""
-        return f"n{self.cpu_vms}-{self.mode}{groups}{blocking}{again}"
+        """A short name, good for a file name, a progress line and `--point`."""
+        parts = [f"n{self.cpu_vms}", str(self.mode)]
+        if self.groups is not None:
+            parts.append(f"{self.groups}groups")
+        if self.alpha is not None:
+            parts.append(f"alpha{self.alpha}")
+        if self.launches is not None:
+            parts.append(f"{self.launches}launches")
+        if self.blocking_driver:
+            parts.append("blocking")
+        return "-".join(parts)
+
+
+ALONE = Point(0, Mode.UNSPLIT)
+"""The GPU job with nobody beside it. It comes first: its time sizes windows without a GPU job."""
 
 
 @dataclass(frozen=True)
-class Profile:
-    """How large the jobs are and which points are taken."""
+class Experiment:
+    """A set of points that answer one question."""
 
-    name: str
-    cpu_vms: tuple[int, ...]
-    """The numbers of CPU VMs to measure, each above 0."""
-    gpu_scale: float
-    """Multiplies every time of the emulated GPU; 1 is the paper's card. A real GPU ignores it."""
-    gpu_size: int = 5120
-    """Rows and columns of the GPU job's square matrices."""
-    gpu_launches: int = 4
-    """Matrix products, one kernel launch each, in one GPU job."""
-    alpha: int = 2
-    """Groups per running VM (the paper's Eq. 1)."""
-    cpu_size: int = 64
-    """Rows and columns of the CPU job's square matrices."""
-    cpu_warm_up: int = 20
-    """Multiplications that each CPU VM does before the GPU job may start."""
-    repeat_unsplit: tuple[int, ...] = ()
-    """The numbers of CPU VMs at which the unsplit point is measured twice."""
-    blocking_driver: tuple[int, ...] = ()
-    """The numbers of CPU VMs at which the emulated driver is measured with blocking waits too."""
-    verify_size: int = 144
-    """Matrix size of the check against numpy: 9 tile rows, so that 4 groups leave a remainder."""
-    verify_groups: int = 4
-    """Groups into which the check against numpy is split."""
+    id: str
+    title: str
+    source: str
+    """Where it comes from: the paper's figure, or what made us add it."""
+    points: tuple[Point, ...]
+    repetitions: int = 1
 
 
-PROFILES = {
-    profile.name: profile
-    for profile in (
-        # A window of 8 s: 260 time slices of the credit scheduler, so that one more or less for
-        # a VM moves nothing by more than 1 %.
-        Profile("smoke", cpu_vms=(1, 2), gpu_scale=0.12, repeat_unsplit=(1,), blocking_driver=(1,)),
-        Profile(
-            "quick", cpu_vms=(1, 2, 3, 4), gpu_scale=0.2, repeat_unsplit=(1,), blocking_driver=(1,)
-        ),
+def split(
+    cpu_vms: int, mode: Mode, *, alpha: int | None = None, groups: int | None = None
+) -> Point:
+    """Return the point at which the GPU job is split beside so many CPU VMs."""
+    return Point(cpu_vms, mode, groups=groups, alpha=alpha)
+
+
+def experiments(profile: Profile) -> tuple[Experiment, ...]:
+    """Return the experiments of a profile, those with nothing to measure left out."""
+    made = (_fig2, _fig4, _fig5, _fig6, _g500, _ablation, _checks)
+    return tuple(
+        Experiment(
+            id=made_by.__name__.strip("_"),
+            title=title,
+            source=source,
+            points=tuple(dict.fromkeys(points)),
+            repetitions=profile.repetitions.get(made_by.__name__.strip("_"), 1),
+        )
+        for made_by in made
+        for title, source, points in [made_by(profile)]
+        if points
     )
-}
-
-DEFAULT_PROFILE = "quick"
 
 
-def alone() -> Point:
-    """The GPU job with nobody beside it. It comes first: its time sizes the no-GPU windows."""
-    return Point(0, Mode.UNSPLIT)
+Made = tuple[str, str, list[Point]]
 
 
-def beside(profile: Profile) -> list[Point]:
-    """The points with CPU VMs, in the order of measurement."""
-    points: list[Point] = []
+def _fig2(profile: Profile) -> Made:
+    points = [Point(n, Mode.UNSPLIT) for n in profile.fig2_vms]
+    points += [Point(n + 1, Mode.NO_GPU) for n in profile.fig2_vms]
+    title = "n CPU VMs beside a GPU VM, against n + 1 CPU VMs and no GPU VM"
+    return title, "Fig. 2", [ALONE, *points] if points else []
+
+
+def _sweep(profile: Profile, numbers: Iterable[int]) -> list[Point]:
+    return [
+        split(n, mode, groups=groups)
+        for n in numbers
+        for groups in profile.sweep_groups
+        for mode in (Mode.PAPER, Mode.GPUSPLIT)
+    ]
+
+
+def _fig4(profile: Profile) -> Made:
+    points = [Point(n, Mode.UNSPLIT) for n in profile.sweep_vms]
+    points += _sweep(profile, profile.sweep_vms)
+    return "CPU VMs beside a GPU job in 2 to 20 groups", "Fig. 4", points
+
+
+def _fig5(profile: Profile) -> Made:
+    numbers = (0, *profile.sweep_vms) if profile.sweep_vms else ()
+    points = [Point(n, Mode.UNSPLIT) for n in numbers] + _sweep(profile, numbers)
+    return "The GPU job in 2 to 20 groups", "Fig. 5", points
+
+
+def _fig6(profile: Profile) -> Made:
+    points = []
     for n in profile.cpu_vms:
-        points += [Point(n, Mode.NO_GPU), Point(n, Mode.UNSPLIT), Point(n, Mode.GPUSPLIT)]
-        if n in profile.repeat_unsplit:
-            points.append(Point(n, Mode.UNSPLIT, repetition=2))
-        if n in profile.blocking_driver:
-            points.append(Point(n, Mode.UNSPLIT, blocking_driver=True))
-    return points
+        points += [Point(n, Mode.NO_GPU), Point(n, Mode.UNSPLIT)]
+        points += [split(n, Mode.GPUSPLIT, alpha=alpha) for alpha in profile.alphas]
+        points.append(split(n, Mode.PAPER, alpha=profile.alpha))
+    return "Groups chosen by the number of VMs", "Fig. 6", [ALONE, *points]
+
+
+def _g500(profile: Profile) -> Made:
+    points = []
+    for n in profile.g500_vms:
+        points.append(Point(n, Mode.UNSPLIT))
+        for mode in (Mode.PAPER, Mode.GPUSPLIT):
+            points.append(split(n, mode, groups=profile.many_groups))
+    return "Far too many groups", "the paper's text on 500 groups", points
+
+
+def _ablation(profile: Profile) -> Made:
+    points = []
+    for n in profile.ablation_vms:
+        points += [Point(n, Mode.UNSPLIT), Point(n, Mode.UNSPLIT_COOPERATIVE)]
+        points += [split(n, mode, alpha=profile.alpha) for mode in (Mode.PAPER, Mode.GPUSPLIT)]
+    return "What comes from splitting and what from waiting", "ours, not in the paper", points
+
+
+def _checks(profile: Profile) -> Made:
+    points = [Point(n, Mode.UNSPLIT) for n in profile.repeat_unsplit]
+    points += [Point(n, Mode.UNSPLIT, blocking_driver=True) for n in profile.blocking_driver]
+    return "Checks of the measurement and of the emulated GPU", "ours, not in the paper", points
 
 
 def alone_split(wanted: Iterable[int]) -> list[Point]:
     """The GPU job alone, once with each number of groups that was asked for beside CPU VMs."""
-    return [Point(0, Mode.GPUSPLIT, groups=groups) for groups in sorted(set(wanted))]
+    return [split(0, Mode.GPUSPLIT, groups=groups) for groups in sorted(set(wanted))]
 
 
-def number_of_points(profile: Profile) -> int:
-    """How many points a run will take, if every number of CPU VMs gets its own group number."""
-    return 1 + len(beside(profile)) + len(profile.cpu_vms)
+def rounds(profile: Profile) -> list[list[Point]]:
+    """Return what to measure, round by round, in order.
+
+    A point is in as many rounds as the most demanding of its experiments repeats it. Points with
+    the same number of CPU VMs stay together, so that a ratio is taken of near neighbours and few
+    VMs are woken or put to sleep between two points. The order within them is turned by a third
+    from round to round, so that no mode always comes first, when the machine may be cooler.
+    """
+    wanted: dict[Point, int] = {}
+    for experiment in experiments(profile):
+        for point in experiment.points:
+            wanted[point] = max(wanted.get(point, 0), experiment.repetitions)
+    for n in profile.repeat_unsplit:
+        point = Point(n, Mode.UNSPLIT)
+        wanted[point] = max(wanted[point], 2)
+    made = []
+    for number in range(1, max(wanted.values()) + 1):
+        points = [point for point, times in wanted.items() if times >= number]
+        made.append(list(_ordered(points, number)))
+    return made
 
 
-def gpu_environment(point: Point, profile: Profile) -> dict[str, str]:
-    """The environment variables that make the GPU job run as the point says."""
-    environment = {
-        "EMUGPU_EXEC": "none",
+def _ordered(points: list[Point], number: int) -> Iterator[Point]:
+    if ALONE in points:
+        yield ALONE
+    for n in sorted({point.cpu_vms for point in points}):
+        block = [point for point in points if point.cpu_vms == n and point != ALONE]
+        turn = (number - 1) * len(block) // 3 % max(len(block), 1)
+        # A changed driver costs a new GPU job: such points come last.
+        yield from sorted(block[turn:] + block[:turn], key=lambda point: point.blocking_driver)
+
+
+def driver_environment(point: Point, profile: Profile, exec_mode: str = "none") -> dict[str, str]:
+    """Return the emulated driver's settings, which hold as long as a GPU job's process."""
+    return {
+        "EMUGPU_EXEC": exec_mode,
         "EMUGPU_SCALE": repr(profile.gpu_scale),
         "EMUGPU_WAIT": "interrupt" if point.blocking_driver else "spin",
-        # Said outright: `auto` would quietly take another source where xenstore cannot be read.
-        "GPUSPLIT_VMS": "xenstore",
     }
+
+
+def gpusplit_options(point: Point) -> dict[str, Any]:
+    """Return gpusplit's options for a point: what `gpusplit.Config` takes."""
     match point.mode:
         case Mode.NO_GPU:
             raise ValueError(f"{point.label}: there is no GPU job at this point")
         case Mode.UNSPLIT:
-            split = {"GPUSPLIT_POLICY": "unsplit", "GPUSPLIT_WAIT": "driver"}
-        case Mode.GPUSPLIT if point.groups is not None:
-            split = {
-                "GPUSPLIT_POLICY": "fixed",
-                "GPUSPLIT_GROUPS": str(point.groups),
-                "GPUSPLIT_WAIT": "cooperative",
-            }
-        case Mode.GPUSPLIT:
-            split = {
-                "GPUSPLIT_POLICY": "vms",
-                "GPUSPLIT_ALPHA": str(profile.alpha),
-                "GPUSPLIT_WAIT": "cooperative",
-            }
-    return environment | split
+            return {"policy": "unsplit", "wait": "driver"}
+        case Mode.UNSPLIT_COOPERATIVE:
+            return {"policy": "unsplit", "wait": "cooperative"}
+    wait = "driver" if point.mode is Mode.PAPER else "cooperative"
+    if point.groups is not None:
+        return {"policy": "fixed", "groups": point.groups, "wait": wait}
+    return {"policy": "vms", "alpha": point.alpha, "wait": wait}

@@ -1,121 +1,145 @@
-"""One point, measured: VMs set, jobs started and ready, run together, sampled, stopped.
+"""One point, measured: VMs arranged, jobs told what to do, run together, sampled, stopped.
 
-Nothing here is computed from the samples; `evaluate` does that.
+Nothing here is computed from the samples; `evaluate` does that. While the window lasts nothing is
+sent to a guest or to the host, for both would cost CPU time that is being measured.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import suppress
 
-from harness.experiments import Mode, Point, Profile, gpu_environment
-from harness.lab.hosts import COMMAND_TIMEOUT, Event, Job
-from harness.lab.lab import GPU_READY_TIMEOUT, Lab
-from harness.lab.xen import Sampler
-from harness.samples import (
-    ClockReading,
-    CpuReport,
-    GpuReport,
-    Launch,
-    PointSamples,
-    Verification,
-    tightest,
-)
+from harness.errors import HarnessError
+from harness.experiments import Mode, Point, driver_environment, gpusplit_options
+from harness.jobs import CpuJob, Jobs
+from harness.lab.hosts import COMMAND_TIMEOUT, Job
+from harness.lab.lab import Lab, Sampler
+from harness.profiles import Profile
+from harness.samples import ClockReading, PointSamples, Verification, tightest
 
-RUN_TIMEOUT = 900.0
-"""Seconds of the controller's clock until jobs that run must be done; an emulated second may
-take several."""
+SLOWEST = 20.0
+"""Seconds of the controller's clock that one second of a guest may take; 0.7 is usual."""
+
+LEAST_TIMEOUT = 120.0
+"""Seconds of the controller's clock that anything may take."""
 
 AFTER_WINDOW = 0.5
 """Seconds that CPU jobs and sampling go on after the window, so that the last sample of every VM
 lies behind its end. A VM that shares its CPU with four others waits 0.12 s for its turn."""
 
-
 CLOCK_READINGS = 3
 """How often each clock is read, for the tightest reading: a busy VM answers when its turn comes."""
 
+PAPER_GPU_SECONDS = 65.0
+"""The GPU job's time alone at scale 1, for time-outs."""
+
+
+def run_timeout(point: Point, profile: Profile, window: float | None) -> float:
+    """Return seconds of the controller's clock until a point's window must be over."""
+    expected = window or PAPER_GPU_SECONDS * profile.gpu_scale
+    return LEAST_TIMEOUT + SLOWEST * expected * (1 + point.cpu_vms) / 4
+
 
 def measure_point(
-    lab: Lab, point: Point, profile: Profile, no_gpu_window: float | None = None
+    lab: Lab,
+    jobs: Jobs,
+    point: Point,
+    repetition: int,
+    profile: Profile,
+    no_gpu_window: float | None = None,
 ) -> PointSamples:
-    """Measure one point.
+    """Measure one repetition of a point.
 
-    `no_gpu_window` is the window in seconds of a point without a GPU job; elsewhere the
-    GPU job's own time is the window.
+    `no_gpu_window` is the window in seconds of a point without a GPU job; elsewhere the GPU
+    job's own time is the window. Raises HarnessError's kinds if it cannot be measured.
     """
     began = time.monotonic()
-    inventory = lab.inventory
-    cpu_vms = inventory.cpu_vms[: point.cpu_vms]
     has_gpu = point.mode is not Mode.NO_GPU
-    running = {*cpu_vms, inventory.gpu_vm} if has_gpu else set(cpu_vms)
-    environment = gpu_environment(point, profile) if has_gpu else {}
+    if not has_gpu and no_gpu_window is None:
+        raise ValueError(f"{point.label} needs the length of its window")
+    cpu_vms = lab.cpu_vms[: point.cpu_vms]
+    running = [*cpu_vms, lab.gpu_vm] if has_gpu else list(cpu_vms)
+    timeout = run_timeout(point, profile, None if has_gpu else no_gpu_window)
 
-    gpu_domid = lab.xen.run_only(running, among=inventory.vms)[inventory.gpu_vm]
+    identities = lab.arrange(running)
+    sampler = jobs.sampler()
+    options: dict[str, object] = {}
+    gpu = None
     if has_gpu:
-        # The GPU VM reads this count at every launch. While it is paused nobody reads it.
-        lab.xen.wait_for_count(gpu_domid, len(running))
-
-    with ExitStack() as jobs:
         # The GPU job first: its start is long, and must not have to share the CPU.
-        gpu: Job | None = None
-        ready: Event = {}
-        if has_gpu:
-            arguments = ("--size", str(profile.gpu_size), "--launches", str(profile.gpu_launches))
-            gpu = jobs.enter_context(lab.gpu_job(environment, *arguments))
-            ready = lab.expect_gpu_ready(gpu)
-        cpus = {}
-        for name in cpu_vms:
-            cpus[name] = jobs.enter_context(
-                lab.cpu_job(name, profile.cpu_size, profile.cpu_warm_up)
-            )
-        for job in cpus.values():
-            job.expect("ready", COMMAND_TIMEOUT)
-        sampler = jobs.enter_context(lab.sampler())
+        environment = driver_environment(point, profile)
+        gpu = jobs.gpu(environment)
+        chosen = {**gpusplit_options(point), "vms": lab.vms_option(len(running))}
+        gpu.set(chosen)
+        options = {**environment, **chosen}
+    cpus = jobs.cpus(cpu_vms)
 
-        for job in cpus.values():
-            job.send("go")
-        for job in cpus.values():
-            job.expect("warm", RUN_TIMEOUT)
-        clocks = read_clocks(sampler, cpus if gpu is None else {inventory.gpu_vm: gpu, **cpus})
+    for cpu in cpus.values():
+        cpu.go()
+    for cpu in cpus.values():
+        cpu.expect_warm(timeout)
+    clocks = read_clocks(sampler, _jobs_by_vm(lab, gpu.job if gpu else None, cpus))
+    sampler.begin()
 
-        report = None
-        if gpu is not None:
-            gpu.send("go")
-            report = _gpu_report(ready, gpu.expect("report", RUN_TIMEOUT))
-            offset = tightest(clocks)[inventory.gpu_vm].offset
-            start, end = report.start - offset, report.end - offset
-        else:
-            if no_gpu_window is None:
-                raise ValueError(f"{point.label} needs the length of its window")
-            start = sampler.clock()
-            end = start + no_gpu_window
-        sampler.wait_until(end + AFTER_WINDOW, RUN_TIMEOUT)
+    report = None
+    if gpu is not None:
+        report = gpu.go(point.launches or profile.gpu_launches, timeout)
+        offset = tightest(clocks)[lab.gpu_vm].offset
+        start, end = report.start - offset, report.end - offset
+    else:
+        start = sampler.clock()
+        end = start + (no_gpu_window or 0.0)
+    sampler.wait_until(end + AFTER_WINDOW, timeout)
+    accounting = sampler.end()
 
-        for job in cpus.values():
-            job.send("stop")
-        cpu_reports = tuple(
-            CpuReport(name, tuple(job.expect("report", COMMAND_TIMEOUT)["ends"]))
-            for name, job in cpus.items()
-        )
-        xen_samples = sampler.finish()
+    for cpu in cpus.values():
+        cpu.halt()
+    cpu_reports = tuple(cpu.report(COMMAND_TIMEOUT) for cpu in cpus.values())
 
     return PointSamples(
         point=point,
+        repetition=repetition,
+        host=lab.host,
         window_start=start,
         window_end=end,
-        gpu_domid=gpu_domid,
+        gpu_vm=lab.gpu_vm,
         gpu=report,
         cpus=cpu_reports,
-        xen=xen_samples,
+        accounting=accounting,
         clocks=clocks,
+        identities=identities,
+        identities_after=lab.identities(running),
         measured_in=time.monotonic() - began,
-        environment=environment,
+        options=options,
     )
 
 
+def try_point(
+    lab: Lab,
+    jobs: Jobs,
+    point: Point,
+    repetition: int,
+    profile: Profile,
+    no_gpu_window: float | None = None,
+) -> PointSamples:
+    """Measure one repetition of a point; what goes wrong becomes its incident, and nothing runs on.
+
+    A point of which the jobs are in an unknown state must not disturb the next one.
+    """
+    began = time.monotonic()
+    try:
+        return measure_point(lab, jobs, point, repetition, profile, no_gpu_window)
+    except HarnessError as error:
+        with suppress(HarnessError):
+            lab.release()  # a paused VM's jobs could not end
+        jobs.stop()
+        taken = time.monotonic() - began
+        return PointSamples.failed(point, repetition, lab.host, lab.gpu_vm, error.what, taken)
+
+
 def read_clocks(sampler: Sampler, jobs: Mapping[str, Job]) -> tuple[ClockReading, ...]:
-    """Read the clock of every guest a few times, each between two readings of dom0's."""
+    """Read the clock of every guest a few times, each between two readings of the reference."""
     readings = []
     before = sampler.clock()
     for _ in range(CLOCK_READINGS):
@@ -127,31 +151,15 @@ def read_clocks(sampler: Sampler, jobs: Mapping[str, Job]) -> tuple[ClockReading
     return tuple(readings)
 
 
-def verify_numbers(lab: Lab, profile: Profile) -> Verification:
+def verify_numbers(lab: Lab, jobs: Jobs, profile: Profile) -> Verification:
     """Have a small product computed for real, split, and compared with numpy's in the guest."""
-    environment = {
-        "EMUGPU_EXEC": "full",
-        "GPUSPLIT_POLICY": "fixed",
-        "GPUSPLIT_GROUPS": str(profile.verify_groups),
-        "GPUSPLIT_WAIT": "cooperative",
-        "GPUSPLIT_VMS": "xenstore",
-    }
-    with lab.gpu_job(environment, "--verify", "--size", str(profile.verify_size)) as job:
-        said = job.expect("verified", GPU_READY_TIMEOUT)
-    lab.check_device(said["device"])
-    return Verification(
-        size=profile.verify_size,
-        groups=said["groups"],
-        max_relative_error=said["max_relative_error"],
-        device=said["device"],
-    )
+    lab.arrange([lab.gpu_vm])
+    environment = driver_environment(Point(0, Mode.UNSPLIT), profile, exec_mode="full")
+    gpu = jobs.gpu(environment, profile.verify_size)
+    gpu.set({"policy": "fixed", "groups": profile.verify_groups, "wait": "cooperative"})
+    return gpu.verify(profile.verify_size)
 
 
-def _gpu_report(ready: Event, report: Event) -> GpuReport:
-    return GpuReport(
-        start=float(report["start"]),
-        end=float(report["end"]),
-        device=ready["device"],
-        versions=ready["versions"],
-        launches=tuple(Launch(**launch) for launch in report["launches"]),
-    )
+def _jobs_by_vm(lab: Lab, gpu: Job | None, cpus: Mapping[str, CpuJob]) -> dict[str, Job]:
+    jobs = {vm: cpu.job for vm, cpu in cpus.items()}
+    return jobs if gpu is None else {lab.gpu_vm: gpu, **jobs}

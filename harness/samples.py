@@ -1,17 +1,19 @@
-"""What a point leaves behind: raw samples, as they came from the machines.
+"""What a measured point leaves behind: raw samples, as they came from the machines.
 
 These are kept on disk for every point; all numbers of a report are computed from them
 (see `evaluate`), so that a reader can check any number by hand.
 
 All times are CLOCK_REALTIME seconds of the machine that took them, unless they say
 otherwise. Guests set their clocks when they boot and differ by up to seconds, but run at one
-rate, Xen's; `ClockReading` measures the differences, so that all can be put on dom0's clock.
+rate, the hypervisor's; `ClockReading` measures the differences, so that all can be put on the
+*reference clock*: dom0's, or this machine's where there is no hypervisor.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 from harness.experiments import Point
 
@@ -51,32 +53,34 @@ class CpuReport:
 
     vm: str
     ends: tuple[float, ...]
-    """When each multiplication ended, warm-up included; ascending."""
+    """When each part of a multiplication ended, warm-up included; ascending."""
+    parts: int = 1
+    """Parts of one multiplication."""
 
 
 @dataclass(frozen=True)
-class XenSample:
-    """Xen's accounting at one moment of dom0's clock."""
+class CpuSample:
+    """The lab's accounting of CPU time at one moment of the reference clock."""
 
     time: float
-    cpu_seconds: dict[int, float]
-    """CPU time since its creation of every domain, by domid."""
+    cpu_seconds: dict[str, float]
+    """CPU time that every VM has used since some moment before the point, by the VM's name."""
 
 
 @dataclass(frozen=True)
 class ClockReading:
-    """A guest's clock, read between two readings of dom0's."""
+    """A guest's clock, read between two readings of the reference clock."""
 
     vm: str
     before: float
-    """dom0's clock before the guest was asked."""
+    """The reference clock before the guest was asked."""
     reading: float
     after: float
-    """dom0's clock after the guest had answered."""
+    """The reference clock after the guest had answered."""
 
     @property
     def offset(self) -> float:
-        """Seconds by which the guest's clock is ahead of dom0's, by the middle of the reading."""
+        """Seconds by which the guest's clock is ahead, by the middle of the reading."""
         return self.reading - (self.before + self.after) / 2
 
     @property
@@ -96,21 +100,41 @@ def tightest(clocks: Iterable[ClockReading]) -> dict[str, ClockReading]:
 
 @dataclass(frozen=True)
 class PointSamples:
-    """Everything that was sampled at one point."""
+    """Everything that was sampled in one repetition of a point."""
 
     point: Point
+    repetition: int
+    """Counts from 1."""
+    host: str
+    """The lab's host it was measured on."""
     window_start: float
-    """Start of the time that counts, on dom0's clock: the GPU job's start, where there is one."""
+    """Start of the time that counts, on the reference clock: the GPU job's start, if any."""
     window_end: float
-    gpu_domid: int
+    gpu_vm: str
     gpu: GpuReport | None
     cpus: tuple[CpuReport, ...]
-    xen: tuple[XenSample, ...]
+    accounting: tuple[CpuSample, ...]
     clocks: tuple[ClockReading, ...]
+    identities: dict[str, str]
+    """What tells each running VM from itself after a restart (the domid), before the window."""
+    identities_after: dict[str, str]
+    """The same after the window."""
     measured_in: float
     """Seconds of the controller's clock that the whole point took; only for forecasts."""
-    environment: dict[str, str] = field(default_factory=dict)
-    """The GPU job's environment variables."""
+    options: dict[str, Any] = field(default_factory=dict)
+    """The emulated driver's settings and gpusplit's options."""
+    incidents: tuple[str, ...] = ()
+    """What went wrong while it was measured; then the rest may be empty."""
+
+    @classmethod
+    def failed(
+        cls, point: Point, repetition: int, host: str, gpu_vm: str, why: str, measured_in: float
+    ) -> PointSamples:
+        """Return what is left of a point that could not be measured."""
+        return cls(
+            point, repetition, host, 0.0, 0.0, gpu_vm, None, (), (), (), {}, {}, measured_in,
+            incidents=(why,),
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,6 @@
-"""Fig. 6 of the paper: groups chosen by the number of VMs, against unsplit and no GPU VM.
+"""Fig. 6 of the paper: groups chosen by the number of VMs.
 
-CPU VMs run faster beside a split GPU job, and the GPU job loses little. What must hold
-stands in claims.toml, one test for each claim.
+CPU VMs run faster beside a split GPU job, and the GPU job loses little.
 """
 
 from __future__ import annotations
@@ -9,6 +8,8 @@ from __future__ import annotations
 import pytest
 
 from harness.claims import Outcome, Verdict
+
+EXPERIMENTS = ("fig6",)
 
 
 def test_claim(verdict: Verdict) -> None:

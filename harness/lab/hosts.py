@@ -67,6 +67,10 @@ class Job:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Make it end; never raises. Stopping twice is fine."""
         self._process.stop()
 
     def send(self, command: str) -> None:

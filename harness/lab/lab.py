@@ -1,109 +1,103 @@
-"""The lab, open: its hosts, its Xen, its programs, and the jobs that can be started in it."""
+"""What a lab is to the harness: VMs that can be arranged, jobs in them, an accounting, a clock.
+
+`XenLab` (xen_lab.py) is a Xen host, emulated or real; `LocalLab` is this machine, with a cgroup
+for every "VM". `measure` knows only what stands here.
+"""
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
 from pathlib import Path
+from typing import Protocol
 
-from harness import workloads
-from harness.errors import LabUnsuitable
-from harness.lab.deploy import deploy
-from harness.lab.hosts import Event, Host, Job
-from harness.lab.inventory import Inventory
-from harness.lab.xen import SAMPLER, Sampler, Xen
-from harness.workloads.gpu_matmul import package_digest
-
-GPU_PROGRAM = Path(workloads.__file__).with_name("gpu_matmul.py")
-
-OUR_GPUSPLIT = Path(workloads.__file__).parents[2] / "gpusplit"
-"""The library in this checkout; not imported, for that would need OpenCL here."""
-
-GUEST_GPUSPLIT = "/opt/gpusplit"
-"""Where the playbooks put the library and the emulated GPU in the GPU VM."""
-
-GPU_READY_TIMEOUT = 300.0
-"""Seconds until the GPU job is ready: Python's imports take 10 s in the emulation, the first
-kernel build of a new guest 13 s more."""
+from harness.lab.hosts import Event, Job
+from harness.samples import CpuSample
 
 
-@dataclass
-class Lab:
-    """What measurements are made in."""
+class Sampler(Protocol):
+    """The accounting of CPU time by VM, sampled in the background; also the reference clock."""
 
-    inventory: Inventory
-    host: Callable[[str], Host]
-    """Returns a host by name."""
-    cpu_program: Path
-    """The CPU job's binary, on the controller."""
-    gpusplit: Path = OUR_GPUSPLIT
-    """The library that the GPU VM must hold too."""
-    xen: Xen = field(init=False)
+    def clock(self) -> float:
+        """Return the reference clock's time, in seconds."""
 
-    def __post_init__(self) -> None:
-        self.xen = Xen(self.host(self.inventory.host))
-        self._put: dict[tuple[str, Path], str] = {}
+    def begin(self) -> None:
+        """Begin to sample, the first time at once."""
+
+    def wait_until(self, moment: float, timeout: float) -> None:
+        """Return when the reference clock has passed a moment and a sample was taken after it.
+
+        CommandTimedOut after `timeout` seconds of the controller's clock.
+        """
+
+    def end(self) -> tuple[CpuSample, ...]:
+        """End the sampling and return all samples since `begin`, ascending; it may begin anew."""
+
+    def stop(self) -> None:
+        """Let go of whatever samples; never raises. Stopping twice is fine."""
+
+
+class Lab(Protocol):
+    """What measurements are made in. Everything raises HarnessError's kinds when it fails."""
+
+    @property
+    def kind(self) -> str:
+        """`dryrun`, `bench` or `local`."""
+
+    @property
+    def clock(self) -> str:
+        """`deterministic`, `fast` or `real`."""
+
+    @property
+    def host(self) -> str:
+        """The name of the machine that all its VMs share."""
+
+    @property
+    def gpu_vm(self) -> str:
+        """The name of the VM with the GPU."""
+
+    @property
+    def cpu_vms(self) -> tuple[str, ...]:
+        """The names of the CPU VMs, in the order in which they are used."""
+
+    @property
+    def shared_cpus(self) -> int:
+        """Physical CPUs that all VMs share."""
 
     def prepare(self) -> None:
-        """Wake all VMs, reach each over SSH once, and put the programs there."""
-        self.wake_all()
-        self._program(self.xen.dom0, SAMPLER)
-        self._program(self.host(self.inventory.gpu_vm), GPU_PROGRAM)
-        for name in self.inventory.cpu_vms:
-            self._program(self.host(name), self.cpu_program)
+        """See that everything is reached and ready; put programs where they are needed."""
 
-    def wake_all(self) -> None:
-        """Let all VMs run, as the lab was before."""
-        self.xen.run_only(self.inventory.vms, among=self.inventory.vms)
+    def arrange(self, running: Collection[str]) -> dict[str, str]:
+        """Let exactly these VMs run, and gpusplit's VM count be theirs.
+
+        Returns an identity for each of them, which changes when the VM is restarted.
+        """
+
+    def identities(self, vms: Collection[str]) -> dict[str, str]:
+        """Return the identities of these VMs now; a VM that is gone is left out."""
+
+    def vms_option(self, running: int) -> str:
+        """Return gpusplit's option `vms`: where the GPU job finds the number of running VMs."""
 
     def gpu_job(self, environment: Mapping[str, str], *arguments: str) -> Job:
-        """Start the GPU job; it is not ready yet."""
-        host = self.host(self.inventory.gpu_vm)
-        variables = {
-            "PYTHONPATH": GUEST_GPUSPLIT,
-            "OPENCL_LAYERS": f"{GUEST_GPUSPLIT}/libemugpu.so",
-            **environment,
-        }
-        words = [f"{key}={value}" for key, value in variables.items()]
-        words += ["python3", self._program(host, GPU_PROGRAM), *arguments]
-        return Job(f"the GPU job on {host.name}", host.start(f"env {shlex.join(words)}"))
+        """Start the GPU job in the GPU VM; it is not ready yet."""
 
-    def cpu_job(self, name: str, size: int, warm_up: int) -> Job:
-        """Start the CPU job of one VM; it is not ready yet."""
-        host = self.host(name)
-        words = [self._program(host, self.cpu_program), str(size), str(warm_up)]
-        return Job(f"the CPU job on {name}", host.start(shlex.join(words)))
+    def check_gpu_job(self, ready: Event) -> None:
+        """Refuse a GPU job that is not what this lab is about, by what it said of itself.
 
-    def sampler(self) -> AbstractContextManager[Sampler]:
-        """Start sampling Xen's accounting."""
-        return self.xen.sampler(self._program(self.xen.dom0, SAMPLER))
+        LabUnsuitable for another kind of device, or another gpusplit than this checkout's.
+        """
 
-    def _program(self, host: Host, local: Path) -> str:
-        """Return a program's path on a host; put it there the first time."""
-        key = host.name, local
-        if key not in self._put:
-            self._put[key] = deploy(host, local)
-        return self._put[key]
+    def cpu_job(self, vm: str, *arguments: str) -> Job:
+        """Start the CPU job in one VM; it is not ready yet."""
 
-    def expect_gpu_ready(self, job: Job) -> Event:
-        """Wait until the GPU job is ready, and check that it is what this tree would run."""
-        ready = job.expect("ready", GPU_READY_TIMEOUT)
-        self.check_device(ready["device"])
-        ours = package_digest(self.gpusplit)
-        if ready["gpusplit_digest"] != ours:
-            raise LabUnsuitable(
-                f"{self.inventory.gpu_vm} holds another version of gpusplit than this checkout.",
-                "run `ansible-playbook site.yml`, which brings the guests up to date",
-            )
-        return ready
+    def sampler(self) -> Sampler:
+        """Start what samples; it does not sample yet."""
 
-    def check_device(self, device: str) -> None:
-        """Refuse a device that is not the kind of GPU that this lab is about."""
-        if self.inventory.lab == "dryrun" and "emulated" not in device.lower():
-            raise LabUnsuitable(
-                f"The GPU job found {device!r}, which is not the emulated GPU.",
-                f"see that {GUEST_GPUSPLIT}/libemugpu.so is in {self.inventory.gpu_vm}; "
-                "`make lab` puts it there",
-            )
+    def describe(self) -> dict[str, str]:
+        """Say what the host is: hypervisor, kernel, CPUs, by name."""
+
+    def release(self) -> None:
+        """Leave the lab as it was found: every VM runs."""
+
+    def collect_logs(self, into: Path) -> list[str]:
+        """Copy every log within reach into a folder; return what could not be had. Never raises."""

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.errors import CommandFailed, JobFailed, LabUnsuitable, NotReady
+from harness.errors import CommandFailed, LabUnsuitable, NotReady
 from harness.lab.hosts import COMMAND_TIMEOUT, Host, Job
-from harness.samples import XenSample
+from harness.samples import CpuSample
 
 SAMPLER = Path(__file__).with_name("xen_sampler.py")
 
@@ -101,40 +100,52 @@ class Xen:
         """Return what `xl info` says."""
         return parse_xl_info(self.dom0.run("xl info"))
 
-    @contextmanager
-    def sampler(self, script: str, period: float = 0.1) -> Iterator[Sampler]:
-        """Sample Xen's accounting every period, in seconds of dom0's clock.
+    def sampler(
+        self, script: str, names: Callable[[], Mapping[int, str]], period: float = 0.25
+    ) -> XenSampler:
+        """Start what samples Xen's accounting, every period in seconds of dom0's clock.
 
-        `script` is where SAMPLER was put in dom0.
+        `script` is where SAMPLER was put in dom0; `names` gives the VMs' names by domid.
         """
         process = self.dom0.start(f"python3 {script} --period {period}")
-        with Job(f"Xen's accounting on {self.dom0.name}", process) as job:
-            job.expect("ready", COMMAND_TIMEOUT)
-            yield Sampler(job)
+        return XenSampler(Job(f"Xen's accounting on {self.dom0.name}", process), names)
 
 
-class Sampler:
-    """Xen's accounting, being sampled in dom0; also dom0's clock."""
+class XenSampler:
+    """Xen's accounting, sampled in dom0 by a program that stays for a whole run."""
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: Job, names: Callable[[], Mapping[int, str]]) -> None:
         self._job = job
+        self._names = names
+        try:
+            job.expect("ready", COMMAND_TIMEOUT)
+        except BaseException:
+            job.stop()
+            raise
 
     def clock(self) -> float:
         """Return dom0's CLOCK_REALTIME, in seconds."""
         return self._job.clock()
 
+    def begin(self) -> None:
+        self._job.send("begin")
+        self._job.expect("begun", COMMAND_TIMEOUT)
+
     def wait_until(self, moment: float, timeout: float) -> None:
-        """Return when dom0's clock has passed a moment; time out by the controller's clock."""
         self._job.send(f"until {moment!r}")
         self._job.expect("time", timeout)
 
-    def finish(self) -> tuple[XenSample, ...]:
-        """End the sampling and return all samples."""
-        self._job.send("stop")
+    def end(self) -> tuple[CpuSample, ...]:
+        self._job.send("end")
         samples = self._job.expect("report", COMMAND_TIMEOUT)["samples"]
-        if not samples:
-            raise JobFailed("Xen's accounting gave no samples.", "see `xl dmesg` in the logs")
+        names = self._names()
         return tuple(
-            XenSample(time, {int(domid): ns / 1e9 for domid, ns in used.items()})
+            CpuSample(
+                time,
+                {names[int(domid)]: ns / 1e9 for domid, ns in used.items() if int(domid) in names},
+            )
             for time, used in samples
         )
+
+    def stop(self) -> None:
+        self._job.stop()

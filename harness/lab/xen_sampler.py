@@ -5,10 +5,12 @@ are kept in memory and written at the end, because every line sent over SSH woul
 host CPU time while it is being measured.
 
 Commands on standard input, answers on standard output, a line of JSON each:
+    (start)     {"event": "ready"}
     time        {"event": "time", "time": CLOCK_REALTIME}
-    until T     the same, once the clock has passed T
-    stop        {"event": "report", "samples": [[CLOCK_REALTIME, {domid: ns}], ...]}; then it ends
-The end of the input ends it at once.
+    begin       begins to sample: {"event": "begun"}
+    until T     {"event": "time", ...} once the clock has passed T and a sample was taken after it
+    end         {"event": "report", "samples": [[CLOCK_REALTIME, {domid: ns}], ...]}
+It sleeps while it does not sample. The end of the input ends it at once.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ import argparse
 import glob
 import importlib
 import json
+import math
 import os
 import select
 import sys
@@ -46,21 +49,61 @@ def say(event: str, **content: Any) -> None:
     print(json.dumps({"event": event, **content}), flush=True)
 
 
-def main() -> None:
-    """Sample until told to stop."""
-    parser = argparse.ArgumentParser(description="sample the domains' CPU time")
-    parser.add_argument("--period", type=float, default=0.1, help="seconds between samples")
-    period = parser.parse_args().period
+class Sampling:
+    """Samples that are being taken, one every period."""
 
-    xc = hypervisor()
-    samples = [sample(xc)]
-    awaited = None
+    def __init__(self, xc: Any, period: float) -> None:
+        self.xc = xc
+        self.period = period
+        self.samples: list[tuple[float, dict[int, int]]] = []
+        self.due = math.inf
+        """When the next is to be taken, on the monotonic clock; never, unless it has begun."""
+        self.awaited: float | None = None
+
+    def begin(self) -> None:
+        self.samples = [sample(self.xc)]
+        self.due = time.monotonic() + self.period
+
+    def end(self) -> None:
+        self.samples.append(sample(self.xc))
+        self.due = math.inf
+
+    def take_if_due(self) -> None:
+        if time.monotonic() < self.due:
+            return
+        self.samples.append(sample(self.xc))
+        self.due = max(self.due + self.period, time.monotonic())
+        if self.awaited is not None and self.samples[-1][0] > self.awaited:
+            self.awaited = None
+            say("time", time=self.samples[-1][0])
+
+    def command(self, word: str, argument: str) -> None:
+        if word == "time":
+            say("time", time=time.time())
+        elif word == "begin":
+            self.begin()
+            say("begun")
+        elif word == "until":
+            self.awaited = float(argument)
+        elif word == "end":
+            self.end()
+            say("report", samples=self.samples)
+        else:
+            raise SystemExit(f"unknown command: {word!r}")
+
+
+def main() -> None:
+    """Sample until the input ends."""
+    parser = argparse.ArgumentParser(description="sample the domains' CPU time")
+    parser.add_argument("--period", type=float, default=0.25, help="seconds between samples")
+    period = parser.parse_args().period
+    sampling = Sampling(hypervisor(), period)
     received = b""
     say("ready")
-    due = time.monotonic() + period
     while True:
         # select and os.read, not readline: a buffered line would hide from select.
-        readable, _, _ = select.select([0], [], [], max(0.0, due - time.monotonic()))
+        left = max(0.0, sampling.due - time.monotonic())
+        readable, _, _ = select.select([0], [], [], None if math.isinf(left) else left)
         if readable:
             chunk = os.read(0, 4096)
             if not chunk:
@@ -69,20 +112,8 @@ def main() -> None:
         *commands, received = received.split(b"\n")
         for command in commands:
             word, _, argument = command.decode().partition(" ")
-            if word == "time":
-                say("time", time=time.time())
-            elif word == "until":
-                awaited = float(argument)
-            elif word == "stop":
-                samples.append(sample(xc))
-                say("report", samples=samples)
-                return
-        if time.monotonic() >= due:
-            samples.append(sample(xc))
-            due = max(due + period, time.monotonic())
-            if awaited is not None and samples[-1][0] > awaited:
-                awaited = None
-                say("time", time=samples[-1][0])
+            sampling.command(word, argument)
+        sampling.take_if_due()
 
 
 if __name__ == "__main__":

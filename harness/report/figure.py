@@ -51,16 +51,16 @@ def _kind_of_gpu(device: str) -> str:
 
 
 def _points(summary: Summary, mode: Mode, numbers: Sequence[int]) -> dict[int, PointSummary]:
-    return {
-        point.cpu_vms: point
-        for point in summary.points
-        if point.mode == mode and point.cpu_vms in numbers
-    }
+    found: dict[int, PointSummary] = {}
+    for point in summary.points:
+        if point.mode == mode and point.cpu_vms in numbers:
+            found.setdefault(point.cpu_vms, point)  # the first is Fig. 6's
+    return dict(sorted(found.items()))
 
 
 def _draw_cpu(axes: Axes, summary: Summary) -> None:
-    numbers = summary.parameters.cpu_vms
-    for offset, mode in zip((-BAR, 0, BAR), Mode, strict=True):
+    numbers = summary.parameters["cpu_vms"]
+    for offset, mode in zip((-BAR, 0, BAR), COLOURS, strict=True):
         points = _points(summary, mode, numbers)
         bars = axes.bar(
             [numbers.index(n) + offset for n in points],
@@ -103,7 +103,7 @@ def _draw_cpu(axes: Axes, summary: Summary) -> None:
 
 
 def _draw_gpu(axes: Axes, summary: Summary) -> None:
-    numbers = (0, *summary.parameters.cpu_vms)
+    numbers = (0, *summary.parameters["cpu_vms"])
     width = 1.3 * BAR
     for offset, mode in ((-width / 2, Mode.UNSPLIT), (width / 2, Mode.GPUSPLIT)):
         points = _points(summary, mode, numbers)

@@ -1,39 +1,109 @@
 """`summary.json`: a run's numbers and verdicts, in a schema that stays as it is.
 
-The fields of the classes below are the schema, name by name.
+The fields of the classes below are the schema (number 2), name by name. A number that a point
+does not have, or that was not obtained, is null. Everything that reports say is computed from
+this file alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from math import isfinite
+from pathlib import Path
+from typing import Any
 
-from harness.claims import Measurements, Verdict, physical_limit
+from pydantic import TypeAdapter, ValidationError
+
 from harness.environment import Environment
-from harness.evaluate import PointResult
-from harness.experiments import Point, Profile
+from harness.errors import UnreadableResults
+from harness.repetitions import Interval
 from harness.samples import Verification
+
+SCHEMA = 2
+
+NAME = "summary.json"
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One repetition of a point."""
+
+    repetition: int
+    host: str
+    cpu_throughput: float | None
+    gpu_seconds: float | None
+    gpu_vm_cpu_seconds: float | None
+    cpu_throughputs: dict[str, float]
+    raw: str
+    """The file with the raw samples, in the run's folder."""
+    problems: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class PointSummary:
-    """One point; null where a point has no such number, or none was obtained."""
+    """One point: medians over its repetitions, with 95 % confidence intervals.
 
+    An interval is null where there is one repetition only.
+    """
+
+    label: str
     cpu_vms: int
     mode: str
     groups: int | None
+    """Groups that were launched."""
+    wanted: int | None
+    """Groups that were asked for; null where nothing is split."""
+    alpha: int | None
+    blocking_driver: bool
+    launches: int | None
     cpu_throughput: float | None
     """Multiplications per second, mean over the CPU VMs."""
     gpu_seconds: float | None
     gpu_vm_cpu_seconds: float | None
+    cpu_throughput_interval: Interval | None
+    gpu_seconds_interval: Interval | None
+    gpu_vm_cpu_seconds_interval: Interval | None
+    samples: tuple[Sample, ...]
     cpu_throughputs: dict[str, float]
-    """The same for each CPU VM."""
+    """The throughput of each CPU VM."""
     problems: tuple[str, ...]
     """Why the numbers cannot be trusted; empty if they can."""
-    raw: str
-    """The file with the raw samples, in the run's folder."""
+
+
+@dataclass(frozen=True)
+class ExperimentSummary:
+    """A set of points that answer one question."""
+
+    id: str
+    title: str
+    source: str
+    points: tuple[str, ...]
+    """Their labels."""
+
+
+@dataclass(frozen=True)
+class Tried:
+    """One alpha of a calibration."""
+
+    alpha: int
+    groups: int | None
+    gpu_slow_down: float | None
+    """Relative to the unsplit GPU job beside as many CPU VMs; below 0 it is faster."""
+    cpu_throughput: float | None
+    point: str
+    """The label of the point."""
+
+
+@dataclass(frozen=True)
+class CalibrationSummary:
+    """The search for the best alpha beside so many CPU VMs."""
+
+    cpu_vms: int
+    bound: float
+    """The largest relative slow-down of the GPU job that was allowed."""
+    alpha: int | None
+    """The best; null if none kept within the bound."""
+    groups: int | None
+    tried: tuple[Tried, ...]
 
 
 @dataclass(frozen=True)
@@ -41,90 +111,63 @@ class ClaimSummary:
     """One claim and its verdict."""
 
     id: str
+    kind: str
+    """`ours`: must hold, or the run fails. `paper`: is reproduced or not, as it turns out."""
+    experiment: str
+    figure: str
+    statistic: str
+    text: str
+    source: str
     value: float | None
     limit: float
+    at_least: bool
+    """True if the value must reach the limit, False if it must not pass it."""
     outcome: str
+    """`pass`, `fail` or `invalid`."""
     reason: str
-    text: str
 
 
 @dataclass(frozen=True)
 class Summary:
     """A whole run."""
 
+    schema: int
     lab: str
+    """`dryrun`, `bench` or `local`."""
     profile: str
     clock: str
-    points: tuple[PointSummary, ...]
-    repeats: tuple[PointSummary, ...]
-    """Points measured a second time, only to see whether they repeat."""
-    drivers: tuple[PointSummary, ...]
-    """Points under another emulated driver, which check the emulated GPU itself."""
-    claims: tuple[ClaimSummary, ...]
-    physical_limits: dict[str, float]
-    """The largest possible gain of CPU throughput, by the number of CPU VMs."""
-    verification: Verification | None
-    parameters: Profile
+    """`deterministic`, `fast` or `real`."""
     started: str
     finished: str
     environment: Environment
+    parameters: dict[str, Any]
+    """The profile's fields."""
+    points: tuple[PointSummary, ...]
+    """Those of Fig. 6 first: no_gpu, unsplit and gpusplit by the number of VMs."""
+    experiments: tuple[ExperimentSummary, ...]
+    calibration: tuple[CalibrationSummary, ...]
+    claims: tuple[ClaimSummary, ...]
+    physical_limits: dict[str, float]
+    """The largest possible gain of CPU throughput over unsplit, by the number of CPU VMs."""
+    verification: Verification | None
+
+    def point(self, label: str) -> PointSummary | None:
+        """Return a point by its label; None if it was not measured."""
+        return next((point for point in self.points if point.label == label), None)
 
 
-def summarise(
-    *,
-    lab: str,
-    profile: Profile,
-    measurements: Measurements,
-    verdicts: Sequence[Verdict],
-    environment: Environment,
-    started: datetime,
-    finished: datetime,
-) -> Summary:
-    """Put a run's results into the schema."""
-    results = measurements.results
-    return Summary(
-        lab=lab,
-        profile=profile.name,
-        clock=measurements.clock,
-        points=tuple(_point(r) for r in results if not _is_check(r.point)),
-        repeats=tuple(_point(r) for r in results if r.point.repetition > 1),
-        drivers=tuple(_point(r) for r in results if r.point.blocking_driver),
-        claims=tuple(_claim(verdict) for verdict in verdicts),
-        physical_limits={str(n): physical_limit(n) for n in profile.cpu_vms},
-        verification=measurements.verification,
-        parameters=profile,
-        started=started.isoformat(timespec="seconds"),
-        finished=finished.isoformat(timespec="seconds"),
-        environment=environment,
-    )
-
-
-def _is_check(point: Point) -> bool:
-    """Say whether a point checks the measurement, rather than being a part of it."""
-    return point.repetition > 1 or point.blocking_driver
-
-
-def _point(result: PointResult) -> PointSummary:
-    return PointSummary(
-        cpu_vms=result.point.cpu_vms,
-        mode=str(result.point.mode),
-        groups=result.groups,
-        cpu_throughput=result.cpu_throughput,
-        gpu_seconds=result.gpu_seconds,
-        gpu_vm_cpu_seconds=result.gpu_vm_cpu_seconds,
-        cpu_throughputs=result.cpu_throughputs,
-        problems=result.problems,
-        raw=f"raw/{result.point.label}.json",
-    )
-
-
-def _claim(verdict: Verdict) -> ClaimSummary:
-    return ClaimSummary(
-        id=verdict.claim.id,
-        # JSON knows no infinity, which stands for numbers that were never computed.
-        value=verdict.value if verdict.value is not None and isfinite(verdict.value) else None,
-        limit=verdict.claim.limit,
-        outcome=str(verdict.outcome),
-        reason=verdict.reason,
-        text=verdict.claim.text,
-    )
+def read_summary(path: Path) -> Summary:
+    """Read a `summary.json`, or that of a run's folder; UnreadableResults says what is wrong."""
+    if path.is_dir():
+        path = path / NAME
+    try:
+        return TypeAdapter(Summary).validate_json(path.read_bytes())
+    except FileNotFoundError:
+        raise UnreadableResults(
+            f"There is no {path}.", "give the folder of a run that has ended (see results/)"
+        ) from None
+    except (OSError, ValidationError) as error:
+        raise UnreadableResults(
+            f"{path} is not a summary of schema {SCHEMA}: {error}",
+            "measure again, or read it with the version of gpusplit that wrote it",
+        ) from error

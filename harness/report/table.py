@@ -9,16 +9,24 @@ from rich.text import Text
 from harness.experiments import Mode
 from harness.report.summary import PointSummary, Summary
 
-MODE_NAMES = {Mode.NO_GPU: "no GPU VM", Mode.UNSPLIT: "unsplit", Mode.GPUSPLIT: "gpusplit"}
+MODE_NAMES = {
+    Mode.NO_GPU: "no GPU VM",
+    Mode.UNSPLIT: "unsplit",
+    Mode.UNSPLIT_COOPERATIVE: "unsplit, waiting",
+    Mode.PAPER: "split, spinning",
+    Mode.GPUSPLIT: "gpusplit",
+}
 """How modes are called in tables, where there is little room."""
 
-COLOURS = {"pass": "green", "fail": "red", "invalid": "yellow"}
+COLOURS = {"pass": "green", "fail": "red", "invalid": "yellow", "not reproduced": "yellow"}
 
 
 def gain_over_unsplit(summary: Summary, point: PointSummary) -> float | None:
     """Return a point's relative gain of CPU throughput over the unsplit point beside it."""
     for other in summary.points:
-        if (other.cpu_vms, other.mode) == (point.cpu_vms, Mode.UNSPLIT):
+        if (other.cpu_vms, other.mode) == (point.cpu_vms, Mode.UNSPLIT) and (
+            not other.blocking_driver
+        ):
             if point.cpu_throughput is None or not other.cpu_throughput:
                 return None
             return point.cpu_throughput / other.cpu_throughput - 1
@@ -46,7 +54,9 @@ def points_table(summary: Summary) -> Table:
         gain = gain_over_unsplit(summary, point) if point.mode != Mode.UNSPLIT else None
         table.add_row(
             str(point.cpu_vms),
-            MODE_NAMES[Mode(point.mode)] + (" (!)" if point.problems else ""),
+            MODE_NAMES[Mode(point.mode)]
+            + (", blocking driver" if point.blocking_driver else "")
+            + (" (!)" if point.problems else ""),
             _cell(point.groups, "d"),
             _cell(point.cpu_throughput, ".2f"),
             _cell(gain, "+.1%"),
@@ -60,11 +70,15 @@ def claims_table(summary: Summary) -> Table:
     """Return the table of all verdicts."""
     table = Table(title="Claims")
     table.add_column("claim")
+    table.add_column("whose")
     table.add_column("verdict")
     table.add_column("value and limit, or why there is no verdict", overflow="fold")
     for claim in summary.claims:
+        verdict = claim.outcome
+        if (claim.kind, claim.outcome) == ("paper", "fail"):
+            verdict = "not reproduced"
         table.add_row(
-            claim.id, Text(claim.outcome, style=COLOURS[claim.outcome]), Text(claim.reason)
+            claim.id, claim.kind, Text(verdict, style=COLOURS[verdict]), Text(claim.reason)
         )
     return table
 
@@ -72,13 +86,9 @@ def claims_table(summary: Summary) -> Table:
 def print_tables(console: Console, summary: Summary) -> None:
     """Print what a run found."""
     console.print(Group(points_table(summary), claims_table(summary)))
-    for point in (*summary.points, *summary.repeats, *summary.drivers):
+    for point in summary.points:
         for problem in point.problems:
-            console.print(
-                f"(!) {point.cpu_vms} CPU VMs, {MODE_NAMES[Mode(point.mode)]}: {problem}",
-                markup=False,
-                highlight=False,
-            )
+            console.print(f"(!) {point.label}: {problem}", markup=False, highlight=False)
 
 
 def _cell(value: float | None, form: str) -> str:

@@ -5,13 +5,19 @@
  * measure the emulator. Small matrices, because one multiplication is the grain of the
  * measurement. One static binary, so that a guest needs nothing for it.
  *
+ * A multiplication may be recorded in parts, of whole rows: the paper's takes longer than the window
+ * it is counted in.
+ *
  * Commands on standard input, answers on standard output, a line of JSON each:
+ *     (start) {"event":"ready","size":SIZE,"parts":PARTS}
  *     time    {"event":"time","time":CLOCK_REALTIME}        at any time
- *     go      starts multiplying; {"event":"warm"} after the warm-up
- *     stop    {"event":"report","ends":[CLOCK_REALTIME,...]} and the end
+ *     go      starts multiplying; {"event":"warm"} after WARM_UP parts
+ *     stop    {"event":"report","start":CLOCK_REALTIME,"steps":[MICROSECONDS,...]}: when each part
+ *             ended, as the time since the one before, since `start` for the first; then it
+ *             waits for another go
  * The end of the input ends the program at once: a lost connection leaves no job behind.
  *
- * Usage: cpu_matmul SIZE WARM_UP
+ * Usage: cpu_matmul SIZE PARTS WARM_UP
  */
 #include <errno.h>
 #include <poll.h>
@@ -58,10 +64,11 @@ static void fill(void)
     }
 }
 
-static void multiply(void)
+/* Compute rows `from` to `to` of the product. */
+static void multiply(size_t from, size_t to)
 {
-    memset(c, 0, size * size * sizeof *c);
-    for (size_t i = 0; i < size; i++)
+    memset(c + from * size, 0, (to - from) * size * sizeof *c);
+    for (size_t i = from; i < to; i++)
         for (size_t k = 0; k < size; k++) {
             const uint64_t factor = a[i * size + k];
             const uint64_t *row = b + k * size;
@@ -71,19 +78,19 @@ static void multiply(void)
         }
 }
 
-/* The sum of all elements of a product needs no product: it is the sum over k of (the sum of
- * a's column k) times (the sum of b's row k). */
-static void check(void)
+/* The sum of the elements of a product's first rows needs no product: it is the sum over k of (the
+ * sum of those rows of a's column k) times (the sum of b's row k). */
+static void check(size_t rows)
 {
     uint64_t sum = 0, expected = 0;
-    for (size_t i = 0; i < size * size; i++)
+    for (size_t i = 0; i < rows * size; i++)
         sum += c[i];
     for (size_t k = 0; k < size; k++) {
         uint64_t column = 0, row = 0;
-        for (size_t i = 0; i < size; i++) {
+        for (size_t i = 0; i < rows; i++)
             column += a[i * size + k];
-            row += b[k * size + i];
-        }
+        for (size_t j = 0; j < size; j++)
+            row += b[k * size + j];
         expected += column * row;
     }
     if (sum != expected)
@@ -133,41 +140,26 @@ static void say_time(void)
     fflush(stdout);
 }
 
-int main(int argc, char **argv)
+/* Multiply until told to stop; report. */
+static void measure(size_t parts, size_t warm_up)
 {
-    if (argc != 3)
-        fail("usage: cpu_matmul SIZE WARM_UP");
-    size = strtoul(argv[1], NULL, 10);
-    const size_t warm_up = strtoul(argv[2], NULL, 10);
-    if (size < 2 || size > 4096)
-        fail("SIZE must be from 2 to 4096");
-    a = allocate(size * size * sizeof *a);
-    b = allocate(size * size * sizeof *b);
-    c = allocate(size * size * sizeof *c);
-    fill();
-    multiply();
-    check();
-    printf("{\"event\":\"ready\",\"size\":%zu}\n", size);
-    fflush(stdout);
+    static double *ends;
+    static size_t room;
+    size_t done = 0;
+    const double start = now();
 
-    for (enum command command; (command = next_command(1)) != GO;) {
-        if (command == STOP)
-            return 0;
-        say_time();
-    }
-
-    size_t done = 0, room = 4096;
-    double *ends = allocate(room * sizeof *ends);
     for (;;) {
         enum command command = next_command(0);
         if (command == STOP)
             break;
         if (command == TIME)
             say_time();
-        a[done % (size * size)]++; /* another product each time: none can be left out */
-        multiply();
+        const size_t part = done % parts;
+        if (part == 0)
+            a[done / parts % (size * size)]++; /* another product: none can be left out */
+        multiply(part * size / parts, (part + 1) * size / parts);
         if (done == room) {
-            room *= 2;
+            room = room ? 2 * room : 4096;
             ends = realloc(ends, room * sizeof *ends);
             if (!ends)
                 fail("out of memory");
@@ -178,11 +170,53 @@ int main(int argc, char **argv)
             fflush(stdout);
         }
     }
-    check();
 
-    printf("{\"event\":\"report\",\"ends\":[");
-    for (size_t i = 0; i < done; i++)
-        printf("%s%.6f", i ? "," : "", ends[i]);
+    if (done)
+        check(size / parts); /* of the latest product; its other rows may not be there yet */
+
+    /* Differences are short to send, and sending costs the host CPU time. They are taken of
+     * rounded times, so that rounding does not add up. */
+    printf("{\"event\":\"report\",\"start\":%.6f,\"steps\":[", start);
+    long long before = (long long)(start * 1e6 + 0.5);
+    for (size_t i = 0; i < done; i++) {
+        const long long end = (long long)(ends[i] * 1e6 + 0.5);
+        printf("%s%lld", i ? "," : "", end - before);
+        before = end;
+    }
     printf("]}\n");
-    return fflush(stdout) == 0 ? 0 : 1;
+    if (fflush(stdout) != 0)
+        fail("cannot write the report");
+}
+
+int main(int argc, char **argv)
+{
+    if (argc != 4)
+        fail("usage: cpu_matmul SIZE PARTS WARM_UP");
+    size = strtoul(argv[1], NULL, 10);
+    const size_t parts = strtoul(argv[2], NULL, 10), warm_up = strtoul(argv[3], NULL, 10);
+    if (size < 2 || size > 4096)
+        fail("SIZE must be from 2 to 4096");
+    if (parts < 1 || parts > size)
+        fail("PARTS must be from 1 to SIZE");
+    a = allocate(size * size * sizeof *a);
+    b = allocate(size * size * sizeof *b);
+    c = allocate(size * size * sizeof *c);
+    fill();
+    /* A whole large product would take minutes: its first part must do. */
+    multiply(0, size / parts);
+    check(size / parts);
+    printf("{\"event\":\"ready\",\"size\":%zu,\"parts\":%zu}\n", size, parts);
+    fflush(stdout);
+
+    for (;;)
+        switch (next_command(1)) {
+        case GO:
+            measure(parts, warm_up);
+            break;
+        case TIME:
+            say_time();
+            break;
+        default:
+            fail("there is nothing to stop");
+        }
 }

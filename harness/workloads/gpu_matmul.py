@@ -1,14 +1,16 @@
 """The GPU job: the paper's matrix product in OpenCL, launched through gpusplit.
 
-A program of its own, run in the GPU VM. How kernels are split and waited for comes from
-gpusplit's environment variables, as it would for any program.
+A program of its own, run in the GPU VM. It stays for many measurements, because Python's imports
+alone take 10 s in the emulation; how kernels are split and waited for is told to it each time.
 
 Commands on standard input, answers on standard output, a line of JSON each:
     (start)  {"event": "ready", "device": ..., "gpusplit_digest": ..., "versions": ...}
     time     {"event": "time", "time": CLOCK_REALTIME}
-    go       runs; {"event": "report", "start", "end", "launches": [...]}, and the end
-With --verify the product is computed at a small size and compared with numpy's:
-             {"event": "verified", "max_relative_error", "groups", "device"}, and the end
+    set {...}   takes gpusplit's options (those of gpusplit.Config) and does the first launch with
+                them, which may be slow: {"event": "set"}
+    go N     launches N products: {"event": "report", "start", "end", "launches": [...]}
+    verify   computes one product, compares it with numpy's:
+             {"event": "verified", "max_relative_error", "groups", "device"}
 The end of the input ends it at once, even amid a kernel: a lost connection leaves no job
 behind.
 """
@@ -130,16 +132,19 @@ class MatrixProduct:
         self.in_use += [a, b, c]
         return kernel, c
 
-    def launch(self, kernel: Any, size: int) -> None:
-        """Launch one product and wait for it, as gpusplit is told to."""
+    def launch(self, kernel: Any, size: int, config: Any) -> None:
+        """Launch one product and wait for it, as a gpusplit.Config says."""
         import gpusplit
 
         gpusplit.wait(
-            gpusplit.enqueue_nd_range_kernel_n(self.queue, kernel, (size, size), (TILE, TILE))
+            gpusplit.enqueue_nd_range_kernel_n(
+                self.queue, kernel, (size, size), (TILE, TILE), config=config
+            ),
+            config,
         )
 
 
-def verify(product: MatrixProduct) -> None:
+def verify(product: MatrixProduct, config: Any) -> None:
     """Compute a product for real, and compare it with numpy's."""
     import numpy
     import pyopencl as cl
@@ -154,7 +159,7 @@ def verify(product: MatrixProduct) -> None:
     result = numpy.full((size, size), numpy.nan, dtype=numpy.float32)
     cl.enqueue_copy(product.queue, c, result)
     with gpusplit.recording() as launches:
-        product.launch(kernel, size)
+        product.launch(kernel, size, config)
     cl.enqueue_copy(product.queue, result, c)
     expected = a.astype(numpy.float64) @ b.astype(numpy.float64)
     error = float(numpy.max(numpy.abs(result - expected)) / numpy.max(numpy.abs(expected)))
@@ -166,40 +171,14 @@ def verify(product: MatrixProduct) -> None:
     )
 
 
-def measure(product: MatrixProduct, launches: int) -> None:
-    """Wait for the word, run all launches, and report when each started and ended."""
-    import pyopencl
-
+def measure(product: MatrixProduct, kernel: Any, config: Any, launches: int) -> None:
+    """Run all launches, and report when each started and ended."""
     import gpusplit
-
-    kernel, _ = product.kernel(product.size)
-    # Whatever is slow only the first time is done now, in every mode: building, and what gpusplit
-    # does when it first splits a kernel.
-    warm_up, _ = product.kernel(WARM_UP_SIZE)
-    product.launch(warm_up, WARM_UP_SIZE)
-
-    commands = listen()
-    say(
-        "ready",
-        device=product.device.name,
-        gpusplit_digest=package_digest(Path(gpusplit.__file__).parent),
-        versions={
-            "python": platform.python_version(),
-            "pyopencl": pyopencl.VERSION_TEXT,
-            "opencl_platform": product.device.platform.version,
-            "opencl_driver": product.device.driver_version,
-            "kernel": platform.release(),
-        },
-    )
-    while (command := commands.get()) != "go":
-        if command != "time":
-            raise SystemExit(f"unknown command: {command!r}")
-        say("time", time=time.time())
 
     times = [time.time()]
     with gpusplit.recording() as recorded:
         for _ in range(launches):
-            product.launch(kernel, product.size)
+            product.launch(kernel, product.size, config)
             times.append(time.time())
     say(
         "report",
@@ -219,22 +198,54 @@ def measure(product: MatrixProduct, launches: int) -> None:
     )
 
 
+def serve(product: MatrixProduct) -> None:
+    """Do what the commands say until there are no more."""
+    import pyopencl
+
+    import gpusplit
+
+    kernel, _ = product.kernel(product.size)
+    # Whatever is slow only the first time is done before anything is measured, in every mode:
+    # building, and what gpusplit does when it first splits a kernel.
+    warm_up_size = min(WARM_UP_SIZE, product.size)
+    warm_up, _ = product.kernel(warm_up_size)
+    config = gpusplit.Config(policy="unsplit", wait="driver")
+
+    commands = listen()
+    say(
+        "ready",
+        device=product.device.name,
+        gpusplit_digest=package_digest(Path(gpusplit.__file__).parent),
+        versions={
+            "python": platform.python_version(),
+            "pyopencl": pyopencl.VERSION_TEXT,
+            "opencl_platform": product.device.platform.version,
+            "opencl_driver": product.device.driver_version,
+            "kernel": platform.release(),
+        },
+    )
+    while True:
+        word, _, argument = commands.get().partition(" ")
+        if word == "time":
+            say("time", time=time.time())
+        elif word == "set":
+            config = gpusplit.Config(**json.loads(argument))
+            product.launch(warm_up, warm_up_size, config)
+            say("set")
+        elif word == "go":
+            measure(product, kernel, config, int(argument))
+        elif word == "verify":
+            verify(product, config)
+        else:
+            raise SystemExit(f"unknown command: {word!r}")
+
+
 def main() -> None:
     """Run the job as the command line says."""
     parser = argparse.ArgumentParser(description="matrix products on the GPU")
     parser.add_argument("--size", type=int, default=5120, help="rows of the square matrices")
-    parser.add_argument("--launches", type=int, default=4, help="products to compute")
-    parser.add_argument("--verify", action="store_true", help="compare one product with numpy's")
-    arguments = parser.parse_args()
-    product = MatrixProduct(arguments.size)
-    if arguments.verify:
-        verify(product)
-    else:
-        measure(product, arguments.launches)
+    serve(MatrixProduct(parser.parse_args().size))
 
 
 if __name__ == "__main__":
     main()
-    # Not sys.exit: the listening thread sits in read() and must not be waited for.
-    sys.stdout.flush()
-    os._exit(0)

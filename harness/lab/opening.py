@@ -1,0 +1,38 @@
+"""Opening the lab that the command line names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from harness.errors import LabUnsuitable
+from harness.lab.connections import Connections
+from harness.lab.inventory import measuring_alone, read_inventory
+from harness.lab.lab import Lab
+from harness.lab.xen_lab import XenLab
+from harness.workloads.build import build_cpu_matmul
+
+LABS = ("dryrun", "bench", "local")
+
+
+@contextmanager
+def open_lab(kind: str, folder: Path, build: Path) -> Iterator[Lab]:
+    """Open a lab, and keep other measurements out of it.
+
+    `folder` is where the playbooks wrote a Xen host down; in `build` the CPU job is compiled.
+    """
+    program = build_cpu_matmul(build)
+    if kind == "local":
+        raise LabUnsuitable("The local lab is not made yet.", "choose --lab dryrun")
+    inventory = read_inventory(folder)
+    if inventory.lab != kind:
+        raise LabUnsuitable(
+            f"The lab in {folder} is a {inventory.lab!r} lab, not {kind!r}.",
+            f"choose --lab {inventory.lab}, or another --lab-folder",
+        )
+    with (
+        measuring_alone(inventory.folder),
+        Connections(inventory.ssh_config, inventory.known_hosts) as connections,
+    ):
+        yield XenLab(inventory, connections.host, program)

@@ -1,0 +1,151 @@
+"""A Xen host as a lab, emulated (`dryrun`) or real (`bench`): VMs over SSH, accounting in dom0."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from harness import workloads
+from harness.errors import LabUnsuitable
+from harness.lab.deploy import deploy
+from harness.lab.hosts import Event, Host, Job
+from harness.lab.inventory import Inventory
+from harness.lab.logs import collect_logs
+from harness.lab.xen import SAMPLER, Xen, XenSampler
+from harness.workloads.gpu_matmul import package_digest
+
+GPU_PROGRAM = Path(workloads.__file__).with_name("gpu_matmul.py")
+
+OUR_GPUSPLIT = Path(workloads.__file__).parents[2] / "gpusplit"
+"""The library in this checkout; not imported, for that would need OpenCL here."""
+
+GUEST_GPUSPLIT = "/opt/gpusplit"
+"""Where the playbooks put the library and the emulated GPU in the GPU VM."""
+
+XEN_FACTS = ("xen_version", "xen_scheduler", "virt_caps", "nr_cpus", "release", "xen_commandline")
+
+
+@dataclass
+class XenLab:
+    """One Xen host with its guests."""
+
+    inventory: Inventory
+    connect: Callable[[str], Host]
+    """Returns a host by name."""
+    cpu_program: Path
+    """The CPU job's binary, on the controller."""
+    gpusplit: Path = OUR_GPUSPLIT
+    """The library that the GPU VM must hold too."""
+    xen: Xen = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.xen = Xen(self.connect(self.inventory.host))
+        self._put: dict[tuple[str, Path], str] = {}
+        self._domids: dict[str, int] = {}
+        """The domid of every VM, as last seen."""
+
+    @property
+    def kind(self) -> str:
+        return self.inventory.lab
+
+    @property
+    def clock(self) -> str:
+        return self.inventory.clock
+
+    @property
+    def host(self) -> str:
+        return self.inventory.host
+
+    @property
+    def gpu_vm(self) -> str:
+        return self.inventory.gpu_vm
+
+    @property
+    def cpu_vms(self) -> tuple[str, ...]:
+        return self.inventory.cpu_vms
+
+    @property
+    def shared_cpus(self) -> int:
+        # The role xen_guests puts all guests on one physical CPU.
+        return 1
+
+    def prepare(self) -> None:
+        """Wake all VMs, reach each over SSH once, and put the programs there."""
+        self.release()
+        self._program(self.xen.dom0, SAMPLER)
+        self._program(self.connect(self.gpu_vm), GPU_PROGRAM)
+        for name in self.cpu_vms:
+            self._program(self.connect(name), self.cpu_program)
+
+    def arrange(self, running: Collection[str]) -> dict[str, str]:
+        """Let exactly these VMs run; the others are paused, which Xen does not count as running.
+
+        Returns their domids: Xen gives a new one to a domain that is created or rebooted.
+        """
+        self._domids = self.xen.run_only(running, among=self.inventory.vms)
+        if self.gpu_vm in running:
+            # The GPU VM reads this count at every launch. While it is paused nobody reads it.
+            self.xen.wait_for_count(self._domids[self.gpu_vm], len(running))
+        return {name: f"domid {self._domids[name]}" for name in running}
+
+    def identities(self, vms: Collection[str]) -> dict[str, str]:
+        domains = self.xen.domains()
+        return {name: f"domid {domains[name].domid}" for name in vms if name in domains}
+
+    def vms_option(self, running: int) -> str:
+        # Said outright: `auto` would quietly take another source where xenstore cannot be read.
+        return "xenstore"
+
+    def release(self) -> None:
+        """Let all VMs run, as the lab was before."""
+        self._domids = self.xen.run_only(self.inventory.vms, among=self.inventory.vms)
+
+    def gpu_job(self, environment: Mapping[str, str], *arguments: str) -> Job:
+        host = self.connect(self.gpu_vm)
+        variables = {"PYTHONPATH": GUEST_GPUSPLIT, **environment}
+        if self.kind == "dryrun":
+            variables["OPENCL_LAYERS"] = f"{GUEST_GPUSPLIT}/libemugpu.so"
+        words = [f"{key}={value}" for key, value in variables.items()]
+        words += ["python3", self._program(host, GPU_PROGRAM), *arguments]
+        return Job(f"the GPU job on {host.name}", host.start(f"env {shlex.join(words)}"))
+
+    def check_gpu_job(self, ready: Event) -> None:
+        device = ready["device"]
+        if self.kind == "dryrun" and "emulated" not in device.lower():
+            raise LabUnsuitable(
+                f"The GPU job found {device!r}, which is not the emulated GPU.",
+                f"see that {GUEST_GPUSPLIT}/libemugpu.so is in {self.gpu_vm}; "
+                "`make lab` puts it there",
+            )
+        if ready["gpusplit_digest"] != package_digest(self.gpusplit):
+            raise LabUnsuitable(
+                f"{self.gpu_vm} holds another version of gpusplit than this checkout.",
+                "run `ansible-playbook site.yml`, which brings the guests up to date",
+            )
+
+    def cpu_job(self, vm: str, *arguments: str) -> Job:
+        host = self.connect(vm)
+        words = [self._program(host, self.cpu_program), *arguments]
+        return Job(f"the CPU job on {vm}", host.start(shlex.join(words)))
+
+    def sampler(self) -> XenSampler:
+        return self.xen.sampler(self._program(self.xen.dom0, SAMPLER), self._names)
+
+    def describe(self) -> dict[str, str]:
+        info = self.xen.info()
+        return {name: info[name] for name in XEN_FACTS if name in info}
+
+    def collect_logs(self, into: Path) -> list[str]:
+        return collect_logs(self.inventory.folder, self.xen.dom0, into)
+
+    def _names(self) -> dict[int, str]:
+        return {domid: name for name, domid in self._domids.items()}
+
+    def _program(self, host: Host, local: Path) -> str:
+        """Return a program's path on a host; put it there the first time."""
+        key = host.name, local
+        if key not in self._put:
+            self._put[key] = deploy(host, local)
+        return self._put[key]

@@ -1,0 +1,104 @@
+"""How much is measured: the sizes of the jobs, and which points are taken."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Profile:
+    """How large the jobs are and which points are taken."""
+
+    name: str
+    cpu_vms: tuple[int, ...]
+    """The numbers of CPU VMs of Fig. 6, each above 0."""
+    gpu_scale: float
+    """Multiplies every time of the emulated GPU; 1 is the paper's card. A real GPU ignores it."""
+    fig2_vms: tuple[int, ...] = ()
+    """The numbers n of CPU VMs of Fig. 2; one CPU VM more is needed."""
+    sweep_vms: tuple[int, ...] = ()
+    """The numbers of CPU VMs of Fig. 4 and Fig. 5."""
+    sweep_groups: tuple[int, ...] = (2, 4, 10, 20)
+    g500_vms: tuple[int, ...] = ()
+    """The numbers of CPU VMs beside `many_groups` groups."""
+    many_groups: int = 500
+    ablation_vms: tuple[int, ...] = ()
+    """The numbers of CPU VMs at which splitting and waiting are told apart."""
+    alpha: int = 2
+    """Groups per running VM (the paper's Eq. 1) where it is not searched for."""
+    alphas: tuple[int, ...] = (2,)
+    """What the calibration of Fig. 6 tries; holds `alpha`."""
+    slow_down_bound: float = 0.05
+    """Relative GPU slow-down over the unsplit job that the calibration allows (Eq. 2)."""
+    repetitions: dict[str, int] = field(default_factory=dict)
+    """How often the points of an experiment are measured, by its id; once if it is not there."""
+    repeat_unsplit: tuple[int, ...] = ()
+    """The numbers of CPU VMs at which the unsplit point is measured at least twice."""
+    blocking_driver: tuple[int, ...] = ()
+    """The numbers of CPU VMs at which the emulated driver is measured with blocking waits too."""
+    gpu_size: int = 5120
+    """Rows and columns of the GPU job's square matrices."""
+    gpu_launches: int = 4
+    """Matrix products, one kernel launch each, in one GPU job."""
+    cpu_size: int = 64
+    """Rows and columns of the CPU job's square matrices."""
+    cpu_parts: int = 1
+    """Parts of one multiplication whose ends are recorded: a large one outlasts the window."""
+    cpu_warm_up: int = 20
+    """Parts that each CPU VM does before the GPU job may start."""
+    verify_size: int = 144
+    """Matrix size of the check against numpy: 9 tile rows, so that 4 groups leave a remainder."""
+    verify_groups: int = 4
+    """Groups into which the check against numpy is split."""
+
+    @property
+    def most_cpu_vms(self) -> int:
+        """CPU VMs that the lab must have."""
+        return max(*self.cpu_vms, *(n + 1 for n in self.fig2_vms), *self.sweep_vms)
+
+
+PROFILES = {
+    profile.name: profile
+    for profile in (
+        # A window of 8 s: 260 time slices of the credit scheduler, so that one more or less for
+        # a VM moves nothing by more than 1 %.
+        Profile(
+            "smoke",
+            cpu_vms=(1, 2),
+            gpu_scale=0.12,
+            fig2_vms=(1,),
+            ablation_vms=(1,),
+            repeat_unsplit=(1,),
+            blocking_driver=(1,),
+        ),
+        Profile(
+            "quick",
+            cpu_vms=(1, 2, 3, 4),
+            gpu_scale=0.12,
+            fig2_vms=(1, 2, 3, 4),
+            sweep_vms=(1, 2, 3, 4),
+            g500_vms=(4,),
+            ablation_vms=(1, 2, 3, 4),
+            alphas=(1, 2, 5),
+            repeat_unsplit=(1,),
+            blocking_driver=(1,),
+        ),
+        # The paper's own sizes.
+        Profile(
+            "full",
+            cpu_vms=(1, 2, 3, 4),
+            gpu_scale=1.0,
+            fig2_vms=(1, 2, 3, 4),
+            sweep_vms=(1, 2, 3, 4),
+            g500_vms=(4,),
+            ablation_vms=(1, 2, 3, 4),
+            alphas=(1, 2, 5),
+            repeat_unsplit=(1,),
+            blocking_driver=(1,),
+            cpu_size=1600,
+            cpu_parts=1600,
+        ),
+    )
+}
+
+DEFAULT_PROFILE = "quick"

@@ -1,0 +1,121 @@
+"""Putting the repetitions of a point together: medians, 95 % intervals, spread."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from statistics import mean, median
+
+import numpy as np
+from scipy import stats  # type: ignore[import-untyped]
+
+from harness.evaluate import SampleResult
+from harness.experiments import Point
+from harness.validity import SPREAD_TOLERANCE, accounting_disagreements
+
+Interval = tuple[float, float]
+
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True)
+class PointResult:
+    """The numbers of one point: medians over its repetitions that can be trusted."""
+
+    point: Point
+    groups: int | None
+    wanted: int | None
+    cpu_throughput: float | None
+    """Multiplications per second: the median over repetitions of the mean over the CPU VMs."""
+    cpu_throughput_interval: Interval | None
+    gpu_seconds: float | None
+    gpu_seconds_interval: Interval | None
+    gpu_vm_cpu_seconds: float | None
+    gpu_vm_cpu_seconds_interval: Interval | None
+    cpu_throughputs: dict[str, float]
+    """The median over repetitions, for each CPU VM."""
+    samples: tuple[SampleResult, ...]
+    """Every repetition, those that cannot be trusted too."""
+    problems: tuple[str, ...]
+    """Why the numbers cannot be trusted; empty if they can."""
+
+    @property
+    def trusted(self) -> tuple[SampleResult, ...]:
+        """The repetitions without problems."""
+        return tuple(sample for sample in self.samples if not sample.problems)
+
+
+def interval(values: Sequence[float]) -> Interval | None:
+    """Return the 95 % confidence interval by Student's t; None for fewer than two values.
+
+    t and not a bootstrap: from two to five values nothing can be drawn that is not among them.
+    """
+    if len(values) < 2:
+        return None
+    centre, error = mean(values), float(stats.sem(values))
+    if error == 0:
+        return (centre, centre)
+    low, high = stats.t.interval(CONFIDENCE, len(values) - 1, loc=centre, scale=error)
+    return (float(low), float(high))
+
+
+def spread(values: Sequence[float]) -> float:
+    """Return the largest distance between values, relative to their median."""
+    return float(np.ptp(values)) / abs(median(values)) if len(values) > 1 and any(values) else 0.0
+
+
+def combine(results: Sequence[SampleResult], clock: str) -> tuple[PointResult, ...]:
+    """Put the repetitions of every point together, in the order of their first.
+
+    `clock` is the lab's: it says how far apart repetitions may be.
+    """
+    disagreements = accounting_disagreements(results)
+    by_point: dict[Point, list[SampleResult]] = {}
+    for index, result in enumerate(results):
+        problems = (*result.problems, *disagreements.get(index, ()))
+        by_point.setdefault(result.point, []).append(replace(result, problems=problems))
+    return tuple(_combined(samples, SPREAD_TOLERANCE[clock]) for samples in by_point.values())
+
+
+def _combined(samples: Sequence[SampleResult], tolerance: float) -> PointResult:
+    trusted = [sample for sample in samples if not sample.problems]
+    problems: list[str] = []
+    if 2 * len(trusted) <= len(samples):
+        # Half of them could not be measured: who knows what the others are worth.
+        problems = [problem for sample in samples for problem in sample.problems]
+    shown = trusted or samples
+
+    def values(of: Callable[[SampleResult], float | None]) -> list[float]:
+        return [value for value in map(of, shown) if value is not None]
+
+    throughputs = values(lambda sample: sample.cpu_throughput)
+    seconds = values(lambda sample: sample.gpu_seconds)
+    used = values(lambda sample: sample.gpu_vm_cpu_seconds)
+    if trusted:
+        for name, seen in (("CPU throughput", throughputs), ("the GPU job's time", seconds)):
+            if spread(seen) > tolerance:
+                problems.append(
+                    f"repetitions of {name} are {spread(seen):.1%} apart, more than {tolerance:.0%}"
+                )
+    vms = sorted({vm for sample in shown for vm in sample.cpu_throughputs})
+    return PointResult(
+        point=samples[0].point,
+        groups=_agreed([sample.groups for sample in shown]),
+        wanted=_agreed([sample.wanted for sample in shown]),
+        cpu_throughput=median(throughputs) if throughputs else None,
+        cpu_throughput_interval=interval(throughputs),
+        gpu_seconds=median(seconds) if seconds else None,
+        gpu_seconds_interval=interval(seconds),
+        gpu_vm_cpu_seconds=median(used) if used else None,
+        gpu_vm_cpu_seconds_interval=interval(used),
+        cpu_throughputs={
+            vm: median(values(lambda sample, vm=vm: sample.cpu_throughputs.get(vm)))  # type: ignore[misc]
+            for vm in vms
+        },
+        samples=tuple(samples),
+        problems=tuple(dict.fromkeys(problems)),
+    )
+
+
+def _agreed(values: Sequence[int | None]) -> int | None:
+    return values[0] if len(set(values)) == 1 else None

@@ -1,0 +1,173 @@
+"""Putting a run's results into the schema of `summary.json`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from datetime import datetime
+from math import isfinite
+
+from harness.claims import Verdict
+from harness.environment import Environment
+from harness.evaluate import SampleResult
+from harness.experiments import Mode, Point, experiments
+from harness.measurements import Measurements, Unjudgeable, physical_limit
+from harness.repetitions import PointResult
+from harness.report.summary import (
+    SCHEMA,
+    CalibrationSummary,
+    ClaimSummary,
+    ExperimentSummary,
+    PointSummary,
+    Sample,
+    Summary,
+    Tried,
+)
+
+
+def raw_name(point: Point, repetition: int) -> str:
+    """Return where a repetition's raw samples are, in the run's folder."""
+    return f"raw/{point.label}.{repetition}.json"
+
+
+def summarise(
+    measurements: Measurements,
+    verdicts: Sequence[Verdict],
+    environment: Environment,
+    started: datetime,
+    finished: datetime,
+) -> Summary:
+    """Put a run's results into the schema."""
+    profile = measurements.profile
+    calibrations = calibrate(measurements)
+    measured = {result.point.label for result in measurements.results}
+    return Summary(
+        schema=SCHEMA,
+        lab=measurements.lab,
+        profile=profile.name,
+        clock=measurements.clock,
+        started=started.isoformat(timespec="seconds"),
+        finished=finished.isoformat(timespec="seconds"),
+        environment=environment,
+        parameters=asdict(profile),
+        points=tuple(map(_point, sorted(measurements.results, key=_order(calibrations)))),
+        experiments=tuple(
+            ExperimentSummary(
+                experiment.id,
+                experiment.title,
+                experiment.source,
+                tuple(p.label for p in experiment.points if p.label in measured),
+            )
+            for experiment in experiments(profile)
+        ),
+        calibration=calibrations,
+        claims=tuple(_claim(verdict) for verdict in verdicts),
+        physical_limits={
+            str(n): physical_limit(n, measurements.shared_cpus) for n in profile.cpu_vms
+        },
+        verification=measurements.verification,
+    )
+
+
+def calibrate(measurements: Measurements) -> tuple[CalibrationSummary, ...]:
+    """Describe the search for the best alpha, where it could be made."""
+    made = []
+    for n in measurements.profile.cpu_vms:
+        try:
+            calibration = measurements.calibration(n)
+        except Unjudgeable:
+            continue
+        best = calibration.best
+        made.append(
+            CalibrationSummary(
+                cpu_vms=n,
+                bound=calibration.bound,
+                alpha=best.point.alpha if best else None,
+                groups=best.groups if best else None,
+                tried=tuple(
+                    Tried(
+                        alpha=result.point.alpha or 0,
+                        groups=result.groups,
+                        gpu_slow_down=slow_down,
+                        cpu_throughput=result.cpu_throughput,
+                        point=result.point.label,
+                    )
+                    for result, slow_down in calibration.tried
+                ),
+            )
+        )
+    return tuple(made)
+
+
+def _order(
+    calibrations: Sequence[CalibrationSummary],
+) -> Callable[[PointResult], tuple[int, int, int]]:
+    """Return a sort key: what Fig. 6 shows first, by the number of CPU VMs; then the others.
+
+    Whoever takes the first point of a mode beside n CPU VMs has the one that Fig. 6 shows.
+    """
+    best = {(calibration.cpu_vms, calibration.alpha) for calibration in calibrations}
+    modes = list(Mode)
+
+    def key(result: PointResult) -> tuple[int, int, int]:
+        point = result.point
+        shown = point.mode in (Mode.NO_GPU, Mode.UNSPLIT) and not point.blocking_driver
+        shown |= point.mode is Mode.GPUSPLIT and (point.cpu_vms, point.alpha) in best
+        return (not shown, point.cpu_vms, modes.index(point.mode))
+
+    return key
+
+
+def _point(result: PointResult) -> PointSummary:
+    point = result.point
+    return PointSummary(
+        label=point.label,
+        cpu_vms=point.cpu_vms,
+        mode=str(point.mode),
+        groups=result.groups,
+        wanted=result.wanted if point.mode.splits else None,
+        alpha=point.alpha,
+        blocking_driver=point.blocking_driver,
+        launches=point.launches,
+        cpu_throughput=result.cpu_throughput,
+        gpu_seconds=result.gpu_seconds,
+        gpu_vm_cpu_seconds=result.gpu_vm_cpu_seconds,
+        cpu_throughput_interval=result.cpu_throughput_interval,
+        gpu_seconds_interval=result.gpu_seconds_interval,
+        gpu_vm_cpu_seconds_interval=result.gpu_vm_cpu_seconds_interval,
+        samples=tuple(map(_sample, result.samples)),
+        cpu_throughputs=result.cpu_throughputs,
+        problems=result.problems,
+    )
+
+
+def _sample(result: SampleResult) -> Sample:
+    return Sample(
+        repetition=result.repetition,
+        host=result.host,
+        cpu_throughput=result.cpu_throughput,
+        gpu_seconds=result.gpu_seconds,
+        gpu_vm_cpu_seconds=result.gpu_vm_cpu_seconds,
+        cpu_throughputs=result.cpu_throughputs,
+        raw=raw_name(result.point, result.repetition),
+        problems=result.problems,
+    )
+
+
+def _claim(verdict: Verdict) -> ClaimSummary:
+    claim = verdict.claim
+    return ClaimSummary(
+        id=claim.id,
+        kind=str(claim.kind),
+        experiment=claim.experiment,
+        figure=claim.figure,
+        statistic=claim.statistic,
+        text=claim.text,
+        source=claim.source,
+        # JSON knows no infinity, which stands for numbers that were never computed.
+        value=verdict.value if verdict.value is not None and isfinite(verdict.value) else None,
+        limit=claim.limit,
+        at_least=claim.at_least,
+        outcome=str(verdict.outcome),
+        reason=verdict.reason,
+    )
