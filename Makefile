@@ -13,9 +13,10 @@ export LC_ALL := C.UTF-8
 export LOGNAME := $(shell id -un)
 # How many CPU VMs a profile needs.
 CPU_VMS_smoke := 2
-CPU_VMS_quick := 4
+CPU_VMS_quick := 5
+CPU_VMS_full := 5
 CPU_VMS = $(CPU_VMS_$(PROFILE))
-KNOWN_PROFILE = test -n "$(CPU_VMS)" || { echo "PROFILE=$(PROFILE) is unknown: choose smoke or quick." >&2; exit 2; }
+KNOWN_PROFILE = test -n "$(CPU_VMS)" || { echo "PROFILE=$(PROFILE) is unknown: choose smoke, quick or full." >&2; exit 2; }
 LAB_AS_WANTED = --cpu-vms $(CPU_VMS) --options "$(LAB_OPTIONS)"
 SUDO := $(if $(filter-out 0,$(shell id -u)),sudo,)
 
@@ -26,7 +27,7 @@ help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: experiment
-experiment: .venv/installed ## Build the lab and measure: a table and a picture (PROFILE=smoke|quick)
+experiment: .venv/installed ## Build the lab and measure: a table and a picture (PROFILE=smoke|quick|full)
 	@$(KNOWN_PROFILE)
 	@$(BIN)/python -m harness.lab wanted $(LAB_AS_WANTED) || $(MAKE) --no-print-directory lab
 	$(BIN)/pytest harness/ --profile $(PROFILE)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from harness.claims import Verdict, judge, load_claims
 from harness.environment import describe_environment
-from harness.errors import HarnessError
+from harness.errors import HarnessError, LabUnsuitable
 from harness.evaluate import SampleResult, evaluate
 from harness.experiments import ALONE, Point, alone_split, rounds
 from harness.jobs import Jobs
@@ -93,6 +93,7 @@ def run_experiment(
 ) -> FinishedRun:
     """Measure all points of a profile, judge the claims, write the results."""
     started = datetime.now(UTC)
+    require_cpu_vms(lab, profile)
     run = Run(lab, profile, folder, progress)
     with Jobs(lab, profile) as jobs:
         try:
@@ -125,6 +126,15 @@ def run_experiment(
     picture = folder.path / "throughput.png"
     draw_throughput(summary, picture)
     return FinishedRun(folder.path, picture, summary, measurements, verdicts)
+
+
+def require_cpu_vms(lab: Lab, profile: Profile) -> None:
+    """Refuse a run that needs more CPU VMs than there are."""
+    if profile.most_cpu_vms > len(lab.cpu_vms):
+        raise LabUnsuitable(
+            f"This run needs {profile.most_cpu_vms} CPU VMs; the lab has {len(lab.cpu_vms)}.",
+            f"build the lab with {profile.most_cpu_vms} CPU VMs, or choose a smaller PROFILE",
+        )
 
 
 def groups_in_use(measurements: Measurements) -> list[int]:

@@ -45,14 +45,6 @@ class Inventory:
     def vms(self) -> tuple[str, ...]:
         return (self.gpu_vm, *self.cpu_vms)
 
-    def require_cpu_vms(self, wanted: int) -> None:
-        """Refuse a run that needs more CPU VMs than there are."""
-        if wanted > len(self.cpu_vms):
-            raise LabUnsuitable(
-                f"This run needs {wanted} CPU VMs; the lab has {len(self.cpu_vms)}.",
-                f"build the lab with {wanted} CPU VMs, or choose a smaller PROFILE",
-            )
-
 
 def read_inventory(folder: Path) -> Inventory:
     """Read what stands in the lab, and see that it still does."""

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from datetime import datetime
 from math import isfinite
+
+from pydantic import TypeAdapter
 
 from harness.claims import Verdict
 from harness.environment import Environment
 from harness.evaluate import SampleResult
 from harness.experiments import Mode, Point, experiments
 from harness.measurements import Measurements, Unjudgeable, physical_limit
+from harness.profiles import Profile
 from harness.repetitions import PointResult
 from harness.report.summary import (
     SCHEMA,
@@ -49,8 +51,8 @@ def summarise(
         started=started.isoformat(timespec="seconds"),
         finished=finished.isoformat(timespec="seconds"),
         environment=environment,
-        parameters=asdict(profile),
-        points=tuple(map(_point, sorted(measurements.results, key=_order(calibrations)))),
+        parameters=TypeAdapter(Profile).dump_python(profile, mode="json"),
+        points=tuple(map(_point, sorted(measurements.results, key=_order(profile, calibrations)))),
         experiments=tuple(
             ExperimentSummary(
                 experiment.id,
@@ -100,19 +102,20 @@ def calibrate(measurements: Measurements) -> tuple[CalibrationSummary, ...]:
 
 
 def _order(
-    calibrations: Sequence[CalibrationSummary],
+    profile: Profile, calibrations: Sequence[CalibrationSummary]
 ) -> Callable[[PointResult], tuple[int, int, int]]:
     """Return a sort key: what Fig. 6 shows first, by the number of CPU VMs; then the others.
 
     Whoever takes the first point of a mode beside n CPU VMs has the one that Fig. 6 shows.
     """
-    best = {(calibration.cpu_vms, calibration.alpha) for calibration in calibrations}
+    best = dict.fromkeys(profile.cpu_vms, profile.alpha)
+    best |= {c.cpu_vms: c.alpha for c in calibrations if c.alpha is not None}
     modes = list(Mode)
 
     def key(result: PointResult) -> tuple[int, int, int]:
         point = result.point
         shown = point.mode in (Mode.NO_GPU, Mode.UNSPLIT) and not point.blocking_driver
-        shown |= point.mode is Mode.GPUSPLIT and (point.cpu_vms, point.alpha) in best
+        shown |= point.mode is Mode.GPUSPLIT and best.get(point.cpu_vms, 0) == point.alpha
         return (not shown, point.cpu_vms, modes.index(point.mode))
 
     return key

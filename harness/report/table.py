@@ -66,26 +66,26 @@ def points_table(summary: Summary) -> Table:
     return table
 
 
-def claims_table(summary: Summary) -> Table:
-    """Return the table of all verdicts."""
-    table = Table(title="Claims")
+def claims_table(summary: Summary, kind: str) -> Table:
+    """Return the table of the verdicts on our claims, or on the paper's."""
+    title = "Claims" if kind == "ours" else "What the paper says of its own method"
+    table = Table(title=title)
     table.add_column("claim")
-    table.add_column("whose")
     table.add_column("verdict")
     table.add_column("value and limit, or why there is no verdict", overflow="fold")
     for claim in summary.claims:
-        verdict = claim.outcome
-        if (claim.kind, claim.outcome) == ("paper", "fail"):
-            verdict = "not reproduced"
-        table.add_row(
-            claim.id, claim.kind, Text(verdict, style=COLOURS[verdict]), Text(claim.reason)
-        )
+        if claim.kind == kind:
+            verdict = claim.outcome
+            if kind == "paper" and verdict == "fail":
+                verdict = "not reproduced"
+            table.add_row(claim.id, Text(verdict, style=COLOURS[verdict]), Text(claim.reason))
     return table
 
 
 def print_tables(console: Console, summary: Summary) -> None:
     """Print what a run found."""
-    console.print(Group(points_table(summary), claims_table(summary)))
+    tables = (claims_table(summary, kind) for kind in ("paper", "ours"))
+    console.print(Group(points_table(summary), *tables))
     for point in summary.points:
         for problem in point.problems:
             console.print(f"(!) {point.label}: {problem}", markup=False, highlight=False)

@@ -17,7 +17,7 @@ from typing import Any
 
 from harness.errors import CommandFailed, HostUnreachable, JobFailed
 from harness.lab.inventory import Inventory
-from harness.lab.lab import Lab
+from harness.lab.xen_lab import XenLab
 from harness.workloads.gpu_matmul import package_digest
 
 ALONE = 450.0
@@ -36,6 +36,8 @@ class FakeVm:
     computing: bool = False
     carried: float = 0.0
     """The part of a multiplication that is done."""
+    began: float = 0.0
+    """When it began to compute."""
 
 
 @dataclass
@@ -118,7 +120,7 @@ class World:
             emulator_pid=None,
         )
 
-    def lab(self, folder: Path) -> Lab:
+    def lab(self, folder: Path) -> XenLab:
         folder.mkdir(parents=True, exist_ok=True)
         program = folder / "cpu_matmul"
         program.write_text("the CPU job")
@@ -128,7 +130,7 @@ class World:
         (library / "__init__.py").write_text("the library")
         if self.digest is None:
             self.digest = package_digest(library)
-        return Lab(self.inventory(folder), lambda name: FakeHost(name, self), program, library)
+        return XenLab(self.inventory(folder), lambda name: FakeHost(name, self), program, library)
 
 
 @dataclass
@@ -241,18 +243,23 @@ class FakeProcess:
 
 class FakeCpuJob(FakeProcess):
     def begin(self) -> None:
-        self.warm_up = int(self.words[2])
+        size, parts, warm_up = map(int, self.words[1:4])
+        self.warm_up = warm_up
         self.vm = self.world.vms[self.host.name]
-        self.vm.ends.clear()
-        self.say("ready", size=int(self.words[1]))
+        self.say("ready", size=size, parts=parts)
 
     def command(self, word: str, argument: str) -> None:
         if word == "go":
+            self.vm.ends.clear()
+            self.vm.began = self.clock()
             self.vm.computing = True
         elif word == "stop":
             self.vm.computing = False
             offset = self.world.clock_offset.get(self.host.name, 0.0)
-            self.say("report", ends=[end + offset for end in self.vm.ends])
+            moments = [self.vm.began, *(end + offset for end in self.vm.ends)]
+            micros = [round(moment * 1e6) for moment in moments]
+            steps = [after - before for before, after in pairwise(micros)]
+            self.say("report", start=round(self.vm.began, 6), steps=steps)
 
     def read_line(self, timeout: float) -> str:
         if not self.said:
@@ -267,51 +274,60 @@ class FakeCpuJob(FakeProcess):
 
 class FakeSampler(FakeProcess):
     def begin(self) -> None:
-        self.world.samples.clear()
-        self.world.sample()
         self.say("ready")
 
     def command(self, word: str, argument: str) -> None:
-        if word == "until":
+        if word == "begin":
+            self.world.samples.clear()
+            self.world.sample()
+            self.say("begun")
+        elif word == "until":
             self.world.advance(max(0.0, float(argument) - self.world.time) + 0.1)
             self.say("time", time=self.clock())
-        elif word == "stop":
+        elif word == "end":
             self.say("report", samples=self.world.samples)
 
 
 class FakeGpuJob(FakeProcess):
     def begin(self) -> None:
         self.environment = dict(word.split("=", 1) for word in self.words if "=" in word)
-        if "--verify" in self.words:
-            assert self.environment["EMUGPU_EXEC"] == "full"
-            groups = int(self.environment["GPUSPLIT_GROUPS"])
-            error = self.world.number_error
-            self.say("verified", max_relative_error=error, groups=groups, device=self.world.device)
-        else:
-            self.say(
-                "ready",
-                device=self.world.device,
-                gpusplit_digest=self.world.digest,
-                versions={"python": "3.11.2"},
-            )
+        self.options: dict[str, Any] = {}
+        self.say(
+            "ready",
+            device=self.world.device,
+            gpusplit_digest=self.world.digest,
+            versions={"python": "3.11.2"},
+        )
 
     def groups(self) -> tuple[int, str]:
-        match self.environment["GPUSPLIT_POLICY"]:
+        match self.options["policy"]:
             case "unsplit":
                 return 1, "policy unsplit"
             case "fixed":
-                return int(self.environment["GPUSPLIT_GROUPS"]), "fixed"
+                return self.options["groups"], "fixed"
             case _:
-                alpha = int(self.environment["GPUSPLIT_ALPHA"])
-                return alpha * (self.world.running_vms() + self.world.count_offset), "vms x alpha"
+                counted = self.world.running_vms() + self.world.count_offset
+                return self.options["alpha"] * counted, "vms x alpha"
 
     def command(self, word: str, argument: str) -> None:
-        assert word == "go"
+        if word == "set":
+            self.options = json.loads(argument)
+            self.say("set")
+        elif word == "verify":
+            assert self.environment["EMUGPU_EXEC"] == "full"
+            error, device = self.world.number_error, self.world.device
+            groups = self.groups()[0]
+            self.say("verified", max_relative_error=error, groups=groups, device=device)
+        else:
+            assert word == "go"
+            assert self.environment["EMUGPU_EXEC"] == "none"
+            self.launch(int(argument))
+
+    def launch(self, launches: int) -> None:
         self.world.on_gpu_go()
         groups, reason = self.groups()
-        launches = int(self.words[self.words.index("--launches") + 1])
         length = GPU_SECONDS * float(self.environment["EMUGPU_SCALE"]) / launches
-        spins = self.environment["GPUSPLIT_WAIT"] == "driver"
+        spins = self.options["wait"] == "driver"
         blocks = self.environment.get("EMUGPU_WAIT") == "interrupt"
         self.world.gpu_share = (
             self.world.blocking_cpu_share

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,12 +19,13 @@ from harness.experiments import Mode, Point
 from harness.samples import (
     ClockReading,
     CpuReport,
+    CpuSample,
     GpuReport,
     Launch,
     PointSamples,
-    XenSample,
     tightest,
 )
+from harness.validity import accounting_disagreements
 
 
 class TestInterpolate:
@@ -67,13 +70,15 @@ class TestThroughput:
 
 class TestCpuSeconds:
     def test_is_the_difference_over_the_window(self) -> None:
-        samples = [XenSample(t, {0: 99.0, 3: used}) for t, used in ((0, 1.0), (2, 2.0), (4, 6.0))]
-        assert cpu_seconds(samples, 3, 1, 3) == pytest.approx(4.0 - 1.5)
+        used = ((0, 1.0), (2, 2.0), (4, 6.0))
+        samples = [CpuSample(time, {"dom0": 99.0, "cpu1": cpu}) for time, cpu in used]
+        assert cpu_seconds(samples, "cpu1", 1, 3) == pytest.approx(4.0 - 1.5)
 
-    def test_of_a_domain_that_vanished_is_unknown(self) -> None:
-        samples = [XenSample(0, {3: 1.0}), XenSample(2, {3: 2.0}), XenSample(4, {4: 0.0})]
+    def test_of_a_vm_that_vanished_is_unknown(self) -> None:
+        seen = ((0, "cpu1", 1.0), (2, "cpu1", 2.0), (4, "cpu2", 0.0))
+        samples = [CpuSample(time, {vm: cpu}) for time, vm, cpu in seen]
         with pytest.raises(NotCovered):
-            cpu_seconds(samples, 3, 1, 3)
+            cpu_seconds(samples, "cpu1", 1, 3)
 
 
 class TestClockReading:
@@ -95,13 +100,21 @@ def launches(*groups: int) -> tuple[Launch, ...]:
 
 UNSPLIT = Point(1, Mode.UNSPLIT)
 
+VMS = ("gpu1", "cpu0", "cpu1", "cpu2")
+
+ACCOUNTING = tuple(
+    CpuSample(9.0 + k / 2, dict.fromkeys(VMS, 5.0 + k / 4))
+    for k in range(9)  # from 9 to 13
+)
+
 
 def samples(
     point: Point = UNSPLIT,
     groups: tuple[int, ...] = (1, 1),
     cpus: tuple[CpuReport, ...] | None = None,
     clocks: tuple[ClockReading, ...] | None = None,
-    xen: tuple[XenSample, ...] = (XenSample(9.0, {1: 5.0}), XenSample(13.0, {1: 7.0})),
+    accounting: tuple[CpuSample, ...] = ACCOUNTING,
+    after: dict[str, str] | None = None,
 ) -> PointSamples:
     """A point whose window is [10, 12]."""
     if cpus is None:
@@ -109,7 +122,22 @@ def samples(
     if clocks is None:  # all guests on dom0's clock
         clocks = tuple(ClockReading(cpu.vm, 9.0, 9.01, 9.02) for cpu in cpus)
     gpu = None if point.mode is Mode.NO_GPU else GpuReport(10.0, 12.0, "GPU", {}, launches(*groups))
-    return PointSamples(point, 10.0, 12.0, 1, gpu, cpus, xen, clocks, measured_in=1.0)
+    before = {cpu.vm: "domid 3" for cpu in cpus}
+    return PointSamples(
+        point,
+        1,
+        "xen1",
+        10.0,
+        12.0,
+        "gpu1",
+        gpu,
+        cpus,
+        accounting,
+        clocks,
+        before,
+        before if after is None else after,
+        measured_in=1.0,
+    )
 
 
 class TestEvaluate:
@@ -149,16 +177,25 @@ class TestEvaluate:
                 samples(cpus=(CpuReport("cpu1", (10.5, 11.0, 13.0)),)),
                 "cpu1 did not compute during the whole window",
             ),
-            (samples(xen=(XenSample(9.0, {1: 5.0}),)), "Xen's accounting of the GPU VM has a gap"),
+            (
+                samples(Point(0, Mode.UNSPLIT), accounting=ACCOUNTING[:5]),
+                "the accounting of gpu1 has a gap",
+            ),
+            (
+                samples(accounting=(*ACCOUNTING[:3], *ACCOUNTING[6:])),
+                "samples of the accounting are missing: none for 2.00 s",
+            ),
+            (samples(after={"cpu0": "domid 9"}), "cpu0 was restarted: it was domid 3 before"),
+            (samples(after={}), "cpu0 was gone at the end"),
             (
                 samples(clocks=(ClockReading("cpu0", 9.0, 9.1, 9.2),)),
                 "the clock of cpu0 is known only to within 0.100 s",
             ),
             (samples(groups=(1, 4)), "the number of groups changed"),
             (samples(groups=(4, 4)), "the unsplit GPU job was split into 4 groups"),
-            (samples(Point(1, Mode.GPUSPLIT), groups=(1, 1)), "was not split: a reason"),
+            (samples(Point(1, Mode.GPUSPLIT, alpha=2), groups=(1, 1)), "was not split: a reason"),
             (
-                samples(Point(2, Mode.GPUSPLIT), groups=(4, 4)),
+                samples(Point(2, Mode.GPUSPLIT, alpha=2), groups=(4, 4)),
                 "3 VMs were running, gpusplit counted",
             ),
             (
@@ -177,3 +214,33 @@ class TestEvaluate:
         result = evaluate(samples(cpus=cpus, clocks=clocks))
         assert result.problems == ()
         assert result.cpu_throughput == pytest.approx(2.0)
+
+    def test_an_incident_is_the_whole_story(self) -> None:
+        failed = PointSamples.failed(UNSPLIT, 1, "xen1", "gpu1", "cpu0 was lost", 3.0)
+        assert evaluate(failed).problems == ("cpu0 was lost",)
+
+    def test_work_is_counted_by_cpu_time_too(self) -> None:
+        """Half a CPU, 0.75 multiplications per second: 1.5 for a second of CPU time."""
+        assert evaluate(samples()).work_rates == {"cpu0": pytest.approx(1.5)}
+
+    def test_parts_make_a_multiplication(self) -> None:
+        cpus = (CpuReport("cpu0", (9.0, 10.0, 11.0, 12.0), parts=4),)
+        assert evaluate(samples(cpus=cpus)).cpu_throughput == pytest.approx(0.25)
+
+
+class TestAccountingDisagreements:
+    def test_a_vm_that_does_more_or_less_by_cpu_time_than_elsewhere(self) -> None:
+        good = evaluate(samples())
+        less = dataclasses.replace(good, work_rates={"cpu0": 0.965 * 1.5})
+        nearly = dataclasses.replace(good, work_rates={"cpu0": 0.975 * 1.5})
+        found = accounting_disagreements([good, less, nearly, good, good])
+        assert found.keys() == {1}
+        assert "time was stolen" in found[1][0]
+
+    def test_one_point_alone_says_nothing(self) -> None:
+        assert accounting_disagreements([evaluate(samples())]) == {}
+
+    def test_hosts_are_not_compared(self) -> None:
+        good = evaluate(samples())
+        other = dataclasses.replace(good, host="xen2", work_rates={"cpu0": 3.0})
+        assert accounting_disagreements([good, good, other, other]) == {}

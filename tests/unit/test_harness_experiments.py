@@ -5,30 +5,124 @@ from __future__ import annotations
 import pytest
 
 from harness.experiments import (
-    PROFILES,
+    ALONE,
     Mode,
     Point,
-    Profile,
     alone_split,
-    beside,
-    gpu_environment,
-    number_of_points,
+    driver_environment,
+    experiments,
+    gpusplit_options,
+    rounds,
+)
+from harness.profiles import PROFILES, Profile
+
+SMOKE, QUICK, FULL = (PROFILES[name] for name in ("smoke", "quick", "full"))
+
+every_profile = pytest.mark.parametrize(
+    "profile", PROFILES.values(), ids=lambda profile: profile.name
 )
 
-SMOKE, QUICK = PROFILES["smoke"], PROFILES["quick"]
+
+def points_of(profile: Profile, experiment_id: str) -> tuple[Point, ...]:
+    return next(e.points for e in experiments(profile) if e.id == experiment_id)
 
 
-@pytest.mark.parametrize("profile", PROFILES.values(), ids=lambda profile: profile.name)
-def test_every_number_of_cpu_vms_is_measured_in_every_mode(profile: Profile) -> None:
-    points = beside(profile)
-    for n in profile.cpu_vms:
-        assert {p.mode for p in points if p.cpu_vms == n} == set(Mode)
+class TestExperiments:
+    @pytest.mark.parametrize("profile", [QUICK, FULL], ids=["quick", "full"])
+    def test_quick_and_full_hold_all_of_the_papers_and_the_ablation(self, profile: Profile) -> None:
+        found = [experiment.id for experiment in experiments(profile)]
+        assert found == ["fig2", "fig4", "fig5", "fig6", "g500", "ablation", "checks"]
+
+    def test_smoke_holds_a_few(self) -> None:
+        assert [e.id for e in experiments(SMOKE)] == ["fig2", "fig6", "ablation", "checks"]
+        assert SMOKE.most_cpu_vms == 2
+
+    def test_fig2_compares_with_one_cpu_vm_more(self) -> None:
+        points = points_of(QUICK, "fig2")
+        for n in (1, 2, 3, 4):
+            assert {Point(n, Mode.UNSPLIT), Point(n + 1, Mode.NO_GPU)} <= set(points)
+        assert QUICK.most_cpu_vms == 5
+
+    def test_fig4_and_fig5_take_the_papers_groups_in_its_mode_and_in_ours(self) -> None:
+        for mode in (Mode.PAPER, Mode.GPUSPLIT):
+            for n in (1, 2, 3, 4):
+                taken = [
+                    p.groups for p in points_of(FULL, "fig4") if (p.cpu_vms, p.mode) == (n, mode)
+                ]
+                assert taken == [2, 4, 10, 20]
+            alone = [p.groups for p in points_of(FULL, "fig5") if (p.cpu_vms, p.mode) == (0, mode)]
+            assert alone == [2, 4, 10, 20]
+
+    @every_profile
+    def test_the_ablation_has_all_four(self, profile: Profile) -> None:
+        for n in profile.ablation_vms:
+            modes = {p.mode for p in points_of(profile, "ablation") if p.cpu_vms == n}
+            assert modes == set(Mode) - {Mode.NO_GPU}
+
+    def test_full_has_the_papers_sizes(self) -> None:
+        assert (FULL.gpu_size, FULL.gpu_launches, FULL.gpu_scale) == (5120, 4, 1.0)
+        assert FULL.cpu_size == 1600
+
+    @every_profile
+    def test_the_alpha_that_is_not_searched_for_is_among_those_tried(
+        self, profile: Profile
+    ) -> None:
+        assert profile.alpha in profile.alphas
 
 
-def test_profiles_measure_what_they_promise() -> None:
-    assert SMOKE.cpu_vms == (1, 2)
-    assert QUICK.cpu_vms == (1, 2, 3, 4)
-    assert SMOKE.gpu_scale < QUICK.gpu_scale
+class TestRounds:
+    @every_profile
+    def test_a_round_takes_a_point_once_however_many_experiments_want_it(
+        self, profile: Profile
+    ) -> None:
+        for taken in rounds(profile):
+            assert len(taken) == len(set(taken))
+        wanted = {point for experiment in experiments(profile) for point in experiment.points}
+        assert set(rounds(profile)[0]) == wanted
+
+    @every_profile
+    def test_the_gpu_job_alone_comes_first(self, profile: Profile) -> None:
+        assert rounds(profile)[0][0] == ALONE
+
+    def test_an_experiment_is_repeated_as_often_as_it_asks(self) -> None:
+        profile = Profile("p", (1,), 1.0, repetitions={"fig6": 3}, fig2_vms=(1,))
+        first, second, third = rounds(profile)
+        assert Point(2, Mode.NO_GPU) in first
+        assert Point(2, Mode.NO_GPU) not in second
+        assert set(second) == set(third) == set(points_of(profile, "fig6"))
+
+    def test_the_order_of_modes_turns_from_round_to_round(self) -> None:
+        profile = Profile("p", (1,), 1.0, repetitions={"fig6": 2})
+        first, second = rounds(profile)
+        assert first[1:] != second[1:]
+        assert set(first) == set(second)
+
+    def test_the_unsplit_point_is_repeated_where_the_check_wants_it(self) -> None:
+        assert rounds(SMOKE)[1:] == [[Point(1, Mode.UNSPLIT)]]
+
+
+class TestPoint:
+    @every_profile
+    def test_labels_tell_points_apart(self, profile: Profile) -> None:
+        points = [*rounds(profile)[0], *alone_split([3, 6])]
+        assert len({point.label for point in points}) == len(points)
+
+    def test_a_label_says_it_all(self) -> None:
+        assert Point(2, Mode.PAPER, groups=10).label == "n2-paper-10groups"
+        assert Point(3, Mode.GPUSPLIT, alpha=5).label == "n3-gpusplit-alpha5"
+        assert Point(1, Mode.UNSPLIT, blocking_driver=True).label == "n1-unsplit-blocking"
+
+    @pytest.mark.parametrize(
+        "fields",
+        [{}, {"groups": 2, "alpha": 2}],
+    )
+    def test_a_split_is_said_in_one_way(self, fields: dict[str, int]) -> None:
+        with pytest.raises(ValueError, match="do not fit"):
+            Point(1, Mode.GPUSPLIT, **fields)  # type: ignore[arg-type]
+
+    def test_what_is_not_split_has_no_groups(self) -> None:
+        with pytest.raises(ValueError, match="do not fit"):
+            Point(1, Mode.UNSPLIT, groups=2)
 
 
 def test_each_number_of_groups_is_measured_alone_once() -> None:
@@ -38,42 +132,31 @@ def test_each_number_of_groups_is_measured_alone_once() -> None:
     ]
 
 
-def test_labels_tell_points_apart() -> None:
-    points = [*beside(QUICK), *alone_split([4, 6]), Point(0, Mode.UNSPLIT)]
-    assert len({point.label for point in points}) == len(points)
-
-
-def test_number_of_points() -> None:
-    assert number_of_points(SMOKE) == 1 + 8 + 2
-
-
-class TestGpuEnvironment:
+class TestHowTheGpuJobRuns:
     def test_the_emulated_driver_spins_but_where_a_point_says_so(self) -> None:
-        spins = gpu_environment(Point(1, Mode.UNSPLIT), SMOKE)
-        blocks = gpu_environment(Point(1, Mode.UNSPLIT, blocking_driver=True), SMOKE)
+        spins = driver_environment(Point(1, Mode.UNSPLIT), SMOKE)
+        blocks = driver_environment(Point(1, Mode.UNSPLIT, blocking_driver=True), SMOKE)
         assert spins | {"EMUGPU_WAIT": "interrupt"} == blocks
         assert spins["EMUGPU_WAIT"] == "spin"
+        assert spins["EMUGPU_SCALE"] == "0.12"
 
-    def test_unsplit_waits_as_the_driver_does(self) -> None:
-        environment = gpu_environment(Point(2, Mode.UNSPLIT), SMOKE)
-        assert environment["GPUSPLIT_POLICY"] == "unsplit"
-        assert environment["GPUSPLIT_WAIT"] == "driver"
+    def test_the_four_modes_are_splitting_and_waiting_each_with_and_without(self) -> None:
+        made = {
+            mode: gpusplit_options(Point(1, mode, alpha=2 if mode.splits else None))
+            for mode in Mode
+            if mode is not Mode.NO_GPU
+        }
+        assert {mode: (o["policy"], o["wait"]) for mode, o in made.items()} == {
+            Mode.UNSPLIT: ("unsplit", "driver"),
+            Mode.UNSPLIT_COOPERATIVE: ("unsplit", "cooperative"),
+            Mode.PAPER: ("vms", "driver"),
+            Mode.GPUSPLIT: ("vms", "cooperative"),
+        }
 
-    def test_split_goes_by_the_number_of_vms(self) -> None:
-        environment = gpu_environment(Point(2, Mode.GPUSPLIT), SMOKE)
-        assert environment["GPUSPLIT_POLICY"] == "vms"
-        assert environment["GPUSPLIT_ALPHA"] == str(SMOKE.alpha)
-        assert environment["GPUSPLIT_WAIT"] == "cooperative"
-
-    def test_alone_the_number_of_groups_is_fixed(self) -> None:
-        environment = gpu_environment(Point(0, Mode.GPUSPLIT, groups=6), SMOKE)
-        assert environment["GPUSPLIT_POLICY"] == "fixed"
-        assert environment["GPUSPLIT_GROUPS"] == "6"
-        assert environment["GPUSPLIT_WAIT"] == "cooperative"
-
-    def test_the_gpus_time_is_scaled(self) -> None:
-        assert gpu_environment(Point(0, Mode.UNSPLIT), SMOKE)["EMUGPU_SCALE"] == "0.12"
+    def test_a_fixed_number_of_groups(self) -> None:
+        options = gpusplit_options(Point(0, Mode.GPUSPLIT, groups=6))
+        assert options == {"policy": "fixed", "groups": 6, "wait": "cooperative"}
 
     def test_there_is_none_without_a_gpu_job(self) -> None:
         with pytest.raises(ValueError, match="no GPU job"):
-            gpu_environment(Point(1, Mode.NO_GPU), SMOKE)
+            gpusplit_options(Point(1, Mode.NO_GPU))

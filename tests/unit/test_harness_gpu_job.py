@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
-from harness.experiments import PROFILES, Mode, Point, gpu_environment
-from harness.lab.lab import GPU_PROGRAM, OUR_GPUSPLIT
+from harness.experiments import Mode, Point, driver_environment, gpusplit_options
+from harness.lab.xen_lab import GPU_PROGRAM, OUR_GPUSPLIT
+from harness.profiles import PROFILES
 from harness.samples import Launch
 from harness.workloads.gpu_matmul import package_digest
 
@@ -64,37 +65,53 @@ def ask(job: Talk, command: str | None = None) -> dict[str, Any]:
     return event
 
 
-def environment(mode: Mode, groups: int | None = None) -> dict[str, str]:
-    chosen = gpu_environment(Point(0, mode, groups), PROFILES["smoke"])
-    return chosen | {"EMUGPU_SCALE": str(TINY_SCALE)}
+ENVIRONMENT = driver_environment(Point(0, Mode.UNSPLIT), PROFILES["smoke"]) | {
+    "EMUGPU_SCALE": str(TINY_SCALE)
+}
+
+
+def set_to(job: Talk, mode: Mode, groups: int | None = None) -> None:
+    options = gpusplit_options(Point(0, mode, groups))
+    assert ask(job, f"set {json.dumps(options)}") == {"event": "set"}
 
 
 def test_split_launches_take_the_modelled_time(start: Callable[..., Talk]) -> None:
-    job = start(environment(Mode.GPUSPLIT, 6), "--launches", "3")
+    job = start(ENVIRONMENT)
     ready = ask(job)
     assert ready["event"] == "ready"
     assert "emulated" in ready["device"]
     assert ready["gpusplit_digest"] == package_digest(OUR_GPUSPLIT)
+    set_to(job, Mode.GPUSPLIT, 6)
     before = ask(job, "time")["time"]
-    report = ask(job, "go")
+    report = ask(job, "go 3")
     launches = [Launch(**launch) for launch in report["launches"]]
     assert [(launch.groups, launch.wanted) for launch in launches] == [(6, 6)] * 3
     assert before <= report["start"] == launches[0].start
     assert report["end"] == launches[-1].end
     # Never shorter than the model; how much longer depends on the machine.
     assert report["end"] - report["start"] >= 3 * 65 / 4 * TINY_SCALE
-    assert job.wait(10) == 0
 
 
-def test_unsplit_launches_are_whole(start: Callable[..., Talk]) -> None:
-    job = start(environment(Mode.UNSPLIT), "--launches", "2")
+def test_one_job_does_point_after_point(start: Callable[..., Talk]) -> None:
+    job = start(ENVIRONMENT)
     ask(job)
-    assert [launch["groups"] for launch in ask(job, "go")["launches"]] == [1, 1]
+    for mode, groups in [(Mode.GPUSPLIT, 6), (Mode.UNSPLIT, None), (Mode.PAPER, 3)]:
+        set_to(job, mode, groups)
+        assert [launch["groups"] for launch in ask(job, "go 2")["launches"]] == [groups or 1] * 2
+    assert job.stdin
+    job.stdin.close()
+    job.wait(10)
+
+
+def verified(start: Callable[..., Talk], environment: dict[str, str]) -> dict[str, Any]:
+    job = start(environment, "--size", "144")
+    ask(job)
+    set_to(job, Mode.GPUSPLIT, 4)
+    return ask(job, "verify")
 
 
 def test_the_numbers_are_numpys_although_split(start: Callable[..., Talk]) -> None:
-    chosen = environment(Mode.GPUSPLIT, 4) | {"EMUGPU_EXEC": "full"}
-    said = ask(start(chosen, "--verify", "--size", "144"))
+    said = verified(start, ENVIRONMENT | {"EMUGPU_EXEC": "full"})
     assert said["event"] == "verified"
     assert said["groups"] > 1
     assert said["max_relative_error"] < 1e-5
@@ -102,14 +119,13 @@ def test_the_numbers_are_numpys_although_split(start: Callable[..., Talk]) -> No
 
 def test_numbers_never_computed_are_not_taken_for_right(start: Callable[..., Talk]) -> None:
     """Without execution the product stays what it was: the check must see that."""
-    said = ask(start(environment(Mode.GPUSPLIT, 4), "--verify", "--size", "144"))
-    assert said["max_relative_error"] is None
+    assert verified(start, ENVIRONMENT)["max_relative_error"] is None
 
 
 def test_a_lost_connection_ends_a_running_job(start: Callable[..., Talk]) -> None:
-    job = start(environment(Mode.UNSPLIT) | {"EMUGPU_SCALE": "10"})
+    job = start(ENVIRONMENT | {"EMUGPU_SCALE": "10"})
     ask(job)
     assert job.stdin
-    job.stdin.write("go\n")
+    job.stdin.write("go 4\n")
     job.stdin.close()
     assert job.wait(10) != 0

@@ -26,6 +26,11 @@ def lab(tmp_path_factory):
     return WORLD.lab(tmp_path_factory.mktemp("lab"))
 """
 
+TESTS = """
+from harness.test_fig6 import test_claim
+EXPERIMENTS = ("fig2", "fig4", "fig5", "fig6", "g500", "ablation", "checks")
+"""
+
 
 Measure = Callable[..., pytest.RunResult]
 
@@ -35,7 +40,7 @@ def measure(pytester: pytest.Pytester) -> Measure:
     def measure(world: str = "", *options: str) -> pytest.RunResult:
         here = str(Path(__file__).parent)
         pytester.makeconftest(CONFTEST.format(here=here, world=world))
-        pytester.makepyfile(test_it="from harness.test_fig6 import *")
+        pytester.makepyfile(test_it=TESTS)
         results = pytester.path / "results"
         return pytester.runpytest_inprocess(
             "--profile=smoke", f"--results={results}", "-p", "no:cacheprovider", *options
@@ -48,10 +53,10 @@ class TestOutcomes:
     def test_all_claims_hold(self, measure: Measure, pytester: pytest.Pytester) -> None:
         result = measure()
         assert result.ret == 0
-        result.assert_outcomes(passed=10)
+        result.assert_outcomes(passed=11)
         result.stdout.fnmatch_lines(
             [
-                "13 parts, expected to take *",
+                "16 parts, expected to take *",
                 "*n0-unsplit (* elapsed, about * to go)*",
                 "*CPU VM while the GPU job runs*",
                 "*cpu-gain-n1*pass*",
@@ -66,7 +71,7 @@ class TestOutcomes:
         result = measure("split_cpu_share=0.2")
         assert result.ret == pytest.ExitCode.TESTS_FAILED
         result.stdout.fnmatch_lines(["*CPU VMs compute faster*must be at least 0.8*"])
-        result.assert_outcomes(passed=8, failed=2)
+        result.assert_outcomes(passed=8, failed=3)
 
     def test_an_invalid_verdict_is_neither_green_nor_a_failure(self, measure: Measure) -> None:
         result = measure("slow_clock={'cpu2': 0.2}", "-v")
@@ -75,7 +80,7 @@ class TestOutcomes:
             [
                 "*cpu-gain-n2* INVALID*",
                 "*cpu-gain-n2*invalid*the clock of cpu2*",
-                "*7 passed, 3 invalid*",
+                "*8 passed, 5 invalid*",
             ]
         )
         result.stdout.no_fnmatch_line("*FAILED*")
@@ -120,4 +125,4 @@ class TestErrors:
         pytester.makeconftest("from harness.conftest import *")
         result = pytester.runpytest_inprocess()
         assert result.ret == pytest.ExitCode.USAGE_ERROR
-        result.stderr.fnmatch_lines(["*PROFILE=huge: choose one of quick, smoke*"])
+        result.stderr.fnmatch_lines(["*PROFILE=huge: choose one of full, quick, smoke*"])

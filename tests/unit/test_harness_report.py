@@ -12,9 +12,10 @@ import pytest
 from harness_fakes import World
 from rich.console import Console
 
-from harness.errors import LabUnsuitable
-from harness.experiments import PROFILES
+from harness.errors import LabUnsuitable, UnreadableResults
+from harness.profiles import PROFILES
 from harness.progress import Forecast, RunProgress, duration
+from harness.report.summary import read_summary
 from harness.report.table import print_tables
 from harness.results import RunFolder
 from harness.run import FinishedRun, part_weights, run_experiment
@@ -61,7 +62,13 @@ class TestSummary:
                 "gpu_seconds",
                 "gpu_vm_cpu_seconds",
             }
-            assert point["mode"] in {"no_gpu", "unsplit", "gpusplit"}
+            assert point["mode"] in {
+                "no_gpu",
+                "unsplit",
+                "unsplit_cooperative",
+                "paper",
+                "gpusplit",
+            }
             if not point["problems"]:
                 assert (point["cpu_throughput"] is None) == (point["cpu_vms"] == 0)
             assert (point["gpu_seconds"] is None) == (point["mode"] == "no_gpu")
@@ -69,16 +76,39 @@ class TestSummary:
             assert isinstance(point["gpu_vm_cpu_seconds"], float)
 
     def test_no_two_points_are_the_same(self, summary: dict[str, Any]) -> None:
-        keys = [(p["cpu_vms"], p["mode"], p["groups"]) for p in summary["points"]]
-        assert len(keys) == len(set(keys)) == 9
-        assert [p["mode"] for p in summary["repeats"]] == ["unsplit"]
+        labels = [p["label"] for p in summary["points"]]
+        assert len(labels) == len(set(labels)) == 12
+        again = [p["label"] for p in summary["points"] if len(p["samples"]) > 1]
+        assert again == ["n1-unsplit"]
+
+    def test_intervals_are_there_where_a_point_was_repeated(self, summary: dict[str, Any]) -> None:
+        for point in summary["points"]:
+            interval = point["cpu_throughput_interval"]
+            if len(point["samples"]) == 1:
+                assert interval is None
+            else:
+                assert interval[0] <= point["cpu_throughput"] <= interval[1]
+
+    def test_the_points_of_fig_6_come_first(self, summary: dict[str, Any]) -> None:
+        first = [(p["cpu_vms"], p["mode"]) for p in summary["points"][:7]]
+        modes = ("no_gpu", "unsplit", "gpusplit")
+        assert first == [(0, "unsplit"), *((n, mode) for n in (1, 2) for mode in modes)]
+
+    def test_is_read_as_it_was_written(self, run: FinishedRun) -> None:
+        assert read_summary(run.folder) == run.summary
+
+    def test_another_schema_is_refused(self, tmp_path: Path) -> None:
+        (tmp_path / "summary.json").write_text('{"schema": 1}')
+        with pytest.raises(UnreadableResults, match="not a summary of schema 2"):
+            read_summary(tmp_path)
 
     def test_claims_have_the_promised_fields(self, summary: dict[str, Any]) -> None:
         for claim in summary["claims"]:
             assert claim.keys() >= {"id", "value", "limit", "outcome"}
             assert claim["outcome"] in {"pass", "fail", "invalid"}
             assert (claim["value"] is None) == (claim["outcome"] == "invalid")
-        assert {claim["outcome"] for claim in summary["claims"]} == {"pass", "invalid"}
+        ours = {claim["outcome"] for claim in summary["claims"] if claim["kind"] == "ours"}
+        assert ours == {"pass", "invalid"}
 
     def test_physical_limits_are_computed(self, summary: dict[str, Any]) -> None:
         assert summary["physical_limits"] == {"1": 1.0, "2": 0.5}
@@ -86,11 +116,12 @@ class TestSummary:
     def test_every_number_follows_the_samples(self, summary: dict[str, Any], run: Any) -> None:
         """Made again by hand from the raw file: no number comes from elsewhere."""
         point = next(p for p in summary["points"] if (p["cpu_vms"], p["mode"]) == (1, "unsplit"))
-        raw = json.loads((run.folder / point["raw"]).read_text())
+        sample = point["samples"][0]
+        raw = json.loads((run.folder / sample["raw"]).read_text())
         start, end = raw["gpu"]["start"], raw["gpu"]["end"]
         inside = sum(start < t <= end for t in raw["cpus"][0]["ends"])
-        assert point["gpu_seconds"] == end - start
-        assert point["cpu_throughput"] == pytest.approx(inside / (end - start), rel=0.01)
+        assert sample["gpu_seconds"] == end - start
+        assert sample["cpu_throughput"] == pytest.approx(inside / (end - start), rel=0.01)
 
 
 class TestTable:
@@ -191,4 +222,4 @@ class TestProgress:
         weights = part_weights(PROFILES["smoke"])
         with RunProgress(console, weights) as progress, progress.part("n1-unsplit"):
             pass
-        assert "13 parts" in out.getvalue()
+        assert "16 parts" in out.getvalue()
