@@ -81,5 +81,5 @@ def test_what_the_inventory_sets_is_checked_before_anything_is_changed() -> None
     ours = {name for name in inventory if not name.startswith("ansible_")}
     checked = entry_points("virtual_host")["preflight"]["options"]
     assert ours <= set(checked)
-    assert checked["cpu_vms"]["choices"] == [1, 2, 3, 4]
+    assert checked["cpu_vms"]["choices"] == [1, 2, 3, 4, 5]
     assert checked["lab_clock"]["choices"] == ["deterministic", "fast"]
