@@ -1,0 +1,267 @@
+"""What figures show, in a sentence or two made from their numbers.
+
+They say what came out, whichever way it came out: they are built from the values, and no word
+in them takes a result for granted. Values that cannot be trusted are left out, and named.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+
+from harness.experiments import Mode
+from harness.report.schema import Summary
+from harness.report.series import Panel, Series, span
+from harness.report.style import MODE_NAMES
+
+NOTHING = "The run has no trustworthy number for this figure."
+
+NAMED = 4
+"""How many doubtful numbers are named before the rest is only counted."""
+
+SAME = 0.0005
+"""Relative changes below this would be printed as 0.0 %."""
+
+
+def per_cent(value: float) -> str:
+    """Write a share in per cent, without a sign."""
+    return f"{abs(value) * 100:.1f} %"
+
+
+def changes(values: Iterable[float], more: str, less: str) -> str:
+    """Say in words by how much something changed, such as `2.0 % to 9.5 % faster`."""
+    reach = span(values)
+    if reach is None:
+        return "not known"
+    low, high = reach
+    if max(-low, high) < SAME:
+        return f"neither {more} nor {less}"
+    if low > -SAME:
+        return f"{_from_to(max(low, 0), high)} {more}"
+    if high < SAME:
+        return f"{_from_to(min(high, 0), low)} {less}"
+    return f"between {per_cent(low)} {less} and {per_cent(high)} {more}"
+
+
+def at(numbers: Collection[int]) -> str:
+    """Write numbers of CPU VMs, such as `n = 1, 2 and 4`."""
+    return f"n = {_listed([str(n) for n in sorted(numbers)])}"
+
+
+def doubts(panels: Iterable[Panel]) -> str:
+    """Name what could not be trusted or is missing; an empty string if there is nothing."""
+    names = [f"{name} ({panel.title})" for panel in panels for name in panel.doubtful()]
+    if not names:
+        return ""
+    rest = f"; and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return f"Not counted, because invalid or missing: {'; '.join(names[:NAMED])}{rest}."
+
+
+def more_vms(cpu: Panel, gpu: Panel) -> str:
+    """Fig. 2."""
+    same, more, beside = (cpu.trusted(series) for series in cpu.series)
+    seconds = gpu.trusted(gpu.series[0])
+    alone = seconds.pop(0, None)
+    clauses = []
+    if against_same := _relative(beside, same):
+        words = changes(against_same.values(), "faster", "slower")
+        clauses.append(f"beside the unsplit GPU job a CPU VM is {words} than with no GPU VM")
+    if against_more := _relative(beside, more):
+        words = changes(against_more.values(), "faster", "slower")
+        clauses.append(f"against one more CPU VM in the GPU VM's place it is {words}")
+    if alone and seconds:
+        words = changes((value / alone - 1 for value in seconds.values()), "slower", "faster")
+        clauses.append(f"the GPU job is {words} than alone")
+    return _sentence(clauses)
+
+
+def groups_cpu(panels: tuple[Panel, ...]) -> str:
+    """Fig. 4."""
+    clauses = [
+        f"with {panel.title} CPU VMs are {words} than beside the unsplit job"
+        for panel in panels
+        if (words := _fewest_and_most(panel, "faster", "slower"))
+    ]
+    if clauses and panels[0].limits:
+        clauses.append(f"physically possible are {_from_to(*_reach(panels[0].limits))}")
+    steps = [step for panel in panels if (step := _last_step(panel))]
+    return " ".join([_sentence(clauses), *steps, *_behind(panels)])
+
+
+def groups_gpu(panels: tuple[Panel, ...]) -> str:
+    """Fig. 5."""
+    clauses = [
+        f"with {panel.title} the GPU job is {words} than unsplit"
+        for panel in panels
+        if (words := _fewest_and_most(panel, "slower", "faster"))
+    ]
+    return " ".join([_sentence(clauses), *_bound(panels)])
+
+
+def best_alpha(summary: Summary, cpu: Panel, gpu: Panel) -> str:
+    """Fig. 6."""
+    trusted = {series.colour: cpu.trusted(series) for series in cpu.series}
+    costs = {series.colour: gpu.trusted(series) for series in gpu.series}
+    gains = {
+        mode: _relative(trusted.get(mode, {}), trusted.get(Mode.UNSPLIT, {}))
+        for mode in (Mode.GPUSPLIT, Mode.PAPER)
+    }
+    clauses = []
+    for mode, gain in gains.items():
+        if gain:
+            words = changes(gain.values(), "faster", "slower")
+            name = MODE_NAMES[mode]
+            clauses.append(f"with {name} CPU VMs are {words} than beside the unsplit job")
+        if costs.get(mode):
+            words = changes(costs[mode].values(), "slower", "faster")
+            clauses.append(f"its GPU job is {words} than unsplit")
+    sentences = [_sentence(clauses)]
+    limits = summary.physical_limits
+    ours = gains[Mode.GPUSPLIT]
+    shares = [gain / limits[str(n)] for n, gain in ours.items() if limits.get(str(n))]
+    if shares:
+        low, high = min(shares), max(shares)
+        sentences.append(
+            f"Of the gain that is physically possible gpusplit reaches "
+            f"{low * 100:.0f} % to {high * 100:.0f} %."
+        )
+    behind = [n for n, gain in ours.items() if gain < gains[Mode.PAPER].get(n, gain)]
+    if behind:
+        sentences.append(f"At {at(behind)} the paper's method gains more than gpusplit.")
+    return " ".join([*sentences, *_bound([gpu])])
+
+
+def many_groups(cpu: Panel, gpu: Panel) -> str:
+    """500 groups."""
+    clauses = [
+        f"with {series.name} CPU VMs are "
+        f"{changes(gain.values(), 'faster', 'slower')} than beside the unsplit job"
+        for series in _most(cpu)
+        if (gain := cpu.trusted(series))
+    ]
+    costs = [
+        f"with {series.name} the GPU job is "
+        f"{changes(cost.values(), 'slower', 'faster')} than unsplit"
+        for series in _most(gpu)
+        if (cost := gpu.trusted(series))
+    ]
+    return _sentence(clauses + costs)
+
+
+def ablation(cpu: Panel, gpu: Panel) -> str:
+    """What splitting and waiting do, each alone and both together."""
+    gains = {series.colour: cpu.trusted(series) for series in cpu.series}
+    costs = {series.colour: gpu.trusted(series) for series in gpu.series}
+    names = {
+        Mode.PAPER: "splitting alone",
+        Mode.UNSPLIT_COOPERATIVE: "the cooperative wait alone",
+        Mode.GPUSPLIT: "both together",
+    }
+    clauses = []
+    for mode, name in names.items():
+        if gain := gains.get(mode):
+            clause = f"with {name} CPU VMs are {changes(gain.values(), 'faster', 'slower')}"
+            if cost := costs.get(mode):
+                clause += f" and the GPU job is {changes(cost.values(), 'slower', 'faster')}"
+            clauses.append(clause)
+    sentences = [_sentence(clauses)]
+    split, wait = gains.get(Mode.PAPER, {}), gains.get(Mode.UNSPLIT_COOPERATIVE, {})
+    common = split.keys() & wait.keys()
+    for name, other, numbers in (
+        ("waiting", "splitting", [n for n in common if wait[n] > split[n]]),
+        ("splitting", "waiting", [n for n in common if split[n] > wait[n]]),
+    ):
+        if numbers:
+            sentences.append(f"At {at(numbers)} {name} gives the CPU VMs more than {other}.")
+    return " ".join(sentences)
+
+
+def _fewest_and_most(panel: Panel, more: str, less: str) -> str:
+    """Say what the fewest and the most groups change in a diagram by groups."""
+    told = [series for series in panel.series if panel.trusted(series)]
+    parts = [
+        f"{changes(panel.trusted(series).values(), more, less)} in {series.name}"
+        for series in told[:1] + told[1:][-1:]
+    ]
+    return _listed(parts) if parts else ""
+
+
+def _last_step(panel: Panel) -> str:
+    """Say what the most groups gain over the next fewer, in points of per cent."""
+    if len(panel.series) < 2:
+        return ""
+    fewer, most = panel.series[-2:]
+    before, after = panel.trusted(fewer), panel.trusted(most)
+    steps = [after[n] - before[n] for n in after.keys() & before.keys()]
+    if not steps:
+        return ""
+    low, high = min(steps) * 100, max(steps) * 100
+    return (
+        f"With {panel.title}, {most.name} instead of {fewer.name} change the gain by "
+        f"{low:+.1f} to {high:+.1f} percentage points."
+    )
+
+
+def _behind(panels: tuple[Panel, ...]) -> list[str]:
+    """Say where the paper's method does more for the CPU VMs than gpusplit."""
+    if len(panels) != 2:
+        return []
+    paper, ours = (
+        {(s.name, n): v for s in panel.series for n, v in panel.trusted(s).items()}
+        for panel in panels
+    )
+    common = paper.keys() & ours.keys()
+    behind = [
+        f"{groups} at n = {n}"
+        for groups, n in ours
+        if (groups, n) in common and ours[groups, n] < paper[groups, n]
+    ]
+    if not behind:
+        return []
+    return [
+        f"In {len(behind)} of {len(common)} points the paper's method gains more than gpusplit: "
+        f"{_listed(behind)}."
+    ]
+
+
+def _most(panel: Panel) -> list[Series]:
+    """Return each mode's series with the most groups: the last one of its colour."""
+    return list({series.colour: series for series in panel.series}.values())
+
+
+def _bound(panels: Iterable[Panel]) -> list[str]:
+    """Say whether the bound on the GPU job's slow-down is kept."""
+    bounded = [(panel, panel.bound) for panel in panels if panel.bound is not None]
+    if not any(panel.trusted(series) for panel, _ in bounded for series in panel.series):
+        return []
+    over = [
+        f"{panel.title}, {series.name} at {at(beyond)}"
+        for panel, bound in bounded
+        for series in panel.series
+        if (beyond := [n for n, value in panel.trusted(series).items() if value > bound])
+    ]
+    bound = per_cent(bounded[0][1])
+    if over:
+        return [f"Over the bound of {bound} for the GPU job: {'; '.join(over)}."]
+    return [f"The bound of {bound} for the GPU job is kept."]
+
+
+def _relative(values: Mapping[int, float], base: Mapping[int, float]) -> dict[int, float]:
+    return {n: value / base[n] - 1 for n, value in values.items() if base.get(n)}
+
+
+def _reach(limits: Mapping[int, float]) -> tuple[float, float]:
+    return min(limits.values()), max(limits.values())
+
+
+def _from_to(one: float, other: float) -> str:
+    low, high = per_cent(one), per_cent(other)
+    return low if low == high else f"{low} to {high}"
+
+
+def _listed(words: list[str]) -> str:
+    return " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))
+
+
+def _sentence(clauses: list[str]) -> str:
+    text = "; ".join(clauses)
+    return f"{text[0].upper()}{text[1:]}." if text else NOTHING

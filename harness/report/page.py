@@ -1,0 +1,88 @@
+"""The report's pages: report.html, one file that needs no other, and report.md."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from harness.report.content import MISSING, Content, describe
+from harness.report.points import outcome_of
+from harness.report.series import Panel
+from harness.report.style import COLOURS, OUTCOMES
+from harness.report.svg import panel_svg
+
+DASHES = "6 4"
+DOTS = "2 3"
+
+
+@dataclass(frozen=True)
+class LegendEntry:
+    """What one kind of mark in a figure means."""
+
+    name: str
+    colour: str
+    shade: float = 1.0
+    line: str = ""
+    """The dashes of a line; empty for bars."""
+
+
+def html(report: Content) -> str:
+    """Return the page. Nothing in it is loaded from elsewhere, and nothing in it is a program."""
+    return (
+        _environment(autoescape=True)
+        .get_template("report.html")
+        .render(report=report, colours=COLOURS, outcomes=OUTCOMES)
+    )
+
+
+def markdown(report: Content) -> str:
+    """Return the report's text and tables as Markdown."""
+    return (
+        _environment(autoescape=False)
+        .get_template("report.md")
+        .render(report=report, outcomes=OUTCOMES)
+    )
+
+
+def legend(panel: Panel) -> list[LegendEntry]:
+    """Return what a diagram's marks mean."""
+    found = [LegendEntry(series.name, series.colour, series.shade) for series in panel.series]
+    if panel.limits:
+        found.append(LegendEntry("physical limit", "limit", line=DASHES))
+    if panel.bound is not None:
+        found.append(LegendEntry(f"bound, {panel.bound:.0%}", "fail", line=DOTS))
+    return found
+
+
+def _environment(*, autoescape: bool) -> Environment:
+    environment = Environment(
+        loader=PackageLoader("harness.report"),
+        autoescape=autoescape,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "cell": _markdown_cell,
+        "legend": legend,
+        "outcome": outcome_of,
+        "svg": _svg,
+        "value": _value,
+    }
+    return environment
+
+
+def _svg(panel: Panel) -> Markup:
+    # Made by this program, with every text in it escaped by ElementTree.
+    return Markup(panel_svg(panel, describe(panel)))
+
+
+def _value(value: float | None) -> str:
+    return MISSING if value is None else f"{value:.4g}"
+
+
+def _markdown_cell(text: str) -> str:
+    """Keep a text within its cell."""
+    return text.replace("|", "\\|").replace("\n", " ").replace("<", "&lt;")

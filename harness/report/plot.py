@@ -1,0 +1,121 @@
+"""Drawing a diagram with matplotlib. Nothing here computes: a panel holds what is drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import matplotlib
+
+matplotlib.use("Agg")  # before pyplot: there is no display, and none is wanted
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure as Canvas
+
+from harness.report.series import Datum, Panel, Series
+from harness.report.style import COLOURS
+
+SIZE = (4.5, 3.3)
+"""Inches of one diagram. Small, so that its text can be read at the width of a phone."""
+
+GROUP = 0.82
+"""Width of all bars of one number of CPU VMs; the distance to the next is 1."""
+
+INK, MUTED, GRID, LIMIT, BOUND = (
+    COLOURS[role].light for role in ("ink", "muted", "grid", "limit", "fail")
+)
+
+STYLE = {
+    "axes.edgecolor": MUTED,
+    "axes.labelcolor": INK,
+    "axes.labelsize": 9,
+    "axes.titlesize": 10,
+    "font.size": 9,
+    "hatch.color": MUTED,
+    "hatch.linewidth": 0.8,
+    "text.color": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+}
+
+
+@contextmanager
+def canvas(panel: Panel) -> Iterator[Canvas]:
+    """Give a drawing of one diagram, without title and legend."""
+    with plt.rc_context(STYLE):
+        figure, axes = plt.subplots(figsize=SIZE, layout="constrained")
+        try:
+            draw(axes, panel)
+            yield figure
+        finally:
+            plt.close(figure)
+
+
+def draw(axes: Axes, panel: Panel) -> None:
+    """Draw a panel: grouped bars with error bars, the limit and the bound as lines."""
+    numbers = panel.cpu_vms
+    factor = 100 if panel.relative else 1
+    width = GROUP / max(len(panel.series), 1)
+    for position, series in enumerate(panel.series):
+        offset = (position - (len(panel.series) - 1) / 2) * width
+        for n, datum in series.data.items():
+            _bar(axes, numbers.index(n) + offset, width, series, datum, factor)
+    if panel.limits:
+        for n in panel.limits.keys() & set(numbers):
+            axes.hlines(
+                panel.limits[n] * factor,
+                numbers.index(n) - 0.47,
+                numbers.index(n) + 0.47,
+                colors=LIMIT,
+                linestyles="dashed",
+                linewidth=1.4,
+            )
+    if panel.bound is not None:
+        axes.axhline(panel.bound * factor, color=BOUND, linestyle="dotted", linewidth=1.4)
+    _frame(axes, panel)
+
+
+def _bar(
+    axes: Axes, x: float, width: float, series: Series, datum: Datum | None, factor: float
+) -> None:
+    colour = COLOURS[series.colour].light
+    if datum is None:
+        axes.plot([x], [0], marker="x", color=MUTED, markersize=5, clip_on=False, zorder=5)
+        return
+    axes.bar(
+        x,
+        datum.value * factor,
+        width=width * 0.92,
+        facecolor=(colour, 0.12 if datum.problems else series.shade),
+        edgecolor=colour,
+        linewidth=0.9,
+        hatch="////" if datum.problems else None,
+    )
+    if datum.interval is not None:
+        low, high = datum.interval
+        axes.errorbar(
+            x,
+            datum.value * factor,
+            yerr=[
+                [max(0.0, datum.value - low) * factor],
+                [max(0.0, high - datum.value) * factor],
+            ],
+            color=INK,
+            capsize=2,
+            elinewidth=1,
+        )
+
+
+def _frame(axes: Axes, panel: Panel) -> None:
+    names = ["0 (alone)" if n == 0 else str(n) for n in panel.cpu_vms]
+    axes.set_xticks(range(len(names)), names)
+    axes.set_xlim(-0.6, len(names) - 0.4)
+    axes.set_xlabel("n, the number of CPU VMs")
+    axes.set_ylabel(panel.axis)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.yaxis.grid(visible=True, color=GRID, linewidth=0.8)
+    axes.tick_params(axis="x", length=0)
+    axes.set_axisbelow(True)
+    axes.margins(y=0.08)
+    if panel.relative:
+        axes.axhline(0, color=MUTED, linewidth=0.8)
