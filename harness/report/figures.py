@@ -16,7 +16,7 @@ from harness.report.points import (
     points_of,
     select,
 )
-from harness.report.schema import ExperimentSummary, PointSummary, Summary
+from harness.report.summary import ExperimentSummary, PointSummary, Summary
 from harness.report.series import Datum, Figure, Panel, Series, relative
 from harness.report.style import MODE_NAMES
 

@@ -6,7 +6,7 @@ import csv
 import io
 from xml.etree import ElementTree
 
-from harness.report.schema import Summary
+from harness.report.summary import Summary
 
 COLUMNS = (
     "point",

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from harness.report.content import MISSING, Content, describe
+from harness.report.content import Content
 from harness.report.points import outcome_of
+from harness.report.summary import ClaimSummary
 from harness.report.series import Panel
 from harness.report.style import COLOURS, OUTCOMES
 from harness.report.svg import panel_svg
+from harness.report.tables import MISSING, describe
 
 DASHES = "6 4"
 DOTS = "2 3"
@@ -68,6 +70,7 @@ def _environment(*, autoescape: bool) -> Environment:
         "cell": _markdown_cell,
         "legend": legend,
         "outcome": outcome_of,
+        "says_more": _says_more,
         "svg": _svg,
         "value": _value,
     }
@@ -77,6 +80,11 @@ def _environment(*, autoescape: bool) -> Environment:
 def _svg(panel: Panel) -> Markup:
     # Made by this program, with every text in it escaped by ElementTree.
     return Markup(panel_svg(panel, describe(panel)))
+
+
+def _says_more(claim: ClaimSummary) -> bool:
+    """Say whether the reason is more than the value and the limit, which have their columns."""
+    return claim.outcome != "pass" or not claim.reason.startswith(f"{_value(claim.value)}; must be")
 
 
 def _value(value: float | None) -> str:

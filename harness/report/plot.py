@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 import matplotlib
 
 matplotlib.use("Agg")  # before pyplot: there is no display, and none is wanted
 from matplotlib import pyplot as plt
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 
-from harness.report.series import Datum, Panel, Series
+from harness.report.series import Datum, Figure, Panel, Series
 from harness.report.style import COLOURS
 
-SIZE = (4.5, 3.3)
+SIZE = (4.1, 3.1)
 """Inches of one diagram. Small, so that its text can be read at the width of a phone."""
 
 GROUP = 0.82
@@ -25,7 +30,8 @@ INK, MUTED, GRID, LIMIT, BOUND = (
     COLOURS[role].light for role in ("ink", "muted", "grid", "limit", "fail")
 )
 
-STYLE = {
+# matplotlib types the names of its settings one by one, which says too much here.
+STYLE: Any = {
     "axes.edgecolor": MUTED,
     "axes.labelcolor": INK,
     "axes.labelsize": 9,
@@ -119,3 +125,43 @@ def _frame(axes: Axes, panel: Panel) -> None:
     axes.margins(y=0.08)
     if panel.relative:
         axes.axhline(0, color=MUTED, linewidth=0.8)
+
+
+def save_picture(figure: Figure, title: str, path: Path) -> None:
+    """Draw a figure's diagrams side by side into a PNG file, with a legend."""
+    width, height = SIZE
+    with plt.rc_context(STYLE):
+        count = len(figure.panels)
+        drawing, axes = plt.subplots(
+            1,
+            count,
+            figsize=(width * count * 1.2, height * 1.45),
+            layout="constrained",
+            squeeze=False,
+        )
+        try:
+            for place, panel in zip(axes[0], figure.panels, strict=True):
+                draw(place, panel)
+                place.set_title(panel.title)
+            drawing.suptitle(title, fontsize=11)
+            drawing.legend(handles=_handles(figure.panels), loc="outside lower center", ncols=4)
+            drawing.savefig(path, dpi=130, facecolor="white")
+        finally:
+            plt.close(drawing)
+
+
+def _handles(panels: Sequence[Panel]) -> list[Artist]:
+    """Return what stands in a legend for each kind of mark, once."""
+    handles: dict[str, Artist] = {}
+    for panel in panels:
+        for series in panel.series:
+            colour = COLOURS[series.colour].light
+            handles[series.name] = Patch(
+                facecolor=(colour, series.shade), edgecolor=colour, label=series.name
+            )
+    if any(panel.limits for panel in panels):
+        handles["limit"] = Line2D([], [], color=LIMIT, linestyle="dashed", label="physical limit")
+    for bound in {panel.bound for panel in panels if panel.bound is not None}:
+        label = f"bound for the GPU job, {bound:.0%}"
+        handles["bound"] = Line2D([], [], color=BOUND, linestyle="dotted", label=label)
+    return list(handles.values())

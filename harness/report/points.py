@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from harness.experiments import Mode
-from harness.report.schema import ClaimSummary, ExperimentSummary, PointSummary, Summary
+from harness.report.summary import ClaimSummary, ExperimentSummary, PointSummary, Summary
 from harness.report.series import Datum
 
 

@@ -1,0 +1,108 @@
+"""`harness`: a run's report made again, and two runs compared. Measuring is `pytest harness/`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from harness.compare import compare
+from harness.errors import HarnessError
+from harness.report.comparison import print_comparison
+from harness.report.summary import read_summary
+from harness.report.write import write_report
+
+DIFFERENT, BAD_INPUT = 1, 2
+"""Exit statuses beside 0: the runs differ; what was given is no run."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Do what the command line says; return the exit status."""
+    options = _parser().parse_args(arguments)
+    try:
+        status: int = options.do(options)
+    except HarnessError as error:
+        print(f"ERROR: {error}", file=sys.stderr)
+        return BAD_INPUT
+    return status
+
+
+def report(options: argparse.Namespace) -> int:
+    """Make a run's report again from its summary.json."""
+    folder = _folder(options.run)
+    print(write_report(read_summary(folder), folder))
+    return 0
+
+
+def compare_runs(options: argparse.Namespace) -> int:
+    """Print what changed between two runs."""
+    runs = [_folder(run) for run in (options.run_a, options.run_b)]
+    found = compare(read_summary(runs[0]), read_summary(runs[1]), options.tolerance)
+    if options.json:
+        print(json.dumps(found.to_json(), indent=2, allow_nan=False))
+    else:
+        names = (runs[0].resolve().name, runs[1].resolve().name)
+        print_comparison(Console(), found, names, everything=options.all)
+    return 0 if found.alike else DIFFERENT
+
+
+def share(text: str) -> float:
+    """Read a share such as `0.5%` or `0.005`."""
+    number = text.strip()
+    value = float(number[:-1]) / 100 if number.endswith("%") else float(number)
+    if not 0 <= value < 1:  # also refuses what is not a number
+        raise ValueError(text)
+    return value
+
+
+def _folder(run: Path) -> Path:
+    """Return the folder of a run, which may be given by its summary.json."""
+    return run.parent if run.name == "summary.json" else run
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="harness", description="Report and compare runs. To measure: pytest harness/ --help"
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    again = commands.add_parser(
+        "report",
+        help="make a run's report again",
+        description="Write report.html, report.md, summary.csv, junit.xml and throughput.png of a "
+        "run again, from its summary.json alone.",
+    )
+    again.add_argument("run", type=Path, metavar="RUN", help="the run's folder, in results/")
+    again.set_defaults(do=report)
+
+    two = commands.add_parser(
+        "compare",
+        help="say what changed between two runs",
+        description="Print which numbers and verdicts differ between two runs, and whether that is "
+        "outside the noise: where both runs repeated a point, if the change is larger than half of "
+        "both 95 %% intervals together; otherwise if it is larger than what the runs allow and saw "
+        "of a repeated point.",
+        epilog="Exit status: 0 if nothing changed beyond the noise and no verdict changed; 1 if "
+        "something did; 2 if a run cannot be read. With --tolerance: 0 if both runs have the same "
+        "points and every CPU throughput and GPU job's time agrees, 1 if not.",
+    )
+    two.add_argument("run_a", type=Path, metavar="RUN_A", help="the run compared with")
+    two.add_argument("run_b", type=Path, metavar="RUN_B", help="the run of which is told")
+    two.add_argument("--json", action="store_true", help="print everything as JSON")
+    two.add_argument("--all", action="store_true", help="print what did not change, too")
+    two.add_argument(
+        "--tolerance",
+        type=share,
+        metavar="SHARE",
+        help="check that all points agree within this, such as 0.5%% or 0.005",
+    )
+    two.set_defaults(do=compare_runs)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,209 @@
+"""The tables of a report, as plain data: its pages only lay them out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from harness.experiments import Mode
+from harness.report.points import (
+    base_of,
+    cpu_throughput,
+    gpu_seconds,
+    gpu_vm_cpu_share,
+    points_of,
+)
+from harness.report.summary import Summary
+from harness.report.series import Datum, Figure, Panel, relative
+from harness.report.style import MODE_NAMES
+
+MISSING = "-"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell of a table."""
+
+    text: str
+    links: tuple[tuple[str, str], ...] = ()
+    """Texts and relative paths of files."""
+    doubtful: bool = False
+    """The number cannot be trusted."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table; the first `words` columns are words, the others numbers."""
+
+    head: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    words: int = 1
+
+
+def figure_table(figure: Figure) -> Table:
+    """Return a figure's numbers, one row for each kind of bar."""
+    numbers = sorted({n for panel in figure.panels for n in panel.cpu_vms})
+    rows = []
+    for panel in figure.panels:
+        for series in panel.series:
+            cells = [
+                Cell(*_shown(series.data[n], panel)) if n in series.data else Cell("")
+                for n in numbers
+            ]
+            rows.append((Cell(panel.title), Cell(series.name), *cells))
+        if panel.limits:
+            limits = [
+                Cell(_number(panel.limits[n], panel) if n in panel.limits else "") for n in numbers
+            ]
+            rows.append((Cell(panel.title), Cell("physical limit"), *limits))
+    return Table(("diagram", "bars", *(f"n = {n}" for n in numbers)), tuple(rows), words=2)
+
+
+def ablation_table(summary: Summary) -> Table | None:
+    """Return what splitting and waiting do, alone and together; None if it was not measured."""
+    points = [p for p in points_of(summary, "ablation") if p.cpu_vms > 0 and p.mode != Mode.NO_GPU]
+    if not points:
+        return None
+    order = [Mode.UNSPLIT, Mode.PAPER, Mode.UNSPLIT_COOPERATIVE, Mode.GPUSPLIT]
+    rows = []
+    for point in sorted(points, key=lambda p: (p.cpu_vms, order.index(Mode(p.mode)))):
+        base = base_of(summary, point)
+        split, wait = _ways(Mode(point.mode))
+        is_base = point.mode == Mode.UNSPLIT
+        gain = relative(cpu_throughput(point), cpu_throughput(base))
+        cost = relative(gpu_seconds(point), gpu_seconds(base))
+        share = gpu_vm_cpu_share(point)
+        rows.append(
+            (
+                Cell(str(point.cpu_vms)),
+                Cell(split),
+                Cell(wait),
+                _cell(cpu_throughput(point), ".2f"),
+                Cell("") if is_base else _cell(gain, "+z.1%"),
+                _cell(gpu_seconds(point), ".3f"),
+                Cell("") if is_base else _cell(cost, "+z.1%"),
+                _cell(share, ".1%"),
+            )
+        )
+    head = (
+        "n",
+        "split",
+        "wait",
+        "multiplications/s",
+        "against unsplit",
+        "GPU job, s",
+        "against unsplit",
+        "CPU use of the GPU VM",
+    )
+    return Table(head, tuple(rows), words=3)
+
+
+def calibration_table(summary: Summary) -> Table | None:
+    """Return what the calibration tried, and chose; None if there was none."""
+    if not summary.calibration:
+        return None
+    rows = []
+    for found in summary.calibration:
+        for tried in found.tried:
+            chosen = "chosen" if tried.alpha == found.alpha else ""
+            rows.append(
+                (
+                    Cell(str(found.cpu_vms)),
+                    Cell(chosen),
+                    Cell(str(tried.alpha)),
+                    Cell(_optional(tried.groups, "d")),
+                    Cell(_optional(tried.cpu_throughput, ".2f")),
+                    Cell(
+                        MISSING if tried.gpu_slow_down is None else f"{tried.gpu_slow_down:+z.1%}"
+                    ),
+                    Cell(f"{found.bound:.0%}"),
+                )
+            )
+    head = (
+        "n",
+        "",
+        "alpha",
+        "groups",
+        "multiplications/s",
+        "GPU job's slow-down",
+        "bound",
+    )
+    return Table(head, tuple(rows), words=2)
+
+
+def points_table(summary: Summary) -> Table:
+    """Return every point, with its raw samples."""
+    rows = [
+        (
+            Cell(point.label, doubtful=bool(point.problems)),
+            Cell(MODE_NAMES[Mode(point.mode)]),
+            Cell(str(point.cpu_vms)),
+            Cell(_optional(point.groups, "d")),
+            _cell(cpu_throughput(point), ".2f"),
+            _cell(gpu_seconds(point), ".3f"),
+            Cell(_optional(point.gpu_vm_cpu_seconds, ".3f")),
+            Cell("", tuple((str(sample.repetition), sample.raw) for sample in point.samples)),
+        )
+        for point in summary.points
+    ]
+    head = (
+        "point",
+        "mode",
+        "n",
+        "groups",
+        "multiplications/s",
+        "GPU job, s",
+        "GPU VM's CPU, s",
+        "raw samples",
+    )
+    return Table(head, tuple(rows), words=2)
+
+
+def describe(panel: Panel) -> str:
+    """Say what a diagram shows, for who cannot see it: every number of it."""
+    parts = [
+        f"{series.name}: "
+        + ", ".join(f"n = {n}: {_shown(datum, panel)[0]}" for n, datum in series.data.items())
+        for series in panel.series
+    ]
+    if panel.limits:
+        limits = (f"n = {n}: {_number(limit, panel)}" for n, limit in panel.limits.items())
+        parts.append(f"physical limit: {', '.join(limits)}")
+    return f"{panel.axis}, by n, the number of CPU VMs. {'; '.join(parts)}."
+
+
+def _ways(mode: Mode) -> tuple[str, str]:
+    """Return how a mode launches and how it waits."""
+    split = mode in (Mode.PAPER, Mode.GPUSPLIT)
+    cooperative = mode in (Mode.UNSPLIT_COOPERATIVE, Mode.GPUSPLIT)
+    return "split" if split else "whole", "cooperative" if cooperative else "driver's"
+
+
+def _optional(value: float | None, form: str) -> str:
+    return MISSING if value is None else format(value, form)
+
+
+def _cell(datum: Datum | None, form: str) -> Cell:
+    if datum is None:
+        return Cell(MISSING)
+    return Cell(_with_interval(datum, form), doubtful=bool(datum.problems))
+
+
+def _shown(datum: Datum | None, panel: Panel) -> tuple[str, tuple[()], bool]:
+    """Return the arguments of a cell."""
+    if datum is None:
+        return "missing", (), True
+    form = "+z.1%" if panel.relative else ".2f"
+    note = f", {datum.note}" if datum.note else ""
+    invalid = ", invalid" if datum.problems else ""
+    return f"{_with_interval(datum, form)}{note}{invalid}", (), bool(datum.problems)
+
+
+def _with_interval(datum: Datum, form: str) -> str:
+    if datum.interval is None:
+        return format(datum.value, form)
+    low, high = datum.interval
+    return f"{datum.value:{form}} ± {(high - low) / 2:{form.lstrip('+z')}}"
+
+
+def _number(value: float, panel: Panel) -> str:
+    return format(value, "+z.1%" if panel.relative else ".2f")
