@@ -17,9 +17,10 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
+from harness.repetitions import Interval
 from harness.report.content import device_of
 from harness.report.points import outcome_of
-from harness.report.summary import Interval, PointSummary, Summary
+from harness.report.summary import PointSummary, Summary
 
 REPEAT = "repeat_difference"
 

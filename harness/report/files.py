@@ -6,7 +6,11 @@ import csv
 import io
 from xml.etree import ElementTree
 
+from harness.report.points import outcome_of
 from harness.report.summary import Summary
+
+ELEMENTS = {"fail": "failure", "invalid": "error", "not_reproduced": "skipped"}
+"""JUnit's name of every outcome that is not a pass."""
 
 COLUMNS = (
     "point",
@@ -59,16 +63,20 @@ def csv_text(summary: Summary) -> str:
 
 
 def junit_xml(summary: Summary, run: str) -> str:
-    """Return a test case for each claim. A claim without a verdict is an error, not a failure."""
-    outcomes = [claim.outcome for claim in summary.claims]
+    """Return a test case for each claim.
+
+    A claim without a verdict is an error and not a failure. A claim of the paper's that is not
+    reproduced is skipped, with its reason, as pytest has it.
+    """
+    outcomes = [outcome_of(claim) for claim in summary.claims]
     suite = ElementTree.Element(
         "testsuite",
         {
             "name": f"gpusplit {summary.lab} {summary.profile}",
             "tests": str(len(outcomes)),
-            "failures": str(sum(outcome not in ("pass", "invalid") for outcome in outcomes)),
+            "failures": str(outcomes.count("fail")),
             "errors": str(outcomes.count("invalid")),
-            "skipped": "0",
+            "skipped": str(outcomes.count("not_reproduced")),
             "timestamp": summary.started,
             "hostname": run,
         },
@@ -79,10 +87,11 @@ def junit_xml(summary: Summary, run: str) -> str:
             "testcase",
             {"classname": f"harness.{claim.experiment}", "name": claim.id, "time": "0"},
         )
-        if claim.outcome != "pass":
-            kind = "error" if claim.outcome == "invalid" else "failure"
-            detail = {"type": claim.outcome, "message": claim.reason}
-            ElementTree.SubElement(case, kind, detail).text = f"{claim.text} ({claim.source})"
+        outcome = outcome_of(claim)
+        if outcome in ELEMENTS:
+            detail = {"type": outcome, "message": claim.reason}
+            element = ElementTree.SubElement(case, ELEMENTS[outcome], detail)
+            element.text = f"{claim.text} ({claim.source})"
     suites = ElementTree.Element("testsuites")
     suites.append(suite)
     ElementTree.indent(suites)

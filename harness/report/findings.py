@@ -24,7 +24,7 @@ SAME = 0.0005
 
 def per_cent(value: float) -> str:
     """Write a share in per cent, without a sign."""
-    return f"{abs(value) * 100:.1f} %"
+    return f"{abs(value) * 100:.1f}\N{NO-BREAK SPACE}%"
 
 
 def changes(values: Iterable[float], more: str, less: str) -> str:
@@ -122,7 +122,7 @@ def best_alpha(summary: Summary, cpu: Panel, gpu: Panel) -> str:
         low, high = min(shares), max(shares)
         sentences.append(
             f"Of the gain that is physically possible gpusplit reaches "
-            f"{low * 100:.0f} % to {high * 100:.0f} %."
+            f"{per_cent(low)} to {per_cent(high)}."
         )
     behind = [n for n, gain in ours.items() if gain < gains[Mode.PAPER].get(n, gain)]
     if behind:
