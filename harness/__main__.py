@@ -20,6 +20,10 @@ DIFFERENT, BAD_INPUT = 1, 2
 """Exit statuses beside 0: the runs differ; what was given is no run."""
 
 
+PIPE_WIDTH = 130
+"""Columns of a table that goes into a file or a pipe."""
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Do what the command line says; return the exit status."""
     options = _parser().parse_args(arguments)
@@ -46,7 +50,7 @@ def compare_runs(options: argparse.Namespace) -> int:
         print(json.dumps(found.to_json(), indent=2, allow_nan=False))
     else:
         names = (runs[0].resolve().name, runs[1].resolve().name)
-        print_comparison(Console(), found, names, everything=options.all)
+        print_comparison(_console(), found, names, everything=options.all)
     return 0 if found.alike else DIFFERENT
 
 
@@ -57,6 +61,12 @@ def share(text: str) -> float:
     if not 0 <= value < 1:  # also refuses what is not a number
         raise ValueError(text)
     return value
+
+
+def _console() -> Console:
+    """Return a console that is wide enough for the table where its width is not the reader's."""
+    console = Console()
+    return console if console.is_terminal else Console(width=PIPE_WIDTH)
 
 
 def _folder(run: Path) -> Path:
@@ -84,7 +94,7 @@ def _parser() -> argparse.ArgumentParser:
         help="say what changed between two runs",
         description="Print which numbers and verdicts differ between two runs, and whether that is "
         "outside the noise: where both runs repeated a point, if the change is larger than half of "
-        "both 95 %% intervals together; otherwise if it is larger than what the runs allow and saw "
+        "both 95 % intervals together; otherwise if it is larger than what the runs allow and saw "
         "of a repeated point.",
         epilog="Exit status: 0 if nothing changed beyond the noise and no verdict changed; 1 if "
         "something did; 2 if a run cannot be read. With --tolerance: 0 if both runs have the same "

@@ -78,7 +78,7 @@ def conclusion(found: Comparison) -> str:
 def _numbers_table(numbers: list[NumberChange]) -> Table:
     table = Table(title="Numbers")
     for heading in ("point", "number"):
-        table.add_column(heading)
+        table.add_column(heading, overflow="fold")
     for heading in ("A", "B", "B - A", "relative", "noise"):
         table.add_column(heading, justify="right")
     table.add_column("")

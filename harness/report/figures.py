@@ -16,9 +16,9 @@ from harness.report.points import (
     points_of,
     select,
 )
-from harness.report.summary import ExperimentSummary, PointSummary, Summary
 from harness.report.series import Datum, Figure, Panel, Series, relative
 from harness.report.style import MODE_NAMES
+from harness.report.summary import ExperimentSummary, PointSummary, Summary
 
 CPU_GAIN = "CPU throughput against unsplit, %"
 CPU_ABSOLUTE = "multiplications/s of a CPU VM"

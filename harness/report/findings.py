@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 
 from harness.experiments import Mode
-from harness.report.summary import Summary
 from harness.report.series import Panel, Series, span
 from harness.report.style import MODE_NAMES
+from harness.report.summary import Summary
 
 NOTHING = "The run has no trustworthy number for this figure."
 

@@ -9,9 +9,9 @@ from markupsafe import Markup
 
 from harness.report.content import Content
 from harness.report.points import outcome_of
-from harness.report.summary import ClaimSummary
 from harness.report.series import Panel
 from harness.report.style import COLOURS, OUTCOMES
+from harness.report.summary import ClaimSummary
 from harness.report.svg import panel_svg
 from harness.report.tables import MISSING, describe
 

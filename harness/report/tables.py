@@ -12,9 +12,9 @@ from harness.report.points import (
     gpu_vm_cpu_share,
     points_of,
 )
-from harness.report.summary import Summary
 from harness.report.series import Datum, Figure, Panel, relative
 from harness.report.style import MODE_NAMES
+from harness.report.summary import Summary
 
 MISSING = "-"
 

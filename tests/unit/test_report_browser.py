@@ -86,7 +86,8 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     page = write_report(read_summary(folder), folder)
 
     program, driver_program = shutil.which("chromium"), shutil.which("chromedriver")
-    assert program and driver_program, "Debian's chromium and chromium-driver: make test"
+    assert program, "Debian's chromium is needed: make test"
+    assert driver_program, "Debian's chromium-driver is needed: make test"
     options = webdriver.ChromeOptions()
     options.binary_location = program
     for argument in (

@@ -274,9 +274,7 @@ class TestJunit:
 
 
 class TestCommand:
-    def test_makes_a_report_again(
-        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-    ) -> None:
+    def test_makes_a_report_again(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         (tmp_path / "summary.json").write_text(json.dumps(small_run()))
         assert main(["report", str(tmp_path / "summary.json")]) == 0
         assert capsys.readouterr().out == f"{tmp_path / 'report.html'}\n"
