@@ -185,12 +185,18 @@ def pytest_report_teststatus(
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
-    """End with why verdicts are missing, the tables, and where the picture is."""
+    """End with why verdicts are missing, the tables, and where the report is."""
     finished = config.stash.get(finished_run_key, None)
     if finished is None:
         return
     console = Console()
     console.print()
     print_tables(console, finished.summary)
-    for label, path in (("Picture", finished.picture), ("All results", finished.folder)):
-        console.print(f"{label}: {path}", **PLAIN)
+    paths = {
+        "Report": finished.report,
+        "Picture": finished.picture,  # which a run of single points may lack
+        "All results": finished.folder,
+    }
+    for label, path in paths.items():
+        if path.exists():
+            console.print(f"{label}: {path}", **PLAIN)

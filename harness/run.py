@@ -19,9 +19,10 @@ from harness.measurements import Measurements, Unjudgeable
 from harness.profiles import Profile
 from harness.progress import RunProgress
 from harness.repetitions import combine
-from harness.report.figure import draw_throughput
+from harness.report.picture import PICTURE
 from harness.report.summarise import raw_name, summarise
 from harness.report.summary import NAME, Summary
+from harness.report.write import write_report
 from harness.results import RunFolder
 from harness.samples import PointSamples, Verification
 
@@ -40,10 +41,16 @@ class FinishedRun:
     """A run that was measured to its end, whatever the verdicts are."""
 
     folder: Path
-    picture: Path
+    report: Path
+    """report.html; the other files stand beside it."""
     summary: Summary
     measurements: Measurements
     verdicts: tuple[Verdict, ...]
+
+    @property
+    def picture(self) -> Path:
+        """The picture; a run of single points may have none."""
+        return self.folder / PICTURE
 
 
 def part_weights(profile: Profile) -> list[float]:
@@ -123,9 +130,8 @@ def run_experiment(
     )
     summary = summarise(measurements, verdicts, environment, started, datetime.now(UTC))
     folder.write_json(NAME, summary)
-    picture = folder.path / "throughput.png"
-    draw_throughput(summary, picture)
-    return FinishedRun(folder.path, picture, summary, measurements, verdicts)
+    report = write_report(summary, folder.path)
+    return FinishedRun(folder.path, report, summary, measurements, verdicts)
 
 
 def require_cpu_vms(lab: Lab, profile: Profile) -> None:

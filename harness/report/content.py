@@ -30,6 +30,8 @@ class Verdicts:
     """The verdicts on claims that say the same, each for another number of CPU VMs."""
 
     text: str
+    kind: str
+    """`ours`, or `paper`: what the paper says of its own method."""
     source: str
     figure: Figure | None
     """The figure that shows it, if one does."""
@@ -93,14 +95,17 @@ def device_of(summary: Summary) -> str:
 
 
 def headline(claims: Iterable[ClaimSummary]) -> str:
-    """Count the verdicts in a sentence."""
-    counts = Counter(outcome_of(claim) for claim in claims)
-    if not counts:
-        return "No claim was judged."
-    parts = [
-        f"{counts[outcome]} {name}" for outcome, (_, name) in OUTCOMES.items() if counts[outcome]
-    ]
-    return f"{sum(counts.values())} verdicts: {', '.join(parts)}."
+    """Count the verdicts, on our claims and on the paper's of its own method."""
+    claims = list(claims)
+    sentences = []
+    for kind, name in (("ours", "Our claims"), ("paper", "The paper's of its own method")):
+        counts = Counter(outcome_of(claim) for claim in claims if claim.kind == kind)
+        parts = [
+            f"{counts[outcome]} {OUTCOMES[outcome][1]}" for outcome in OUTCOMES if counts[outcome]
+        ]
+        if parts:
+            sentences.append(f"{name}: {', '.join(parts)}.")
+    return " ".join(sentences) or "No claim was judged."
 
 
 def _facts(summary: Summary, device: str) -> tuple[tuple[str, str], ...]:
@@ -119,14 +124,14 @@ def _facts(summary: Summary, device: str) -> tuple[tuple[str, str], ...]:
 def _verdicts(claims: Iterable[ClaimSummary], drawn: list[Figure]) -> Iterator[Verdicts]:
     by_number = {figure.number: figure for figure in drawn}
     by_id = {figure.id: figure for figure in drawn}
-    for (text, source, number, experiment), group in groupby(
-        claims, key=lambda c: (c.text, c.source, c.figure, c.experiment)
+    for (text, kind, source, number, experiment), group in groupby(
+        claims, key=lambda c: (c.text, c.kind, c.source, c.figure, c.experiment)
     ):
         # A claim may rest on the points of one figure and belong to another.
         figure = by_number.get(number)
         if figure is None and not number.startswith("Fig."):
             figure = by_id.get(experiment)
-        yield Verdicts(text=text, source=source, figure=figure, claims=tuple(group))
+        yield Verdicts(text=text, kind=kind, source=source, figure=figure, claims=tuple(group))
 
 
 def _problems(points: Iterable[PointSummary]) -> Iterator[tuple[str, str]]:

@@ -9,6 +9,9 @@ from harness.report.content import device_of
 from harness.report.figures import figures
 from harness.report.summary import Summary
 
+PICTURE = "throughput.png"
+"""The file, in a run's folder."""
+
 
 def draw_picture(summary: Summary, path: Path) -> None:
     """Draw a run's main figure into a PNG file; draw nothing if the run has none."""

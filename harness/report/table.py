@@ -7,18 +7,11 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.experiments import Mode
+from harness.report.points import outcome_of
+from harness.report.style import MODE_NAMES, OUTCOMES
 from harness.report.summary import PointSummary, Summary
 
-MODE_NAMES = {
-    Mode.NO_GPU: "no GPU VM",
-    Mode.UNSPLIT: "unsplit",
-    Mode.UNSPLIT_COOPERATIVE: "unsplit, waiting",
-    Mode.PAPER: "split, spinning",
-    Mode.GPUSPLIT: "gpusplit",
-}
-"""How modes are called in tables, where there is little room."""
-
-COLOURS = {"pass": "green", "fail": "red", "invalid": "yellow", "not reproduced": "yellow"}
+COLOURS = {"pass": "green", "fail": "red", "invalid": "yellow", "not_reproduced": "yellow"}
 
 
 def gain_over_unsplit(summary: Summary, point: PointSummary) -> float | None:
@@ -75,10 +68,9 @@ def claims_table(summary: Summary, kind: str) -> Table:
     table.add_column("value and limit, or why there is no verdict", overflow="fold")
     for claim in summary.claims:
         if claim.kind == kind:
-            verdict = claim.outcome
-            if kind == "paper" and verdict == "fail":
-                verdict = "not reproduced"
-            table.add_row(claim.id, Text(verdict, style=COLOURS[verdict]), Text(claim.reason))
+            outcome = outcome_of(claim)
+            verdict = Text(OUTCOMES[outcome][1], style=COLOURS[outcome])
+            table.add_row(claim.id, verdict, Text(claim.reason))
     return table
 
 

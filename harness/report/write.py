@@ -7,10 +7,10 @@ from pathlib import Path
 from harness.report.content import content
 from harness.report.files import csv_text, junit_xml
 from harness.report.page import html, markdown
-from harness.report.picture import draw_picture
+from harness.report.picture import PICTURE, draw_picture
 from harness.report.summary import Summary
 
-LINKED = ("summary.json", "summary.csv", "report.md", "junit.xml", "throughput.png", "raw", "logs")
+LINKED = ("summary.json", "summary.csv", "report.md", "junit.xml", PICTURE, "raw", "logs")
 """What a report links to, where it is there."""
 
 
@@ -19,7 +19,7 @@ def write_report(summary: Summary, folder: Path) -> Path:
     run = folder.resolve().name
     _write(folder / "summary.csv", csv_text(summary))
     _write(folder / "junit.xml", junit_xml(summary, run))
-    draw_picture(summary, folder / "throughput.png")
+    draw_picture(summary, folder / PICTURE)
     # report.md exists when report.html is made, but logs may come later: they always do.
     files = [
         n for n in LINKED if (folder / n).exists() or n in ("summary.json", "report.md", "logs")

@@ -60,6 +60,7 @@ class TestOutcomes:
                 "*n0-unsplit (* elapsed, about * to go)*",
                 "*CPU VM while the GPU job runs*",
                 "*cpu-gain-n1*pass*",
+                "Report: *report.html",
                 "Picture: *throughput.png",
                 "All results: *",
             ]
