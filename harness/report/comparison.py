@@ -86,11 +86,11 @@ def _numbers_table(numbers: list[NumberChange]) -> Table:
         table.add_row(
             n.point,
             UNITS[n.quantity],
-            _cell(n.a, ".4f"),
-            _cell(n.b, ".4f"),
-            _cell(n.absolute, "+.4f"),
-            _cell(n.relative, "+.2%"),
-            _cell(n.noise, ".4f"),
+            _cell(n.a, "#.5g"),
+            _cell(n.b, "#.5g"),
+            _cell(n.absolute, "+#.3g"),
+            _cell(n.relative, "+z.2%"),
+            _cell(n.noise, "#.3g"),
             Text(str(n.judgement), style=STYLES.get(n.judgement, "")),
         )
     return table

@@ -18,6 +18,9 @@ NOTHING = "The run has no trustworthy number for this figure."
 NAMED = 4
 """How many doubtful numbers are named before the rest is only counted."""
 
+STEP = 0.1
+"""Percentage points below which a step is not told in figures."""
+
 SAME = 0.0005
 """Relative changes below this would be printed as 0.0 %."""
 
@@ -178,11 +181,13 @@ def ablation(cpu: Panel, gpu: Panel) -> str:
 def _fewest_and_most(panel: Panel, more: str, less: str) -> str:
     """Say what the fewest and the most groups change in a diagram by groups."""
     told = [series for series in panel.series if panel.trusted(series)]
-    parts = [
-        f"{changes(panel.trusted(series).values(), more, less)} in {series.name}"
+    words = {
+        series.name: changes(panel.trusted(series).values(), more, less)
         for series in told[:1] + told[1:][-1:]
-    ]
-    return _listed(parts) if parts else ""
+    }
+    if len(words) == 2 and len(set(words.values())) == 1:
+        return f"{words[told[0].name]} in {told[0].name} and in {told[-1].name}"
+    return _listed([f"{text} in {name}" for name, text in words.items()]) if words else ""
 
 
 def _last_step(panel: Panel) -> str:
@@ -195,9 +200,10 @@ def _last_step(panel: Panel) -> str:
     if not steps:
         return ""
     low, high = min(steps) * 100, max(steps) * 100
+    reach = f"{low:+z.1f} to {high:+z.1f}" if max(-low, high) >= STEP else f"less than {STEP}"
     return (
         f"With {panel.title}, {most.name} instead of {fewer.name} change the gain by "
-        f"{low:+.1f} to {high:+.1f} percentage points."
+        f"{reach} percentage points."
     )
 
 

@@ -15,6 +15,9 @@ from harness.report.summary import ClaimSummary
 from harness.report.svg import panel_svg
 from harness.report.tables import MISSING, describe
 
+FINE = 0.001
+"""Limits below this, and the values they belong to, are written with a power of ten."""
+
 DASHES = "6 4"
 DOTS = "2 3"
 
@@ -73,6 +76,7 @@ def _environment(*, autoescape: bool) -> Environment:
         "says_more": _says_more,
         "svg": _svg,
         "value": _value,
+        "limit": _limit,
     }
     return environment
 
@@ -84,11 +88,21 @@ def _svg(panel: Panel) -> Markup:
 
 def _says_more(claim: ClaimSummary) -> bool:
     """Say whether the reason is more than the value and the limit, which have their columns."""
-    return claim.outcome != "pass" or not claim.reason.startswith(f"{_value(claim.value)}; must be")
+    return claim.value is None or claim.reason not in (
+        f"{claim.value:.4g}; must be {direction} {claim.limit:g}"
+        for direction in ("at least", "at most")
+    )
 
 
-def _value(value: float | None) -> str:
-    return MISSING if value is None else f"{value:.4g}"
+def _value(claim: ClaimSummary) -> str:
+    """Write a claim's value as finely as its limit deserves."""
+    if claim.value is None:
+        return MISSING
+    return format(claim.value, "z.4f" if abs(claim.limit) >= FINE else ".2e")
+
+
+def _limit(claim: ClaimSummary) -> str:
+    return f"{'≥' if claim.at_least else '≤'} {claim.limit:.4g}"
 
 
 def _markdown_cell(text: str) -> str:

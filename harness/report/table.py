@@ -10,6 +10,7 @@ from harness.experiments import Mode
 from harness.report.points import outcome_of
 from harness.report.style import MODE_NAMES, OUTCOMES
 from harness.report.summary import PointSummary, Summary
+from harness.report.tables import THROUGHPUT
 
 COLOURS = {"pass": "green", "fail": "red", "invalid": "yellow", "not_reproduced": "yellow"}
 
@@ -51,7 +52,7 @@ def points_table(summary: Summary) -> Table:
             + (", blocking driver" if point.blocking_driver else "")
             + (" (!)" if point.problems else ""),
             _cell(point.groups, "d"),
-            _cell(point.cpu_throughput, ".2f"),
+            _cell(point.cpu_throughput, THROUGHPUT),
             _cell(gain, "+.1%"),
             _cell(point.gpu_seconds, ".3f"),
             _cell(point.gpu_vm_cpu_seconds, ".3f"),

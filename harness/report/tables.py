@@ -18,6 +18,9 @@ from harness.report.summary import Summary
 
 MISSING = "-"
 
+THROUGHPUT = "#.4g"
+"""Digits of a throughput: hundreds per second with small matrices, and 0.1 with the paper's."""
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -77,7 +80,7 @@ def ablation_table(summary: Summary) -> Table | None:
                 Cell(str(point.cpu_vms)),
                 Cell(split),
                 Cell(wait),
-                _cell(cpu_throughput(point), ".2f"),
+                _cell(cpu_throughput(point), THROUGHPUT),
                 Cell("") if is_base else _cell(gain, "+z.1%"),
                 _cell(gpu_seconds(point), ".3f"),
                 Cell("") if is_base else _cell(cost, "+z.1%"),
@@ -111,7 +114,7 @@ def calibration_table(summary: Summary) -> Table | None:
                     Cell(chosen),
                     Cell(str(tried.alpha)),
                     Cell(_optional(tried.groups, "d")),
-                    Cell(_optional(tried.cpu_throughput, ".2f")),
+                    Cell(_optional(tried.cpu_throughput, THROUGHPUT)),
                     Cell(
                         MISSING if tried.gpu_slow_down is None else f"{tried.gpu_slow_down:+z.1%}"
                     ),
@@ -138,7 +141,7 @@ def points_table(summary: Summary) -> Table:
             Cell(MODE_NAMES[Mode(point.mode)]),
             Cell(str(point.cpu_vms)),
             Cell(_optional(point.groups, "d")),
-            _cell(cpu_throughput(point), ".2f"),
+            _cell(cpu_throughput(point), THROUGHPUT),
             _cell(gpu_seconds(point), ".3f"),
             Cell(_optional(point.gpu_vm_cpu_seconds, ".3f")),
             Cell("", tuple((str(sample.repetition), sample.raw) for sample in point.samples)),
@@ -192,7 +195,7 @@ def _shown(datum: Datum | None, panel: Panel) -> tuple[str, tuple[()], bool]:
     """Return the arguments of a cell."""
     if datum is None:
         return "missing", (), True
-    form = "+z.1%" if panel.relative else ".2f"
+    form = "+z.1%" if panel.relative else THROUGHPUT
     note = f", {datum.note}" if datum.note else ""
     invalid = ", invalid" if datum.problems else ""
     return f"{_with_interval(datum, form)}{note}{invalid}", (), bool(datum.problems)
@@ -202,8 +205,9 @@ def _with_interval(datum: Datum, form: str) -> str:
     if datum.interval is None:
         return format(datum.value, form)
     low, high = datum.interval
-    return f"{datum.value:{form}} ± {(high - low) / 2:{form.lstrip('+z')}}"
+    half = format((high - low) / 2, form.lstrip("+z").replace(THROUGHPUT, "#.2g"))
+    return f"{datum.value:{form}} ± {half}"
 
 
 def _number(value: float, panel: Panel) -> str:
-    return format(value, "+z.1%" if panel.relative else ".2f")
+    return format(value, "+z.1%" if panel.relative else THROUGHPUT)
