@@ -24,6 +24,13 @@ from harness.report.tables import (
     points_table,
 )
 
+LABS = {
+    "dryrun": "dryrun: an emulated Xen host",
+    "bench": "bench: a real Xen host",
+    "local": "local: no hypervisor, each VM is a control group",
+}
+"""What kind of lab it was, for a reader who does not know their names."""
+
 
 @dataclass(frozen=True)
 class Verdicts:
@@ -57,7 +64,7 @@ class Content:
     calibration: Table | None
     points: Table
     problems: tuple[tuple[str, str], ...]
-    """What is wrong at which point."""
+    """What is wrong at which point, and which repetitions were left out."""
     environment: tuple[tuple[str, tuple[tuple[str, str], ...]], ...]
     files: tuple[str, ...]
     """What else there is in the run's folder."""
@@ -112,7 +119,8 @@ def _facts(summary: Summary, device: str) -> tuple[tuple[str, str], ...]:
     started, finished = (datetime.fromisoformat(t) for t in (summary.started, summary.finished))
     repetitions = max((len(point.samples) for point in summary.points), default=0)
     return (
-        ("Lab", f"{summary.lab}, {summary.clock} clock"),
+        ("Lab", LABS.get(summary.lab, summary.lab)),
+        ("Clock", summary.clock),
         ("Profile", summary.profile),
         ("GPU", device),
         ("Started", f"{started:%Y-%m-%d %H:%M} {started.tzname() or ''}".strip()),
@@ -138,6 +146,10 @@ def _problems(points: Iterable[PointSummary]) -> Iterator[tuple[str, str]]:
     for point in points:
         for problem in point.problems:
             yield point.label, problem
+        if not point.problems:
+            for sample in point.samples:
+                for problem in sample.problems:
+                    yield point.label, f"repetition {sample.repetition} was left out: {problem}"
 
 
 def _environment(

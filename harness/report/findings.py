@@ -166,6 +166,8 @@ def ablation(cpu: Panel, gpu: Panel) -> str:
             if cost := costs.get(mode):
                 clause += f" and the GPU job is {changes(cost.values(), 'slower', 'faster')}"
             clauses.append(clause)
+    if clauses:
+        clauses[0] = f"against unsplit, {clauses[0]}"
     sentences = [_sentence(clauses)]
     split, wait = gains.get(Mode.PAPER, {}), gains.get(Mode.UNSPLIT_COOPERATIVE, {})
     common = split.keys() & wait.keys()

@@ -53,7 +53,7 @@ def markdown(report: Content) -> str:
 
 def legend(panel: Panel) -> list[LegendEntry]:
     """Return what a diagram's marks mean."""
-    found = [LegendEntry(series.name, series.colour, series.shade) for series in panel.series]
+    found = [LegendEntry(s.name, s.colour, s.shade) for s in panel.series if s.data]
     if panel.limits:
         found.append(LegendEntry("physical limit", "limit", line=DASHES))
     if panel.bound is not None:

@@ -154,7 +154,7 @@ def _handles(panels: Sequence[Panel]) -> list[Artist]:
     """Return what stands in a legend for each kind of mark, once."""
     handles: dict[str, Artist] = {}
     for panel in panels:
-        for series in panel.series:
+        for series in (s for s in panel.series if s.data):
             colour = COLOURS[series.colour].light
             handles[series.name] = Patch(
                 facecolor=(colour, series.shade), edgecolor=colour, label=series.name

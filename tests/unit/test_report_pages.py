@@ -140,7 +140,8 @@ class TestPage:
         run = small_run()
         run["environment"]["gpu_vm"]["device"] = "Made-up real GPU"
         page = Page((written(tmp_path / "real", run) / "report.html").read_text())
-        assert "emulated" not in page.text.replace("Made-up GPU of the tests (emulated)", "")
+        assert "emulated GPU" not in page.text
+        assert "GPU is emulated" not in page.text
 
     def test_verdicts_are_counted_and_explained(self, page: Page) -> None:
         assert HEADLINE in page.text
@@ -163,6 +164,12 @@ class TestPage:
         assert not {"script", "img", "b"} & set(page.tags)
         assert "<script>alert(1)</script> & so on" in page.text
         assert "<script>" not in (folder / "report.md").read_text()
+
+    def test_a_repetition_that_was_left_out_is_named(self, tmp_path: Path) -> None:
+        run = small_run()
+        point(run, "n1-unsplit")["samples"][1]["problems"] = ["a guest was restarted"]
+        page = Page((written(tmp_path / "left-out", run) / "report.html").read_text())
+        assert "n1-unsplit: repetition 2 was left out: a guest was restarted" in page.text
 
     def test_a_run_of_few_points_has_a_report_too(self, tmp_path: Path) -> None:
         run = made_up_run(repetitions=1)
@@ -243,6 +250,7 @@ class TestCsv:
         assert float(row["cpu_throughput_cpu2"]) == sample["cpu_throughputs"]["cpu2"]
         assert row["cpu_throughput_cpu3"] == ""
         assert (row["mode"], row["cpu_vms"], row["raw"]) == ("unsplit", "2", sample["raw"])
+        assert row["host"] == "xen1"
 
 
 class TestJunit:
