@@ -161,7 +161,9 @@ def load_claims(profile: Profile, lab: str, path: Path = CLAIMS_FILE) -> list[Cl
 def judge(claim: Claim, measurements: Measurements) -> Verdict:
     """Say whether a claim holds, with the number that decided it."""
     try:
-        value = STATISTICS[claim.statistic](measurements, claim.cpu_vms or 0)
+        n = claim.cpu_vms
+        comparable = measurements if n is None else measurements.beside(n)
+        value = STATISTICS[claim.statistic](comparable, n or 0)
         if math.isnan(value):
             raise Unjudgeable("the value is not a number")
     except NotMeasured as why:

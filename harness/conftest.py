@@ -23,12 +23,12 @@ from rich.console import Console
 from harness.claims import Claim, Kind, Outcome, Verdict, load_claims
 from harness.errors import HarnessError
 from harness.lab.lab import Lab
-from harness.lab.opening import LABS, open_lab
+from harness.lab.opening import LABS, lab_folder_of, open_lab
 from harness.profiles import DEFAULT_PROFILE, PROFILES, Profile
 from harness.progress import RunProgress
 from harness.report.table import print_tables
-from harness.results import RunFolder
-from harness.run import FinishedRun, part_weights, run_experiment
+from harness.results import LATEST, RunFolder
+from harness.run import FinishedRun, Options, Run, run_experiment
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -72,9 +72,38 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--lab-folder",
         type=Path,
-        default=ROOT / ".lab",
+        action="append",
         metavar="FOLDER",
-        help="where the playbooks wrote the lab down (default: .lab/ in the checkout)",
+        help="where the playbooks wrote the lab down (default: .lab/ in the checkout); "
+        "given more than once, the points are spread over several hosts",
+    )
+    group.addoption(
+        "--inventory",
+        type=Path,
+        action="append",
+        metavar="PATH",
+        help="an Ansible inventory whose lab_dir says where the lab was written down, "
+        "in place of --lab-folder",
+    )
+    group.addoption(
+        "--resume",
+        nargs="?",
+        const=LATEST,
+        metavar="RUN",
+        help="go on with an interrupted run (a folder's name below results/; without one, the "
+        "latest that has not ended) and measure only what it lacks",
+    )
+    group.addoption(
+        "--point",
+        action="append",
+        default=[],
+        metavar="LABEL",
+        help="measure only this point, n2-unsplit say; may be given more than once",
+    )
+    group.addoption(
+        "--keep",
+        action="store_true",
+        help="leave the VMs as they were at the last point, paused ones paused; without it all run",
     )
 
 
@@ -104,34 +133,47 @@ def profile(pytestconfig: pytest.Config) -> Profile:
 
 
 @pytest.fixture(scope="session")
-def lab(pytestconfig: pytest.Config) -> Iterator[Lab]:
+def labs(pytestconfig: pytest.Config) -> Iterator[list[Lab]]:
     with ExitStack() as stack:
         with one_clear_message(pytestconfig):
-            lab = stack.enter_context(
-                open_lab(
-                    pytestconfig.getoption("--lab"),
-                    pytestconfig.getoption("--lab-folder"),
-                    build=ROOT / "build" / "harness",
-                )
-            )
-        yield lab
+            folders: list[Path] = list(pytestconfig.getoption("--lab-folder") or [])
+            folders += map(lab_folder_of, pytestconfig.getoption("--inventory") or [])
+            kind = pytestconfig.getoption("--lab")
+            build = ROOT / "build" / "harness"
+            opened = [
+                stack.enter_context(open_lab(kind, folder, build))
+                for folder in folders or [ROOT / ".lab"]
+            ]
+        yield opened
 
 
 @pytest.fixture(scope="session")
-def run(lab: Lab, profile: Profile, pytestconfig: pytest.Config) -> FinishedRun:
+def run(labs: list[Lab], profile: Profile, pytestconfig: pytest.Config) -> FinishedRun:
     """The whole measurement. Without it there is nothing to test: an error ends the session."""
+    root, resumed = pytestconfig.getoption("--results"), pytestconfig.getoption("--resume")
+    options = Options(
+        points=tuple(pytestconfig.getoption("--point")),
+        resume=resumed is not None,
+        keep=pytestconfig.getoption("--keep"),
+    )
     with one_clear_message(pytestconfig), uncaptured(pytestconfig) as console:
-        folder = RunFolder.create(pytestconfig.getoption("--results"), datetime.now(UTC))
+        if resumed is None:
+            folder = RunFolder.create(root, datetime.now(UTC))
+        else:
+            folder = RunFolder.find(root, resumed)
         try:
-            with RunProgress(console, part_weights(profile)) as progress:
-                finished = run_experiment(lab, profile, folder, progress)
+            made = Run(labs, profile, folder, options)
+            with RunProgress(console, made.expected_parts()) as progress:
+                finished = run_experiment(made, progress)
         except BaseException:  # Ctrl-C too
             console.print(f"Logs, and what was measured: {folder.path}", **PLAIN)
             raise
         finally:
             # Also of a run that went well, for whoever doubts a number later.
-            lab.collect_logs(folder.path / "logs")
-        folder.publish()
+            for lab in labs:
+                lab.collect_logs(folder.path / "logs" / lab.host)
+        if not options.points:
+            folder.publish()
     pytestconfig.stash[finished_run_key] = finished
     return finished
 
@@ -158,11 +200,13 @@ def one_clear_message(config: pytest.Config) -> Iterator[None]:
 
 
 @pytest.fixture
-def verdict(claim: Claim, run: FinishedRun) -> Verdict:
+def verdict(claim: Claim, run: FinishedRun, pytestconfig: pytest.Config) -> Verdict:
     """The verdict on one claim; a test whose claim is invalid or not reproduced ends here."""
     if not claim.is_made_for(run.measurements.clock):
         pytest.skip(f"claimed only for labs with the {claim.clock} clock")
     verdict = next(verdict for verdict in run.verdicts if verdict.claim == claim)
+    if not verdict.measured and pytestconfig.getoption("--point"):
+        pytest.skip(f"{verdict.reason}: --point was given")
     if verdict.outcome is Outcome.INVALID:
         pytest.fail(f"{INVALID} {verdict.reason}", pytrace=False)
     if verdict.outcome is Outcome.FAIL and claim.kind is Kind.PAPER:

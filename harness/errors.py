@@ -36,6 +36,10 @@ class HostUnreachable(HarnessError):
     """SSH itself failed: no route, a refused login, a lost connection."""
 
 
+class GivenUp(HostUnreachable):
+    """The machine was given up earlier in the run; nothing was tried."""
+
+
 class HostKeyRefused(HostUnreachable):
     """The host showed a key that is not the one the lab wrote down."""
 

@@ -7,15 +7,27 @@ fails or the emulated driver's settings change. Whatever happens, `stop` ends al
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
+import time
+from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
+from functools import partial
 from itertools import accumulate
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
+from harness.errors import CommandTimedOut, GivenUp, HarnessError, HostUnreachable
 from harness.lab.hosts import COMMAND_TIMEOUT, Event
 from harness.lab.lab import Lab, Sampler
 from harness.profiles import Profile
 from harness.samples import CpuReport, GpuReport, Launch, Verification
+
+Done = TypeVar("Done")
+
+RECOVERY = 120.0
+"""Seconds of the controller's clock that a VM which does not answer gets to come back: a rebooting
+one takes 25 s and more of its own."""
+
+RETRY_EVERY = 5.0
 
 GPU_READY_TIMEOUT = 300.0
 """Seconds until the GPU job is ready: Python's imports take 10 s in the emulation, the first
@@ -101,6 +113,8 @@ class Jobs:
         self._gpu: GpuJob | None = None
         self._cpus: dict[str, CpuJob] = {}
         self._sampler: Sampler | None = None
+        self._lost: dict[str, str] = {}
+        """Why a machine is given up, by its name."""
 
     def __enter__(self) -> Self:
         return self
@@ -118,24 +132,62 @@ class Jobs:
         if self._gpu is not None and self._gpu.environment != environment:
             self._stop_gpu()
         if self._gpu is None:
-            self._gpu = GpuJob(self._lab, environment, size or self._profile.gpu_size)
+            rows = size or self._profile.gpu_size
+            vm = self._lab.gpu_vm
+            self._gpu = self._reaching(vm, lambda: GpuJob(self._lab, environment, rows))
         return self._gpu
 
     def cpus(self, vms: Collection[str]) -> dict[str, CpuJob]:
         """Return the CPU jobs of these VMs; start those that are missing."""
         for vm in vms:
             if vm not in self._cpus:
-                self._cpus[vm] = CpuJob(self._lab, vm, self._profile)
+                start = partial(CpuJob, self._lab, vm, self._profile)
+                self._cpus[vm] = self._reaching(vm, start)
         return {vm: self._cpus[vm] for vm in vms}
 
     def sampler(self) -> Sampler:
         """Return what samples the accounting; start it if need be."""
         if self._sampler is None:
-            self._sampler = self._lab.sampler()
+            self._sampler = self._reaching(self._lab.host, self._lab.sampler)
         return self._sampler
 
+    def arrange(self, running: Collection[str]) -> dict[str, str]:
+        """Let exactly these VMs run; return their identities."""
+        for vm in running:
+            self._refuse_lost(vm)
+        return self._reaching(self._lab.host, lambda: self._lab.arrange(running))
+
+    def _reaching(self, machine: str, act: Callable[[], Done]) -> Done:
+        """Do what needs a machine; give it up if it cannot be reached, even after a while.
+
+        One that is gone would cost a time-out at every further point.
+        """
+        self._refuse_lost(machine)
+        deadline = time.monotonic() + RECOVERY
+        while True:
+            try:
+                return act()
+            except (HostUnreachable, CommandTimedOut) as error:
+                if time.monotonic() > deadline:
+                    self._lost[machine] = error.what
+                    raise
+                time.sleep(min(RETRY_EVERY, RECOVERY))
+
+    def _refuse_lost(self, machine: str) -> None:
+        if machine in self._lost:
+            raise GivenUp(
+                f"{machine} was given up after it could not be reached: {self._lost[machine]}",
+                "see its console in the run's logs",
+            )
+
     def stop(self) -> None:
-        """End everything; what is needed again starts anew. Never raises."""
+        """End everything; what is needed again starts anew. Never raises.
+
+        All VMs are woken first, for a job in a paused one cannot end.
+        """
+        if self._lab.host not in self._lost:
+            with suppress(HarnessError):
+                self._lab.release()
         self._stop_gpu()
         while self._cpus:
             self._cpus.popitem()[1].job.stop()

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from contextlib import suppress
 
-from harness.errors import HarnessError
+from harness.errors import GivenUp, HarnessError
 from harness.experiments import Mode, Point, driver_environment, gpusplit_options
 from harness.jobs import CpuJob, Jobs
 from harness.lab.hosts import COMMAND_TIMEOUT, Job
@@ -18,10 +17,10 @@ from harness.lab.lab import Lab, Sampler
 from harness.profiles import Profile
 from harness.samples import ClockReading, PointSamples, Verification, tightest
 
-SLOWEST = 20.0
+SLOWEST = 5.0
 """Seconds of the controller's clock that one second of a guest may take; 0.7 is usual."""
 
-LEAST_TIMEOUT = 120.0
+LEAST_TIMEOUT = 60.0
 """Seconds of the controller's clock that anything may take."""
 
 AFTER_WINDOW = 0.5
@@ -38,7 +37,14 @@ PAPER_GPU_SECONDS = 65.0
 def run_timeout(point: Point, profile: Profile, window: float | None) -> float:
     """Return seconds of the controller's clock until a point's window must be over."""
     expected = window or PAPER_GPU_SECONDS * profile.gpu_scale
-    return LEAST_TIMEOUT + SLOWEST * expected * (1 + point.cpu_vms) / 4
+    # The more VMs share the CPU, the longer a GPU job may take that is slowed down by them.
+    return LEAST_TIMEOUT + SLOWEST * expected * (1 + point.cpu_vms) / 2
+
+
+def running_vms(lab: Lab, point: Point) -> list[str]:
+    """Return the VMs that run at a point."""
+    cpu_vms = list(lab.cpu_vms[: point.cpu_vms])
+    return cpu_vms if point.mode is Mode.NO_GPU else [*cpu_vms, lab.gpu_vm]
 
 
 def measure_point(
@@ -59,10 +65,10 @@ def measure_point(
     if not has_gpu and no_gpu_window is None:
         raise ValueError(f"{point.label} needs the length of its window")
     cpu_vms = lab.cpu_vms[: point.cpu_vms]
-    running = [*cpu_vms, lab.gpu_vm] if has_gpu else list(cpu_vms)
+    running = running_vms(lab, point)
     timeout = run_timeout(point, profile, None if has_gpu else no_gpu_window)
 
-    identities = lab.arrange(running)
+    identities = jobs.arrange(running)
     sampler = jobs.sampler()
     options: dict[str, object] = {}
     gpu = None
@@ -131,9 +137,8 @@ def try_point(
     try:
         return measure_point(lab, jobs, point, repetition, profile, no_gpu_window)
     except HarnessError as error:
-        with suppress(HarnessError):
-            lab.release()  # a paused VM's jobs could not end
-        jobs.stop()
+        if not isinstance(error, GivenUp):
+            jobs.stop()
         taken = time.monotonic() - began
         return PointSamples.failed(point, repetition, lab.host, lab.gpu_vm, error.what, taken)
 
@@ -153,7 +158,7 @@ def read_clocks(sampler: Sampler, jobs: Mapping[str, Job]) -> tuple[ClockReading
 
 def verify_numbers(lab: Lab, jobs: Jobs, profile: Profile) -> Verification:
     """Have a small product computed for real, split, and compared with numpy's in the guest."""
-    lab.arrange([lab.gpu_vm])
+    jobs.arrange([lab.gpu_vm])
     environment = driver_environment(Point(0, Mode.UNSPLIT), profile, exec_mode="full")
     gpu = jobs.gpu(environment, profile.verify_size)
     gpu.set({"policy": "fixed", "groups": profile.verify_groups, "wait": "cooperative"})

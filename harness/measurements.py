@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from harness.experiments import ALONE, Mode, Point
@@ -56,6 +56,12 @@ class Measurements:
     profile: Profile
     results: tuple[PointResult, ...]
     verification: Verification | None
+
+    def beside(self, n: int) -> Measurements:
+        """Return what may be compared with points beside n CPU VMs: what their host measured."""
+        home = next((r.host for r in self.results if r.point.cpu_vms == n), None)
+        mine = tuple(result for result in self.results if result.host == home)
+        return replace(self, results=mine) if home is not None else self
 
     def find(self, point: Point) -> PointResult:
         """Return a point's trustworthy result, or say why there is none."""
@@ -203,12 +209,11 @@ def paper_slow_down_grows(run: Measurements, n: int) -> float:
 
 def paper_best_gain(run: Measurements, _n: int) -> float:
     """The paper's method's largest CPU gain at which the GPU job stays within the bound."""
-    gains = [
-        _gain(run, n, result)
-        for n in run.profile.cpu_vms
-        for result in run.paper_points(n)
-        if _slow_down(run, n, result) <= run.profile.slow_down_bound
-    ]
+    points = [(n, result) for n in run.profile.cpu_vms for result in run.paper_points(n)]
+    if not points:
+        raise NotMeasured("no point of the paper's method was measured")
+    bound = run.profile.slow_down_bound
+    gains = [_gain(run, n, result) for n, result in points if _slow_down(run, n, result) <= bound]
     if not gains:
         raise DoesNotArise("no number of groups keeps the GPU job within the bound")
     return max(gains)

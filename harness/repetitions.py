@@ -20,9 +20,10 @@ CONFIDENCE = 0.95
 
 @dataclass(frozen=True)
 class PointResult:
-    """The numbers of one point: medians over its repetitions that can be trusted."""
+    """The numbers of one point on one host: medians over its repetitions that can be trusted."""
 
     point: Point
+    host: str
     groups: int | None
     wanted: int | None
     cpu_throughput: float | None
@@ -65,15 +66,17 @@ def spread(values: Sequence[float]) -> float:
 
 
 def combine(results: Sequence[SampleResult], clock: str) -> tuple[PointResult, ...]:
-    """Put the repetitions of every point together, in the order of their first.
+    """Put the repetitions of every point on a host together, in the order of their first.
 
     `clock` is the lab's: it says how far apart repetitions may be.
     """
     disagreements = accounting_disagreements(results)
-    by_point: dict[Point, list[SampleResult]] = {}
+    by_point: dict[tuple[str, Point], list[SampleResult]] = {}
     for index, result in enumerate(results):
         problems = (*result.problems, *disagreements.get(index, ()))
-        by_point.setdefault(result.point, []).append(replace(result, problems=problems))
+        by_point.setdefault((result.host, result.point), []).append(
+            replace(result, problems=problems)
+        )
     return tuple(_combined(samples, SPREAD_TOLERANCE[clock]) for samples in by_point.values())
 
 
@@ -100,6 +103,7 @@ def _combined(samples: Sequence[SampleResult], tolerance: float) -> PointResult:
     vms = sorted({vm for sample in shown for vm in sample.cpu_throughputs})
     return PointResult(
         point=samples[0].point,
+        host=samples[0].host,
         groups=_agreed([sample.groups for sample in shown]),
         wanted=_agreed([sample.wanted for sample in shown]),
         cpu_throughput=median(throughputs) if throughputs else None,

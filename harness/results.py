@@ -9,13 +9,17 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from harness.errors import LabUnsuitable
+from harness.errors import LabUnsuitable, UnreadableResults
 
 LATEST = "latest"
+BEGUN = "run.json"
+"""A file that a run writes when it begins, and one that it writes when it ends."""
+FINISHED = "summary.json"
 
 
 class RunFolder:
@@ -43,14 +47,34 @@ class RunFolder:
             ) from error
         raise LabUnsuitable(f"{root} is full of runs of this second.", "try again")
 
+    @classmethod
+    def find(cls, root: Path, name: str) -> RunFolder:
+        """Return the folder of an earlier run, or for `latest` of the latest unfinished one."""
+        if name != LATEST:
+            if not (root / name).is_dir():
+                raise UnreadableResults(f"There is no run {root / name}.", f"see {root}")
+            return cls(root / name)
+        begun = [path.parent for path in root.glob(f"2*/{BEGUN}")]
+        unfinished = [path for path in begun if not (path / FINISHED).exists()]
+        if not unfinished:
+            raise UnreadableResults(
+                f"There is no unfinished run below {root}.", "begin a new one, without --resume"
+            )
+        return cls(max(unfinished, key=lambda path: (path / BEGUN).stat().st_mtime))
+
     def write_json(self, name: str, content: Any) -> Path:
         """Write dataclasses, dicts and lists as JSON; the file is there wholly or not at all."""
         path = self.path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(f"{path.name}.partial")
         text = json.dumps(content, default=_plain, indent=2, allow_nan=False)
-        partial.write_text(f"{text}\n")
-        partial.replace(path)
+        try:
+            partial.write_text(f"{text}\n")
+            partial.replace(path)
+        except OSError:
+            with suppress(OSError):
+                partial.unlink(missing_ok=True)  # what fits of it is of no use
+            raise
         return path
 
     def publish(self) -> Path:

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from harness.claims import Verdict, judge, load_claims
 from harness.environment import describe_environment
-from harness.errors import HarnessError, LabUnsuitable
+from harness.errors import LabUnsuitable
 from harness.evaluate import SampleResult, evaluate
-from harness.experiments import ALONE, Point, alone_split, rounds
+from harness.experiments import ALONE, Point, alone_split
 from harness.jobs import Jobs
 from harness.lab.lab import Lab
-from harness.measure import PAPER_GPU_SECONDS, try_point, verify_numbers
+from harness.manifest import VERIFICATION, Manifest, continue_run, read_verification
+from harness.measure import PAPER_GPU_SECONDS, running_vms, try_point, verify_numbers
 from harness.measurements import Measurements, Unjudgeable
 from harness.profiles import Profile
 from harness.progress import RunProgress
@@ -23,17 +27,21 @@ from harness.report.picture import PICTURE
 from harness.report.summarise import raw_name, summarise
 from harness.report.summary import NAME, Summary
 from harness.report.write import write_report
-from harness.results import RunFolder
+from harness.results import BEGUN, RunFolder
 from harness.samples import PointSamples, Verification
+from harness.schedule import Task, chosen, homes, tasks
 
-START_GUESS = 25.0
-"""Seconds to begin: reaching the VMs, the first jobs. A guess for the first forecast, no more."""
 
-POINT_GUESS = 4.0
-"""Seconds that a point takes beside its window."""
+@dataclass(frozen=True)
+class Options:
+    """How a run is to be made."""
 
-PACE_GUESS = 0.75
-"""Seconds of the controller's clock that a second of the window takes."""
+    points: tuple[str, ...] = ()
+    """Labels of the only points to measure; all of the profile if empty."""
+    resume: bool = False
+    """Add to what the folder's run has measured already."""
+    keep: bool = False
+    """Leave the VMs arranged as at the last point."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +50,7 @@ class FinishedRun:
 
     folder: Path
     report: Path
-    """report.html; the other files stand beside it."""
+    """report.html."""
     summary: Summary
     measurements: Measurements
     verdicts: tuple[Verdict, ...]
@@ -53,100 +61,173 @@ class FinishedRun:
         return self.folder / PICTURE
 
 
-def part_weights(profile: Profile) -> list[float]:
-    """Return the guessed seconds of every part of a run, for the forecast."""
-    point = POINT_GUESS + PACE_GUESS * PAPER_GPU_SECONDS * profile.gpu_scale
-    points = sum(map(len, rounds(profile))) + len(profile.cpu_vms)
-    return [START_GUESS] * 2 + [point] * points
-
-
 class Run:
-    """A run that goes on: what is measured so far, and how to measure more."""
+    """A run that goes on: what is to be measured, and what is measured so far."""
 
     def __init__(
-        self, lab: Lab, profile: Profile, folder: RunFolder, progress: RunProgress
+        self,
+        labs: Sequence[Lab],
+        profile: Profile,
+        folder: RunFolder,
+        options: Options | None = None,
     ) -> None:
-        self.lab = lab
+        options = options or Options()
+        require_cpu_vms(labs, profile)
+        self.labs = labs
         self.profile = profile
         self.folder = folder
-        self.progress = progress
+        self.keep = options.keep
+        self.manifest = Manifest.of(labs, profile, datetime.now(UTC))
         self.samples: list[PointSamples] = []
-        self.results: list[SampleResult] = []
-        self.window: float | None = None
-        """Seconds of the GPU job alone: the window of points without a GPU job."""
+        self.verification: Verification | None = None
+        if options.resume:
+            self.manifest, self.samples = continue_run(folder, self.manifest)
+            self.verification = read_verification(folder)
+        self.only = chosen(profile, options.points) if options.points else None
+        self.verifies = self.only is None and self.verification is None
+        self.results: list[SampleResult] = [evaluate(sample) for sample in self.samples]
+        self._measured = threading.Lock()
+        self._stopped = threading.Event()
 
-    def take(self, jobs: Jobs, point: Point, repetition: int) -> None:
+    def left(self, lab: Lab) -> list[Task]:
+        """Return what a host is still to measure, but for the splits alone."""
+        done = {(r.point, r.repetition) for r in self.results if r.host == lab.host}
+        mine = tasks(self.profile, [lab.host for lab in self.labs])[lab.host]
+        return [
+            task
+            for task in mine
+            if task not in done and (self.only is None or task[0] in self.only)
+        ]
+
+    def expected_parts(self) -> list[float]:
+        """Return the guessed seconds of every part, for the forecast."""
+        points = [task[0] for lab in self.labs for task in self.left(lab)]
+        alone = len(self.profile.cpu_vms) if self.only is None else 0
+        point = POINT_GUESS + PACE_GUESS * PAPER_GPU_SECONDS * self.profile.gpu_scale
+        jobs = 1 + self.verifies + any(point.blocking_driver for point in points)
+        begin = [START_GUESS * len(self.labs)] + [START_GUESS] * self.verifies
+        weights = begin + [point] * (len(points) + alone)
+        weights[-1] += START_GUESS * (jobs - 1)
+        return [weight / len(self.labs) for weight in weights]
+
+    def measure(self, progress: RunProgress) -> None:
+        """Measure everything that is left, on all hosts at once."""
+        if len(self.labs) == 1:
+            self._measure_on(self.labs[0], progress)
+            return
+        with ThreadPoolExecutor(len(self.labs)) as pool:
+            futures = [pool.submit(self._measure_on, lab, progress) for lab in self.labs]
+            try:
+                done, _ = wait(futures, return_when=FIRST_EXCEPTION)
+                for future in done:
+                    future.result()
+            finally:
+                self._stopped.set()  # on Ctrl-C and after an error the others end their point
+
+    def _measure_on(self, lab: Lab, progress: RunProgress) -> None:
+        last: Point | None = None
+        with Jobs(lab, self.profile) as jobs:
+            with progress.part(f"reaching every VM of {lab.host}"):
+                lab.prepare()
+            if self.verifies and lab is self.labs[0]:
+                with progress.part("checking the GPU job's numbers against numpy"):
+                    self.verification = verify_numbers(lab, jobs, self.profile)
+                self.folder.write_json(VERIFICATION, self.verification)
+            for point, repetition in self.left(lab):
+                if self._stopped.is_set():
+                    return
+                with progress.part(point.label):
+                    self._take(lab, jobs, point, repetition)
+                last = point
+            for point in self._alone_left(lab):
+                with progress.part(point.label):
+                    self._take(lab, jobs, point, 1)
+                last = point
+        if self.keep and last is not None:
+            lab.arrange(running_vms(lab, last))
+
+    def _take(self, lab: Lab, jobs: Jobs, point: Point, repetition: int) -> None:
         """Measure one repetition of a point, keep its raw samples and its numbers."""
-        window = self.window or PAPER_GPU_SECONDS * self.profile.gpu_scale
-        with self.progress.part(point.label):
-            samples = try_point(self.lab, jobs, point, repetition, self.profile, window)
-        self.folder.write_json(raw_name(point, repetition), samples)
-        self.samples.append(samples)
-        self.results.append(evaluate(samples))
-        if point == ALONE:
-            self.window = self.window or self.results[-1].gpu_seconds
+        mine = [r for r in self.results if (r.host, r.point) == (lab.host, ALONE)]
+        alone = [r.gpu_seconds for r in mine if r.gpu_seconds and not r.problems]
+        window = alone[0] if alone else PAPER_GPU_SECONDS * self.profile.gpu_scale
+        samples = try_point(lab, jobs, point, repetition, self.profile, window)
+        try:
+            self.folder.write_json(raw_name(point, repetition, samples.host), samples)
+        except OSError as error:
+            why = f"its raw samples could not be written: {error}"
+            samples = replace(samples, incidents=(*samples.incidents, why))
+        with self._measured:
+            self.samples.append(samples)
+            self.results.append(evaluate(samples))
 
-    def measurements(self, verification: Verification | None) -> Measurements:
+    def _alone_left(self, lab: Lab) -> list[Point]:
+        """Return the splits alone that the points on a host turned out to need."""
+        home = homes(self.profile, [lab.host for lab in self.labs])
+        measurements = self.measurements()
+        wanted = []
+        for n in self.profile.cpu_vms:
+            if home[n] == lab.host:
+                with suppress(Unjudgeable):
+                    wanted.append(measurements.beside(n).gpusplit(n).wanted)
+        done = {result.point for result in self.results if result.host == lab.host}
+        points = alone_split(groups for groups in wanted if groups is not None)
+        possible = [point for point in points if self.only is None or point in self.only]
+        return [point for point in possible if point not in done]
+
+    def measurements(self) -> Measurements:
         """Return what was measured so far, for judging."""
-        clock = self.lab.clock
-        results = combine(self.results, clock)
+        lab = self.labs[0]
+        with self._measured:
+            results = combine(self.results, lab.clock)
         return Measurements(
-            self.lab.kind, clock, self.lab.shared_cpus, self.profile, results, verification
+            lab.kind, lab.clock, lab.shared_cpus, self.profile, results, self.verification
         )
 
 
-def run_experiment(
-    lab: Lab, profile: Profile, folder: RunFolder, progress: RunProgress
-) -> FinishedRun:
-    """Measure all points of a profile, judge the claims, write the results."""
-    started = datetime.now(UTC)
-    require_cpu_vms(lab, profile)
-    run = Run(lab, profile, folder, progress)
-    with Jobs(lab, profile) as jobs:
-        try:
-            with progress.part("reaching every VM"):
-                lab.prepare()
-            with progress.part("checking the GPU job's numbers against numpy"):
-                verification = verify_numbers(lab, jobs, profile)
-            folder.write_json("raw/verification.json", verification)
-            for number, points in enumerate(rounds(profile), start=1):
-                for point in points:
-                    run.take(jobs, point, number)
-            for point in alone_split(groups_in_use(run.measurements(None))):
-                if all(result.point != point for result in run.results):
-                    run.take(jobs, point, 1)
-            environment = describe_environment(lab, run.samples)
-        finally:
-            # As it was found: whoever logs in next expects every VM to answer, and a paused
-            # one's jobs cannot end. A failure here must not hide the one that may have led here.
-            with suppress(HarnessError):
-                lab.release()
+START_GUESS = 20.0
+"""Seconds to begin: reaching the VMs, a GPU job. A guess for the first forecast, no more."""
 
-    measurements = run.measurements(verification)
+POINT_GUESS = 4.0
+"""Seconds that a point takes beside its window."""
+
+PACE_GUESS = 0.75
+"""Seconds of the controller's clock that a second of the window takes."""
+
+
+def run_experiment(run: Run, progress: RunProgress) -> FinishedRun:
+    """Measure what a run is to measure, judge the claims, write the results.
+
+    What is measured stays on disk if the run is interrupted, and `Options.resume` goes on.
+    """
+    run.folder.write_json(BEGUN, run.manifest)
+    run.measure(progress)
+
+    measurements = run.measurements()
     verdicts = tuple(
         judge(claim, measurements)
-        for claim in load_claims(profile, lab.kind)
-        if claim.is_made_for(lab.clock)
+        for claim in load_claims(run.profile, measurements.lab)
+        if claim.is_made_for(measurements.clock)
     )
+    environment = describe_environment(run.labs[0], run.samples)
+    started = datetime.fromisoformat(run.manifest.started)
     summary = summarise(measurements, verdicts, environment, started, datetime.now(UTC))
-    folder.write_json(NAME, summary)
-    report = write_report(summary, folder.path)
-    return FinishedRun(folder.path, report, summary, measurements, verdicts)
-
-
-def require_cpu_vms(lab: Lab, profile: Profile) -> None:
-    """Refuse a run that needs more CPU VMs than there are."""
-    if profile.most_cpu_vms > len(lab.cpu_vms):
+    try:
+        run.folder.write_json(NAME, summary)
+        report = write_report(summary, run.folder.path)
+    except OSError as error:
         raise LabUnsuitable(
-            f"This run needs {profile.most_cpu_vms} CPU VMs; the lab has {len(lab.cpu_vms)}.",
-            f"build the lab with {profile.most_cpu_vms} CPU VMs, or choose a smaller PROFILE",
-        )
+            f"The results could not be written to {run.folder.path}: {error}.",
+            "free some space; what was measured is there, and --resume judges it",
+        ) from error
+    return FinishedRun(run.folder.path, report, summary, measurements, verdicts)
 
 
-def groups_in_use(measurements: Measurements) -> list[int]:
-    """Return the numbers of groups that Fig. 6 shows, where they are known."""
-    groups = []
-    for n in measurements.profile.cpu_vms:
-        with suppress(Unjudgeable):
-            groups.append(measurements.gpusplit(n).wanted)
-    return [wanted for wanted in groups if wanted is not None]
+def require_cpu_vms(labs: Sequence[Lab], profile: Profile) -> None:
+    """Refuse a run that needs more CPU VMs than there are."""
+    for lab in labs:
+        if profile.most_cpu_vms > len(lab.cpu_vms):
+            raise LabUnsuitable(
+                f"This run needs {profile.most_cpu_vms} CPU VMs; the lab has {len(lab.cpu_vms)}.",
+                f"build the lab with {profile.most_cpu_vms} CPU VMs, or choose a smaller PROFILE",
+            )

@@ -32,6 +32,10 @@ class Inventory:
     """Names of the CPU VMs, in ssh_config and in Xen, in the order in which they are used."""
     emulator_pid: int | None
     """The emulator's process on this machine; None for a real host."""
+    shared_cpus: int = 1
+    """Physical CPUs that all guests share."""
+    name: str = ""
+    """What results call the host; its name in ssh_config, if empty."""
 
     @property
     def ssh_config(self) -> Path:
@@ -64,6 +68,7 @@ def read_inventory(folder: Path) -> Inventory:
             gpu_vm=str(facts["gpu_vm"]),
             cpu_vms=tuple(f"cpu{n}" for n in range(1, int(facts["cpu_vms"]) + 1)),
             emulator_pid=int(facts["emulator_pid"]) if facts.get("emulator_pid") else None,
+            shared_cpus=int(facts.get("guest_pcpus", 1)),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise LabNotUp(f"{path} is incomplete: {error!r}.", REBUILD_IT) from error

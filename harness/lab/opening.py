@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from harness.errors import LabUnsuitable
+from harness.errors import LabNotUp, LabUnsuitable
 from harness.lab.connections import Connections
 from harness.lab.inventory import measuring_alone, read_inventory
 from harness.lab.lab import Lab
 from harness.lab.xen_lab import XenLab
 from harness.workloads.build import build_cpu_matmul
+
+ANSIBLE_TIMEOUT = 60.0
 
 LABS = ("dryrun", "bench", "local")
 
@@ -36,3 +41,22 @@ def open_lab(kind: str, folder: Path, build: Path) -> Iterator[Lab]:
         Connections(inventory.ssh_config, inventory.known_hosts) as connections,
     ):
         yield XenLab(inventory, connections.host, program)
+
+
+def lab_folder_of(inventory: Path) -> Path:
+    """Return the folder in which an Ansible inventory's lab is written down: its lab_dir."""
+    ansible = Path(sys.executable).with_name("ansible")
+    words = ["localhost", "-i", str(inventory), "-m", "ansible.builtin.debug", "-a", "var=lab_dir"]
+    if not inventory.exists():
+        raise LabNotUp(f"There is no inventory {inventory}.", "see inventory/")
+    try:
+        done = subprocess.run(
+            [ansible, *words], capture_output=True, text=True, timeout=ANSIBLE_TIMEOUT, check=True
+        )
+        folder = json.loads(done.stdout.partition("=> ")[2])["lab_dir"]
+        return Path(folder)
+    except (OSError, subprocess.SubprocessError, ValueError, KeyError, TypeError) as error:
+        raise LabNotUp(
+            f"Ansible could not tell the lab_dir of {inventory}: {error}.",
+            f"try `ansible {' '.join(words)}`, or give --lab-folder instead",
+        ) from error

@@ -56,7 +56,7 @@ class XenLab:
 
     @property
     def host(self) -> str:
-        return self.inventory.host
+        return self.inventory.name or self.inventory.host
 
     @property
     def gpu_vm(self) -> str:
@@ -68,8 +68,7 @@ class XenLab:
 
     @property
     def shared_cpus(self) -> int:
-        # The role xen_guests puts all guests on one physical CPU.
-        return 1
+        return self.inventory.shared_cpus
 
     def prepare(self) -> None:
         """Wake all VMs, reach each over SSH once, and put the programs there."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from math import isfinite
 
@@ -27,9 +27,9 @@ from harness.report.summary import (
 )
 
 
-def raw_name(point: Point, repetition: int) -> str:
+def raw_name(point: Point, repetition: int, host: str) -> str:
     """Return where a repetition's raw samples are, in the run's folder."""
-    return f"raw/{point.label}.{repetition}.json"
+    return f"raw/{point.label}.{repetition}.{host}.json"
 
 
 def summarise(
@@ -42,6 +42,7 @@ def summarise(
     """Put a run's results into the schema."""
     profile = measurements.profile
     calibrations = calibrate(measurements)
+    order = _order(profile, calibrations)
     measured = {result.point.label for result in measurements.results}
     return Summary(
         schema=SCHEMA,
@@ -52,7 +53,7 @@ def summarise(
         finished=finished.isoformat(timespec="seconds"),
         environment=environment,
         parameters=TypeAdapter(Profile).dump_python(profile, mode="json"),
-        points=tuple(map(_point, sorted(measurements.results, key=_order(profile, calibrations)))),
+        points=tuple(map(_point, sorted(_at_home(measurements), key=order))),
         experiments=tuple(
             ExperimentSummary(
                 experiment.id,
@@ -76,7 +77,7 @@ def calibrate(measurements: Measurements) -> tuple[CalibrationSummary, ...]:
     made = []
     for n in measurements.profile.cpu_vms:
         try:
-            calibration = measurements.calibration(n)
+            calibration = measurements.beside(n).calibration(n)
         except Unjudgeable:
             continue
         best = calibration.best
@@ -99,6 +100,14 @@ def calibrate(measurements: Measurements) -> tuple[CalibrationSummary, ...]:
             )
         )
     return tuple(made)
+
+
+def _at_home(measurements: Measurements) -> Iterator[PointResult]:
+    """Give every point once: where several hosts measured one, what its home did."""
+    for result in measurements.results:
+        at_home = measurements.beside(result.point.cpu_vms).results
+        if result in at_home or all(other.point != result.point for other in at_home):
+            yield result
 
 
 def _order(
@@ -152,7 +161,7 @@ def _sample(result: SampleResult) -> Sample:
         gpu_seconds=result.gpu_seconds,
         gpu_vm_cpu_seconds=result.gpu_vm_cpu_seconds,
         cpu_throughputs=result.cpu_throughputs,
-        raw=raw_name(result.point, result.repetition),
+        raw=raw_name(result.point, result.repetition, result.host),
         problems=result.problems,
     )
 

@@ -70,6 +70,10 @@ class World:
     """Of the gpusplit in the GPU VM; None: it is the lab's own."""
     on_gpu_go: Callable[[], None] = lambda: None
     """Called when the GPU job starts to run: the moment at which things go wrong."""
+    on_cpu_go: Callable[[], None] = lambda: None
+    """Called when a CPU job starts to compute."""
+    on_list: Callable[[], None] = lambda: None
+    """Called when Xen is asked for its domains."""
 
     def __post_init__(self) -> None:
         names = ["gpu1", *(f"cpu{n}" for n in range(1, self.cpu_vms + 1))]
@@ -174,6 +178,7 @@ class FakeHost:
     def _dom0(self, command: str) -> str:
         world = self.world
         if command == "xl list":
+            world.on_list()
             lines = ["Name    ID   Mem VCPUs\tState\tTime(s)", "Domain-0  0 2048 1 r----- 33.5"]
             for name, vm in world.vms.items():
                 state = "--p---" if vm.paused else "-b----"
@@ -250,6 +255,7 @@ class FakeCpuJob(FakeProcess):
 
     def command(self, word: str, argument: str) -> None:
         if word == "go":
+            self.world.on_cpu_go()
             self.vm.ends.clear()
             self.vm.began = self.clock()
             self.vm.computing = True

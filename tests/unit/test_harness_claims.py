@@ -33,7 +33,19 @@ def result(
         if k == 1 or rate is not None
     )
     return PointResult(
-        point, groups, groups, throughput, None, seconds, None, None, None, {}, samples, problems
+        point,
+        "xen1",
+        groups,
+        groups,
+        throughput,
+        None,
+        seconds,
+        None,
+        None,
+        None,
+        {},
+        samples,
+        problems,
     )
 
 

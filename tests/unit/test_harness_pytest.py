@@ -22,8 +22,8 @@ from harness.conftest import *
 WORLD = World({world})
 
 @pytest.fixture(scope="session")
-def lab(tmp_path_factory):
-    return WORLD.lab(tmp_path_factory.mktemp("lab"))
+def labs(tmp_path_factory):
+    return [WORLD.lab(tmp_path_factory.mktemp("lab"))]
 """
 
 TESTS = """
@@ -66,7 +66,7 @@ class TestOutcomes:
             ]
         )
         assert (pytester.path / "results" / "latest" / "summary.json").exists()
-        assert (pytester.path / "results" / "latest" / "logs" / "xl-dmesg.txt").exists()
+        assert (pytester.path / "results" / "latest" / "logs" / "xen1" / "xl-dmesg.txt").exists()
 
     def test_a_claim_that_does_not_hold_fails(self, measure: Measure) -> None:
         result = measure("split_cpu_share=0.2")
@@ -109,7 +109,7 @@ class TestErrors:
         )
         result.stdout.no_fnmatch_line("*Traceback*")
         (run,) = (pytester.path / "results").glob("2*")
-        assert (run / "logs" / "xl-dmesg.txt").exists()
+        assert (run / "logs" / "xen1" / "xl-dmesg.txt").exists()
         assert not (pytester.path / "results" / "latest").exists()
 
     def test_no_lab(self, pytester: pytest.Pytester) -> None:

@@ -18,7 +18,7 @@ from harness.progress import Forecast, RunProgress, duration
 from harness.report.summary import read_summary
 from harness.report.table import print_tables
 from harness.results import RunFolder
-from harness.run import FinishedRun, part_weights, run_experiment
+from harness.run import FinishedRun, Run, run_experiment
 
 STARTED = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -29,12 +29,10 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
     """A run in which clocks are apart at n = 2."""
     folder = tmp_path_factory.mktemp("report")
     world = World(slow_clock={"cpu2": 0.2})
+    results = RunFolder.create(folder / "results", STARTED)
     with RunProgress(Console(file=io.StringIO()), []) as progress:
         return run_experiment(
-            world.lab(folder / "lab"),
-            PROFILES["smoke"],
-            RunFolder.create(folder / "results", STARTED),
-            progress,
+            Run([world.lab(folder / "lab")], PROFILES["smoke"], results), progress
         )
 
 
@@ -219,7 +217,6 @@ class TestProgress:
     def test_a_moving_line_on_a_terminal(self) -> None:
         out = io.StringIO()
         console = Console(file=out, width=200, force_terminal=True)
-        weights = part_weights(PROFILES["smoke"])
-        with RunProgress(console, weights) as progress, progress.part("n1-unsplit"):
+        with RunProgress(console, [1.0] * 16) as progress, progress.part("n1-unsplit"):
             pass
         assert "16 parts" in out.getvalue()

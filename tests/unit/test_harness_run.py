@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +13,11 @@ import pytest
 from harness_fakes import ALONE, GPU_SECONDS, World
 from rich.console import Console
 
+from harness import jobs, manifest
 from harness.claims import Outcome
-from harness.errors import HarnessError, HostUnreachable, LabUnsuitable, NotReady
+from harness.errors import HarnessError, HostUnreachable, LabUnsuitable, NotReady, UnreadableResults
 from harness.evaluate import evaluate
+from harness.experiments import ALONE as GPU_JOB_ALONE
 from harness.experiments import Mode, Point
 from harness.jobs import Jobs
 from harness.lab import xen
@@ -21,17 +25,24 @@ from harness.measure import measure_point
 from harness.profiles import PROFILES
 from harness.progress import RunProgress
 from harness.results import RunFolder
-from harness.run import FinishedRun, part_weights, run_experiment
+from harness.run import FinishedRun, Options, Run, run_experiment
 
 SMOKE = PROFILES["smoke"]
 
 
-def take(world: World, folder: Path) -> FinishedRun:
+@pytest.fixture(autouse=True)
+def no_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine that does not answer is given up at once."""
+    monkeypatch.setattr(jobs, "RECOVERY", 0.0)
+
+
+def take(world: World, folder: Path, options: Options | None = None) -> FinishedRun:
     results = folder / "results"
     results.mkdir(parents=True, exist_ok=True)
     console = Console(file=io.StringIO())
-    with RunProgress(console, part_weights(SMOKE)) as progress:
-        return run_experiment(world.lab(folder / "lab"), SMOKE, RunFolder(results), progress)
+    made = Run([world.lab(folder / "lab")], SMOKE, RunFolder(results), options)
+    with RunProgress(console, made.expected_parts()) as progress:
+        return run_experiment(made, progress)
 
 
 def outcomes(run: FinishedRun) -> dict[str, Outcome]:
@@ -174,22 +185,189 @@ class TestARunThatCannotBeMade:
 class TestARunInWhichSomethingBreaks:
     """The point at which it breaks is invalid, with its reason; the others are measured."""
 
-    def test_a_connection_lost_while_jobs_run(self, tmp_path: Path) -> None:
+    def invalid(self, run: FinishedRun) -> dict[str, str]:
+        return {p.label: "; ".join(p.problems) for p in run.summary.points if p.problems}
+
+    def test_a_guest_that_dies_while_jobs_run(self, tmp_path: Path) -> None:
+        """It is given up: points that need it do not wait for it again."""
+        world = World()
+        world.on_gpu_go = lambda: (
+            world.unreachable.add("cpu2") if world.vms["cpu2"].computing else None
+        )
+        run = take(world, tmp_path)
+        assert not world.running, "jobs were left running"
+        invalid = self.invalid(run)
+        assert {label[:2] for label in invalid} == {"n2"}
+        assert "cpu2 was given up" in invalid["n2-paper-alpha2"]
+        assert outcomes(run)["cpu-gain-n2"] is Outcome.INVALID
+        assert outcomes(run)["cpu-gain-n1"] is Outcome.PASS
+
+    def test_a_guest_that_comes_back(self, tmp_path: Path) -> None:
         world = World()
 
-        def lose_cpu1_once() -> None:
+        def lose_once() -> None:
+            if world.vms["cpu2"].computing:
+                world.unreachable.add("cpu2")
+                world.on_gpu_go = lambda: None
+                world.on_list = lambda: world.unreachable.discard("cpu2")
+
+        world.on_gpu_go = lose_once
+        assert len(self.invalid(take(world, tmp_path))) == 1
+
+    def test_a_guest_that_is_restarted(self, tmp_path: Path) -> None:
+        """Its jobs would be gone; here they are not, and still the domid tells."""
+        world = World()
+
+        def restart_once() -> None:
             if world.vms["cpu1"].computing:
-                world.unreachable.add("cpu1")
+                world.vms["cpu1"].domid = 77
                 world.on_gpu_go = lambda: None
 
-        world.on_gpu_go = lose_cpu1_once
+        world.on_gpu_go = restart_once
+        invalid = self.invalid(take(world, tmp_path))
+        assert len(invalid) == 1
+        assert "cpu1 was restarted: it was domid 2 before and domid 77 after" in str(invalid)
+
+    def test_a_gpu_vm_that_dies(self, tmp_path: Path) -> None:
+        world = World()
+        world.on_gpu_go = lambda: (
+            world.unreachable.add("gpu1") if world.vms["cpu1"].computing else None
+        )
         run = take(world, tmp_path)
+        measured = {p.label for p in run.summary.points if not p.problems}
+        assert measured == {"n0-unsplit", "n1-no_gpu", "n2-no_gpu"}
+
+    def test_a_full_disk(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        write = RunFolder.write_json
+
+        def write_until_full(folder: RunFolder, name: str, content: Any) -> Path:
+            if name.startswith("raw/n2-no_gpu"):
+                raise OSError(28, "No space left on device")
+            return write(folder, name, content)
+
+        monkeypatch.setattr(RunFolder, "write_json", write_until_full)
+        invalid = self.invalid(take(World(), tmp_path))
+        assert invalid.keys() == {"n2-no_gpu"}
+        assert "No space left on device" in invalid["n2-no_gpu"]
+
+    def test_ctrl_c_stops_the_jobs_and_keeps_what_was_measured(self, tmp_path: Path) -> None:
+        world = World()
+
+        def interrupt() -> None:
+            if world.vms["cpu2"].computing:
+                raise KeyboardInterrupt
+
+        world.on_gpu_go = interrupt
+        with pytest.raises(KeyboardInterrupt):
+            take(world, tmp_path)
         assert not world.running
-        first, *others = [point for point in run.summary.points if point.problems]
-        assert "cpu1" in first.problems[0]
-        assert all(point.cpu_vms > 0 for point in others)
-        assert outcomes(run)["cpu-gain-n1"] is Outcome.INVALID
-        assert outcomes(run)["gpu-numbers"] is Outcome.PASS
+        assert not any(vm.paused for vm in world.vms.values())
+        raw = {path.name for path in (tmp_path / "results" / "raw").iterdir()}
+        assert "n2-no_gpu.1.xen1.json" in raw
+        assert not (tmp_path / "results" / "summary.json").exists()
+
+
+def launched(world: World) -> list[int]:
+    """Count the GPU job's runs from now on."""
+    runs: list[int] = []
+    world.on_gpu_go = lambda: runs.append(1)
+    return runs
+
+
+class TestResume:
+    def interrupted(self, folder: Path) -> World:
+        world = World()
+
+        def interrupt() -> None:
+            if world.vms["cpu2"].computing:
+                raise KeyboardInterrupt
+
+        world.on_gpu_go = interrupt
+        with pytest.raises(KeyboardInterrupt):
+            take(world, folder)
+        shutil.rmtree(folder / "lab")
+        world.on_gpu_go = lambda: None
+        return world
+
+    def test_measures_only_what_is_missing(self, tmp_path: Path) -> None:
+        world = self.interrupted(tmp_path)
+        runs = launched(world)
+        run = take(world, tmp_path, Options(resume=True))
+        # unsplit, gpusplit and paper beside two, unsplit again beside one, two splits alone
+        assert len(runs) == 6
+        assert not any(verdict.fails_the_run for verdict in run.verdicts)
+        assert run.summary.verification is not None
+
+    def test_an_invalid_point_is_measured_again(self, tmp_path: Path) -> None:
+        world = World(slow_clock={"cpu2": 0.2})
+        take(world, tmp_path)
+        shutil.rmtree(tmp_path / "lab")
+        world.slow_clock.clear()
+        run = take(world, tmp_path, Options(resume=True))
+        assert outcomes(run)["cpu-gain-n2"] is Outcome.PASS
+
+    def test_of_another_run_is_refused(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        world = self.interrupted(tmp_path)
+        monkeypatch.setattr(manifest, "commit", lambda _: "another")
+        with pytest.raises(UnreadableResults, match=r"differs in commit \(commit was .*another"):
+            take(world, tmp_path, Options(resume=True))
+
+    def test_finds_the_latest_that_has_not_ended(self, tmp_path: Path) -> None:
+        with pytest.raises(UnreadableResults, match="no unfinished run"):
+            RunFolder.find(tmp_path, "latest")
+        for name, files in (("20260101", ["run.json"]), ("20260102", ["run.json", "summary.json"])):
+            (tmp_path / name).mkdir()
+            for file in files:
+                (tmp_path / name / file).touch()
+        assert RunFolder.find(tmp_path, "latest").path.name == "20260101"
+        assert RunFolder.find(tmp_path, "20260102").path.name == "20260102"
+        with pytest.raises(UnreadableResults, match="no run"):
+            RunFolder.find(tmp_path, "20260103")
+
+
+class TestOnlySomePoints:
+    def test_are_measured(self, tmp_path: Path) -> None:
+        options = Options(points=("n1-unsplit", "n1-unsplit_cooperative"))
+        run = take(World(), tmp_path, options)
+        assert {point.label for point in run.summary.points} == set(options.points)
+        judged = {v.claim.id: v.outcome for v in run.verdicts if v.measured}
+        assert judged.keys() == {"waiting-gain-n1", "repeat-n1", "spin-share-n1"}
+        assert set(judged.values()) == {Outcome.PASS}
+
+    def test_that_there_are_not(self, tmp_path: Path) -> None:
+        with pytest.raises(LabUnsuitable, match="no point 'n9-unsplit'") as caught:
+            take(World(), tmp_path, Options(points=("n9-unsplit",)))
+        assert "n2-no_gpu" in caught.value.remedy
+
+
+def test_vms_are_kept_as_they_were_if_asked(tmp_path: Path) -> None:
+    world = World()
+    take(world, tmp_path, Options(points=("n1-no_gpu",), keep=True))
+    assert [name for name, vm in world.vms.items() if not vm.paused] == ["cpu1"]
+    assert not world.running
+
+
+class TestSeveralHosts:
+    def test_share_the_points_and_make_one_result(self, tmp_path: Path) -> None:
+        worlds = [World(), World()]
+        labs = [world.lab(tmp_path / f"lab{k}") for k, world in enumerate(worlds)]
+        for k, lab in enumerate(labs):
+            lab.inventory = replace(lab.inventory, name=f"host{k}")
+        (tmp_path / "results").mkdir()
+        made = Run(labs, SMOKE, RunFolder(tmp_path / "results"))
+        with RunProgress(Console(file=io.StringIO()), made.expected_parts()) as progress:
+            run = run_experiment(made, progress)
+        assert not any(verdict.fails_the_run for verdict in run.verdicts)
+        hosts = {p.label: {sample.host for sample in p.samples} for p in run.summary.points}
+        # What is beside n CPU VMs is on one host, and so what it is compared with.
+        for n in (1, 2):
+            beside = [found for label, found in hosts.items() if label.startswith(f"n{n}")]
+            assert all(found == beside[0] for found in beside)
+        assert hosts["n1-unsplit"] != hosts["n2-unsplit"]
+        alone = [r.host for r in run.measurements.results if r.point == GPU_JOB_ALONE]
+        assert sorted(alone) == ["host0", "host1"]
 
 
 class TestOnePoint:
@@ -201,8 +379,12 @@ class TestOnePoint:
 
     def test_vms_that_do_not_take_part_are_paused(self, tmp_path: Path) -> None:
         world = World()
+        seen: list[list[str]] = []
+        world.on_cpu_go = lambda: seen.append(
+            [name for name, vm in world.vms.items() if not vm.paused]
+        )
         self.measure(world, tmp_path, Point(1, Mode.NO_GPU), no_gpu_window=1.0)
-        assert [name for name, vm in world.vms.items() if not vm.paused] == ["cpu1"]
+        assert seen == [["cpu1"]]
 
     def test_the_window_is_the_gpu_jobs_time(self, tmp_path: Path) -> None:
         samples = self.measure(World(), tmp_path, Point(2, Mode.UNSPLIT))

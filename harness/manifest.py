@@ -1,0 +1,98 @@
+"""`run.json`: what a run measures, written when it begins, so that it can be continued."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from harness.environment import ROOT, commit
+from harness.errors import UnreadableResults
+from harness.evaluate import evaluate
+from harness.lab.lab import Lab
+from harness.profiles import Profile
+from harness.results import BEGUN, RunFolder
+from harness.samples import PointSamples, Verification
+from harness.workloads.gpu_matmul import package_digest
+
+T = TypeVar("T")
+
+VERIFICATION = "raw/verification.json"
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a run measures; its points can be added to only by a run that measures the same."""
+
+    lab: str
+    clock: str
+    hosts: list[str]
+    profile: str
+    commit: str
+    sources: str
+    """A digest of the harness and of gpusplit, for a checkout that was changed."""
+    parameters: dict[str, Any]
+    """The profile's fields."""
+    started: str
+
+    @classmethod
+    def of(cls, labs: Sequence[Lab], profile: Profile, started: datetime) -> Manifest:
+        """Describe a run that begins now."""
+        return cls(
+            lab=labs[0].kind,
+            clock=labs[0].clock,
+            hosts=[lab.host for lab in labs],
+            profile=profile.name,
+            commit=commit(ROOT),
+            sources=f"{package_digest(ROOT / 'harness')} {package_digest(ROOT / 'gpusplit')}",
+            parameters=TypeAdapter(Profile).dump_python(profile, mode="json"),
+            started=started.isoformat(timespec="seconds"),
+        )
+
+    def differences(self, other: Manifest) -> list[str]:
+        """Name the fields in which another run measures something else."""
+        names = [field.name for field in fields(self) if field.name != "started"]
+        return [name for name in names if getattr(self, name) != getattr(other, name)]
+
+
+def continue_run(folder: RunFolder, wanted: Manifest) -> tuple[Manifest, list[PointSamples]]:
+    """Return how an interrupted run began, and what it measured well.
+
+    UnreadableResults if it measured something else than what is wanted now.
+    """
+    began = _read(Manifest, folder.path / BEGUN)
+    different = began.differences(wanted)
+    if different:
+        was_and_is = "; ".join(
+            f"{name} was {getattr(began, name)}, is {getattr(wanted, name)}"
+            for name in different
+            if name != "parameters"
+        )
+        raise UnreadableResults(
+            f"{folder.path} cannot be continued: it differs in {', '.join(different)}"
+            f"{f' ({was_and_is})' if was_and_is else ''}.",
+            "continue it from the same checkout with the same options, or begin a new run "
+            "without --resume",
+        )
+    raw = (path for path in sorted((folder.path / "raw").glob("n*.json")))
+    samples = [_read(PointSamples, path) for path in raw]
+    return began, [sample for sample in samples if not evaluate(sample).problems]
+
+
+def read_verification(folder: RunFolder) -> Verification | None:
+    """Return the check of the numbers that a run made already, if it did."""
+    path = folder.path / VERIFICATION
+    return _read(Verification, path) if path.exists() else None
+
+
+def _read(kind: type[T], path: Path) -> T:
+    try:
+        return TypeAdapter(kind).validate_json(path.read_bytes())
+    except (OSError, ValidationError) as error:
+        raise UnreadableResults(
+            f"{path} cannot be read: {error}", "begin a new run, without --resume"
+        ) from error
