@@ -101,6 +101,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="measure only this point, n2-unsplit say; may be given more than once",
     )
     group.addoption(
+        "--repetitions",
+        type=int,
+        metavar="N",
+        help="measure every point at least so often (default: once where the clock is "
+        "deterministic, three times where it is real)",
+    )
+    group.addoption(
         "--keep",
         action="store_true",
         help="leave the VMs as they were at the last point, paused ones paused; without it all run",
@@ -162,7 +169,8 @@ def run(labs: list[Lab], profile: Profile, pytestconfig: pytest.Config) -> Finis
         else:
             folder = RunFolder.find(root, resumed)
         try:
-            made = Run(labs, profile, folder, options)
+            repeated = profile.repeated(labs[0].clock, pytestconfig.getoption("--repetitions"))
+            made = Run(labs, repeated, folder, options)
             with RunProgress(console, made.expected_parts()) as progress:
                 finished = run_experiment(made, progress)
         except BaseException:  # Ctrl-C too

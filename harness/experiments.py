@@ -107,7 +107,9 @@ def experiments(profile: Profile) -> tuple[Experiment, ...]:
             title=title,
             source=source,
             points=tuple(dict.fromkeys(points)),
-            repetitions=profile.repetitions.get(made_by.__name__.strip("_"), 1),
+            repetitions=max(
+                profile.least_repetitions, profile.repetitions.get(made_by.__name__.strip("_"), 1)
+            ),
         )
         for made_by in made
         for title, source, points in [made_by(profile)]

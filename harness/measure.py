@@ -117,6 +117,7 @@ def measure_point(
         identities=identities,
         identities_after=lab.identities(running),
         measured_in=time.monotonic() - began,
+        shared_cpus=lab.shared_cpus,
         options=options,
     )
 

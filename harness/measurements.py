@@ -124,6 +124,16 @@ def cpu_gain(run: Measurements, n: int) -> float:
     return _gain(run, n, run.gpusplit(n))
 
 
+def cpu_gain_share(run: Measurements, n: int) -> float:
+    """The CPU gain as a share of the largest that is possible on this host."""
+    possible = physical_limit(n, run.shared_cpus)
+    if possible <= 0:
+        raise Unjudgeable(
+            f"{n} CPU VMs and the GPU VM have a physical CPU each: nobody competes for one"
+        )
+    return cpu_gain(run, n) / possible
+
+
 def gpu_time_ratio(run: Measurements, n: int) -> float:
     """Time of the split GPU job over that of the unsplit one, n CPU VMs beside each."""
     return 1 + _slow_down(run, n, run.gpusplit(n))
@@ -290,6 +300,7 @@ STATISTICS: dict[str, Callable[[Measurements, int], float]] = {
     function.__name__: function
     for function in (
         cpu_gain,
+        cpu_gain_share,
         gpu_time_ratio,
         split_cost,
         repeat_difference,

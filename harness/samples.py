@@ -121,6 +121,8 @@ class PointSamples:
     """The same after the window."""
     measured_in: float
     """Seconds of the controller's clock that the whole point took; only for forecasts."""
+    shared_cpus: int = 1
+    """Physical CPUs that the VMs share."""
     options: dict[str, Any] = field(default_factory=dict)
     """The emulated driver's settings and gpusplit's options."""
     incidents: tuple[str, ...] = ()

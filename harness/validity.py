@@ -39,6 +39,7 @@ def problems_of(samples: PointSamples) -> Iterator[str]:
     yield from _unknown_clocks(tightest(samples.clocks).values())
     yield from _restarted(samples)
     yield from _missing_samples(samples)
+    yield from _stolen_time(samples)
     yield from _unexpected_groups(samples)
 
 
@@ -92,6 +93,27 @@ def _missing_samples(samples: PointSamples) -> Iterator[str]:
     gap = max(after - before for before, after in pairwise(edges))
     if gap > LONGEST_GAP:
         yield f"samples of the accounting are missing: none for {gap:.2f} s"
+
+
+def _stolen_time(samples: PointSamples) -> Iterator[str]:
+    """Check that the VMs had the shared CPUs to themselves: CPU VMs never leave one idle."""
+    wanted = min(samples.shared_cpus, samples.point.cpu_vms)
+    inside = [
+        sample
+        for sample in samples.accounting
+        if samples.window_start <= sample.time <= samples.window_end
+    ]
+    if wanted == 0 or len(inside) < 2:
+        return
+    first, last = inside[0], inside[-1]
+    used = sum(
+        last.cpu_seconds[vm] - first.cpu_seconds[vm]
+        for vm in samples.identities
+        if vm in first.cpu_seconds and vm in last.cpu_seconds
+    )
+    share = used / (wanted * (last.time - first.time))
+    if share < 1 - ACCOUNTING_TOLERANCE:
+        yield f"time was stolen: the VMs together had {share:.1%} of the CPUs that they could use"
 
 
 def _unexpected_groups(samples: PointSamples) -> Iterator[str]:

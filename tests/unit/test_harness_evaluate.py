@@ -103,7 +103,7 @@ UNSPLIT = Point(1, Mode.UNSPLIT)
 VMS = ("gpu1", "cpu0", "cpu1", "cpu2")
 
 ACCOUNTING = tuple(
-    CpuSample(9.0 + k / 2, dict.fromkeys(VMS, 5.0 + k / 4))
+    CpuSample(9.0 + k / 2, dict.fromkeys(VMS, 5.0 + k / 4))  # half a CPU each
     for k in range(9)  # from 9 to 13
 )
 
@@ -122,7 +122,7 @@ def samples(
     if clocks is None:  # all guests on dom0's clock
         clocks = tuple(ClockReading(cpu.vm, 9.0, 9.01, 9.02) for cpu in cpus)
     gpu = None if point.mode is Mode.NO_GPU else GpuReport(10.0, 12.0, "GPU", {}, launches(*groups))
-    before = {cpu.vm: "domid 3" for cpu in cpus}
+    before = dict.fromkeys(("gpu1", *(cpu.vm for cpu in cpus)), "domid 3")
     return PointSamples(
         point,
         1,
@@ -159,7 +159,8 @@ class TestEvaluate:
         assert result.cpu_throughput == 1.5
 
     def test_without_gpu_job_there_are_no_gpu_numbers(self) -> None:
-        result = evaluate(samples(Point(1, Mode.NO_GPU)))
+        whole = tuple(CpuSample(9.0 + k, {"gpu1": 5.0, "cpu0": 5.0 + k}) for k in range(5))
+        result = evaluate(samples(Point(1, Mode.NO_GPU), accounting=whole))
         assert (result.groups, result.gpu_seconds, result.problems) == (None, None, ())
 
     def test_alone_there_is_no_throughput(self) -> None:
@@ -185,8 +186,20 @@ class TestEvaluate:
                 samples(accounting=(*ACCOUNTING[:3], *ACCOUNTING[6:])),
                 "samples of the accounting are missing: none for 2.00 s",
             ),
-            (samples(after={"cpu0": "domid 9"}), "cpu0 was restarted: it was domid 3 before"),
-            (samples(after={}), "cpu0 was gone at the end"),
+            (
+                samples(after={"gpu1": "domid 3", "cpu0": "domid 9"}),
+                "cpu0 was restarted: it was domid 3 before and domid 9 after",
+            ),
+            (samples(after={"gpu1": "domid 3"}), "cpu0 was gone at the end"),
+            (
+                samples(
+                    accounting=tuple(
+                        CpuSample(s.time, s.cpu_seconds | {"gpu1": 5.0 + k * 0.2})
+                        for k, s in enumerate(ACCOUNTING)
+                    )
+                ),
+                "time was stolen: the VMs together had 90.0% of the CPUs",
+            ),
             (
                 samples(clocks=(ClockReading("cpu0", 9.0, 9.1, 9.2),)),
                 "the clock of cpu0 is known only to within 0.100 s",
