@@ -8,7 +8,7 @@ here talks to a lab.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -88,7 +88,6 @@ class Experiment:
     source: str
     """Where it comes from: the paper's figure, or what made us add it."""
     points: tuple[Point, ...]
-    repetitions: int = 1
 
 
 def split(
@@ -107,9 +106,6 @@ def experiments(profile: Profile) -> tuple[Experiment, ...]:
             title=title,
             source=source,
             points=tuple(dict.fromkeys(points)),
-            repetitions=max(
-                profile.least_repetitions, profile.repetitions.get(made_by.__name__.strip("_"), 1)
-            ),
         )
         for made_by in made
         for title, source, points in [made_by(profile)]
@@ -185,26 +181,32 @@ def alone_split(wanted: Iterable[int]) -> list[Point]:
     return [split(0, Mode.GPUSPLIT, groups=groups) for groups in sorted(set(wanted))]
 
 
-def rounds(profile: Profile) -> list[list[Point]]:
+def rounds(profile: Profile, best: Mapping[int, int] | None = None) -> list[list[Point]]:
     """Return what to measure, round by round, in order.
 
-    A point is in as many rounds as the most demanding of its experiments repeats it. Points with
-    the same number of CPU VMs stay together, so that a ratio is taken of near neighbours and few
-    VMs are woken or put to sleep between two points. The order within them is turned by a third
-    from round to round, so that no mode always comes first, when the machine may be cooler.
+    `best` is the best alpha by the number of CPU VMs, as far as it is known: the later rounds
+    repeat no other, unless every point is repeated.
+
+    Points with the same number of CPU VMs stay together, so that a ratio is taken of near
+    neighbours and few VMs are woken or put to sleep between two points. The order within them is
+    turned by a third from round to round, so that no mode always comes first, when the machine
+    may be cooler.
     """
-    wanted: dict[Point, int] = {}
-    for experiment in experiments(profile):
-        for point in experiment.points:
-            wanted[point] = max(wanted.get(point, 0), experiment.repetitions)
+    points = dict.fromkeys(
+        point for experiment in experiments(profile) for point in experiment.points
+    )
+    wanted = dict.fromkeys(points, profile.least_repetitions)
     for n in profile.repeat_unsplit:
-        point = Point(n, Mode.UNSPLIT)
-        wanted[point] = max(wanted[point], 2)
-    made = []
-    for number in range(1, max(wanted.values()) + 1):
-        points = [point for point, times in wanted.items() if times >= number]
-        made.append(list(_ordered(points, number)))
-    return made
+        wanted[Point(n, Mode.UNSPLIT)] = max(2, profile.least_repetitions)
+    for n in profile.cpu_vms:
+        alpha = (best or {}).get(n, profile.alpha)
+        shown = (Point(n, Mode.NO_GPU), Point(n, Mode.UNSPLIT))
+        for point in (*shown, split(n, Mode.GPUSPLIT, alpha=alpha)):
+            wanted[point] = max(wanted[point], profile.fig6_repetitions)
+    return [
+        list(_ordered([point for point, times in wanted.items() if times >= number], number))
+        for number in range(1, max(wanted.values()) + 1)
+    ]
 
 
 def _ordered(points: list[Point], number: int) -> Iterator[Point]:

@@ -113,6 +113,7 @@ class Jobs:
         self._gpu: GpuJob | None = None
         self._cpus: dict[str, CpuJob] = {}
         self._sampler: Sampler | None = None
+        self._new = False
         self._lost: dict[str, str] = {}
         """Why a machine is given up, by its name."""
 
@@ -135,6 +136,7 @@ class Jobs:
             rows = size or self._profile.gpu_size
             vm = self._lab.gpu_vm
             self._gpu = self._reaching(vm, lambda: GpuJob(self._lab, environment, rows))
+            self._new = True
         return self._gpu
 
     def cpus(self, vms: Collection[str]) -> dict[str, CpuJob]:
@@ -143,6 +145,7 @@ class Jobs:
             if vm not in self._cpus:
                 start = partial(CpuJob, self._lab, vm, self._profile)
                 self._cpus[vm] = self._reaching(vm, start)
+                self._new = True
         return {vm: self._cpus[vm] for vm in vms}
 
     def sampler(self) -> Sampler:
@@ -150,6 +153,11 @@ class Jobs:
         if self._sampler is None:
             self._sampler = self._reaching(self._lab.host, self._lab.sampler)
         return self._sampler
+
+    def have_new(self) -> bool:
+        """Say whether a job was started since this was asked last."""
+        new, self._new = self._new, False
+        return new
 
     def arrange(self, running: Collection[str]) -> dict[str, str]:
         """Let exactly these VMs run; return their identities."""

@@ -27,6 +27,10 @@ AFTER_WINDOW = 0.5
 """Seconds that CPU jobs and sampling go on after the window, so that the last sample of every VM
 lies behind its end. A VM that shares its CPU with four others waits 0.12 s for its turn."""
 
+SETTLE = 2.0
+"""Seconds that pass after a job was started, before anything counts: logging in leaves the host
+busy for most of a second."""
+
 CLOCK_READINGS = 3
 """How often each clock is read, for the tightest reading: a busy VM answers when its turn comes."""
 
@@ -85,8 +89,10 @@ def measure_point(
         cpu.go()
     for cpu in cpus.values():
         cpu.expect_warm(timeout)
-    clocks = read_clocks(sampler, _jobs_by_vm(lab, gpu.job if gpu else None, cpus))
     sampler.begin()
+    if jobs.have_new():
+        sampler.wait_until(sampler.clock() + SETTLE, timeout)
+    clocks = read_clocks(sampler, _jobs_by_vm(lab, gpu.job if gpu else None, cpus))
 
     report = None
     if gpu is not None:

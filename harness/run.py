@@ -91,8 +91,10 @@ class Run:
 
     def left(self, lab: Lab) -> list[Task]:
         """Return what a host is still to measure, but for the splits alone."""
-        done = {(r.point, r.repetition) for r in self.results if r.host == lab.host}
-        mine = tasks(self.profile, [lab.host for lab in self.labs])[lab.host]
+        with self._measured:
+            done = {(r.point, r.repetition) for r in self.results if r.host == lab.host}
+        hosts = [lab.host for lab in self.labs]
+        mine = tasks(self.profile, hosts, self._best_alphas())[lab.host]
         return [
             task
             for task in mine
@@ -133,9 +135,11 @@ class Run:
                 with progress.part("checking the GPU job's numbers against numpy"):
                     self.verification = verify_numbers(lab, jobs, self.profile)
                 self.folder.write_json(VERIFICATION, self.verification)
-            for point, repetition in self.left(lab):
+            # Asked anew each time: what is repeated depends on what was found.
+            while left := self.left(lab):
                 if self._stopped.is_set():
                     return
+                point, repetition = left[0]
                 with progress.part(point.label):
                     self._take(lab, jobs, point, repetition)
                 last = point
@@ -160,6 +164,15 @@ class Run:
         with self._measured:
             self.samples.append(samples)
             self.results.append(evaluate(samples))
+
+    def _best_alphas(self) -> dict[int, int]:
+        """Return the best alpha by the number of CPU VMs, as far as it can be said."""
+        measurements = self.measurements()
+        found = {}
+        for n in self.profile.cpu_vms:
+            with suppress(Unjudgeable):
+                found[n] = measurements.beside(n).gpusplit(n).point.alpha or self.profile.alpha
+        return found
 
     def _alone_left(self, lab: Lab) -> list[Point]:
         """Return the splits alone that the points on a host turned out to need."""

@@ -6,7 +6,7 @@ on one host, its *home*, with the points of other numbers that they are compared
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from harness.errors import LabUnsuitable
 from harness.experiments import ALONE, Mode, Point, alone_split, rounds
@@ -31,11 +31,16 @@ def homes(profile: Profile, hosts: Sequence[str]) -> dict[int, str]:
     return found
 
 
-def tasks(profile: Profile, hosts: Sequence[str]) -> dict[str, list[Task]]:
-    """Return what every host measures, in order, but for the splits alone that are found later."""
+def tasks(
+    profile: Profile, hosts: Sequence[str], best: Mapping[int, int] | None = None
+) -> dict[str, list[Task]]:
+    """Return what every host measures, in order, but for the splits alone that are found later.
+
+    `best` is the best alpha by the number of CPU VMs, as far as it is known.
+    """
     home = homes(profile, hosts)
     made: dict[str, list[Task]] = {host: [] for host in hosts}
-    for number, taken in enumerate(rounds(profile), start=1):
+    for number, taken in enumerate(rounds(profile, best), start=1):
         for point in taken:
             for host in hosts:
                 if home[point.cpu_vms] == host or _is_compared(point, host, profile, home):

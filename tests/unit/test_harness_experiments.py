@@ -84,15 +84,21 @@ class TestRounds:
     def test_the_gpu_job_alone_comes_first(self, profile: Profile) -> None:
         assert rounds(profile)[0][0] == ALONE
 
-    def test_an_experiment_is_repeated_as_often_as_it_asks(self) -> None:
-        profile = Profile("p", (1,), 1.0, repetitions={"fig6": 3}, fig2_vms=(1,))
-        first, second, third = rounds(profile)
+    def test_what_fig6_shows_is_repeated_as_often_as_the_profile_asks(self) -> None:
+        profile = Profile("p", (1,), 1.0, fig6_repetitions=3, fig2_vms=(1,), alphas=(2, 5))
+        first, second, third = rounds(profile, best={1: 5})
         assert Point(2, Mode.NO_GPU) in first
-        assert Point(2, Mode.NO_GPU) not in second
-        assert set(second) == set(third) == set(points_of(profile, "fig6"))
+        shown = {Point(1, Mode.NO_GPU), Point(1, Mode.UNSPLIT), Point(1, Mode.GPUSPLIT, alpha=5)}
+        assert set(second) == set(third) == shown
+
+    def test_where_time_is_real_every_point_is_repeated(self) -> None:
+        assert SMOKE.repeated("deterministic") == SMOKE
+        first, second, third = rounds(SMOKE.repeated("real"))
+        assert set(first) == set(second) == set(third)
+        assert len(rounds(SMOKE.repeated("real", wanted=5))) == 5
 
     def test_the_order_of_modes_turns_from_round_to_round(self) -> None:
-        profile = Profile("p", (1,), 1.0, repetitions={"fig6": 2})
+        profile = Profile("p", (1,), 1.0, least_repetitions=2)
         first, second = rounds(profile)
         assert first[1:] != second[1:]
         assert set(first) == set(second)
