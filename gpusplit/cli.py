@@ -1,4 +1,4 @@
-"""The command gpusplit: run, doctor, explain.  Also `python -m gpusplit`."""
+"""The command gpusplit: run, doctor, explain, watch.  Also `python -m gpusplit`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _HELP = {
     "alpha": "groups per running VM, for the policy vms",
     "group_ms": "milliseconds that a group may take, for the policy time",
     "wait": "cooperative (sleep, then poll) or driver",
-    "vms": "source of the VM count: auto, xenstore or static:N",
+    "vms": "source of the VM count: auto, xenstore, kvm or static:N",
     "queues": "queues that slices go to in turn, 1 to 4; 0: 2 with cooperative waits, else 1",
     "in_flight": "groups enqueued and not complete; 0: 64 with cooperative waits, else 1",
     "cores": "the GPU's cores; 0: ask the device",
@@ -39,13 +39,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     run = commands.add_parser("run", help="run a program with splitting on")
     explain = commands.add_parser("explain", help="list a program's kernels and the verdicts")
     doctor = commands.add_parser("doctor", help="say what is here: devices, waits, VM count")
+    watch = commands.add_parser("watch", help="show the number of running VMs, live")
     for command in (run, explain, doctor):
-        _add_options(command)
+        _add_options(command, *(field.name for field in fields(Config)))
+    _add_options(watch, "vms")
+    watch.add_argument("--json", action="store_true", help="one JSON object per line")
+    watch.add_argument(
+        "--interval", type=_positive, default=1.0, metavar="S",
+        help="seconds after which a line is written even if nothing changed (default: 1)",
+    )  # fmt: skip
+    watch.add_argument(
+        "--lines", type=int, default=0, metavar="N", help="end after so many lines (default: never)"
+    )
     for command in (run, explain):
         command.add_argument("-m", dest="module", nargs=argparse.REMAINDER, help="run a module")
         command.add_argument("program", nargs=argparse.REMAINDER, help="program.py [arguments]")
     options = parser.parse_args(arguments)
-    command = {"run": run, "explain": explain, "doctor": doctor}[options.command]
+    command = commands.choices[options.command]
     try:
         config = _config(options)
     except ConfigError as error:
@@ -54,6 +64,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from gpusplit.doctor import examine_system
 
         return examine_system(config, sys.stdout)
+    if options.command == "watch":
+        from gpusplit.watch import watch as watch_count
+
+        return watch_count(config, options.interval, options.json, options.lines, sys.stdout)
     words = options.module if options.module is not None else options.program
     if not words:
         command.error("name a program, or a module after -m")
@@ -71,9 +85,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _add_options(command: argparse.ArgumentParser) -> None:
+def _positive(text: str) -> float:
+    number = float(text)
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError(f"must be a number above 0, not {text}")
+    return number
+
+
+def _add_options(command: argparse.ArgumentParser, *names: str) -> None:
+    """Let *command* take the options called *names* of Config, and a file with them."""
     command.add_argument("--config", metavar="FILE", help="a TOML file with options")
     for field in fields(Config):
+        if field.name not in names:
+            continue
         flag = "--" + field.name.replace("_", "-")
         if isinstance(field.default, bool):
             command.add_argument(
@@ -92,7 +116,7 @@ def _config(options: argparse.Namespace) -> Config:
     given = {
         field.name: getattr(options, field.name)
         for field in fields(Config)
-        if getattr(options, field.name) is not None
+        if getattr(options, field.name, None) is not None
     }
     return base.with_options(given, "command line")
 

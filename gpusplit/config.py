@@ -33,7 +33,7 @@ class Config:
     alpha: groups per running VM, for the policy vms.
     group_ms: milliseconds that a group may take, for the policy time.
     wait: cooperative (sleep, then poll) or driver (whatever the OpenCL driver does; most spin).
-    vms: where the VM count comes from: auto, xenstore, static:N.
+    vms: where the VM count comes from: auto, xenstore, kvm, static:N.
     queues: queues that slices go to in turn, 1 to 4: the caller's and companions of it.  0 lets
         the wait decide: 2 with cooperative waits; 1 with the driver's, as the paper does.
     in_flight: groups that may be enqueued and not complete; 0 lets the wait decide: 64 with

@@ -92,6 +92,9 @@ class Launcher:
         self.config = config
         self.policy = config.make_policy()
         self.tenancy = tenancy.from_option(config.vms)
+        if self.policy.needs_vm_count:
+            # By the first launch the count is known, and nobody waits for it.
+            self.tenancy.start()
         self._cores = config.cores
         self._lanes = config.lanes
         self._most_in_flight = config.most_in_flight

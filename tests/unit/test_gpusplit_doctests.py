@@ -7,7 +7,16 @@ import importlib
 
 import pytest
 
-WITH_EXAMPLES = ["builtins", "devices", "explain", "ndrange", "patch", "telemetry", "tenancy"]
+WITH_EXAMPLES = [
+    "builtins",
+    "count",
+    "devices",
+    "explain",
+    "ndrange",
+    "patch",
+    "telemetry",
+    "tenancy",
+]
 
 
 @pytest.mark.parametrize("name", WITH_EXAMPLES)

@@ -37,6 +37,7 @@ def domain(domid: int, handle: int | None = None, **states: int) -> dict[str, An
 
 DOM0 = domain(0)
 NODE = "/local/domain/{}/gpusplit/running"
+HEARTBEAT = "/local/domain/{}/gpusplit/heartbeat"
 
 
 class Store:
@@ -87,6 +88,7 @@ class Host:
         self.store = Store()
         self.domains = [DOM0]
         self.told: dict[Any, int] = {}
+        self.heart = publisher.Heart()
 
     def domain_getinfo(self) -> list[dict[str, Any]]:
         return self.domains
@@ -94,6 +96,12 @@ class Host:
     def counts(self, *domains: dict[str, Any]) -> None:
         self.domains = [DOM0, *domains]
         self.told = publisher.recount(self, self.store, self.told)
+
+    def beats(self, now: float) -> None:
+        self.heart.beat(self.store, self.told, now)
+
+    def heartbeat_of(self, domid: int) -> str | None:
+        return self.store.nodes.get(HEARTBEAT.format(domid))
 
     def told_to(self, domid: int) -> str | None:
         return self.store.nodes.get(NODE.format(domid))
@@ -224,3 +232,41 @@ def test_a_guest_that_is_gone_is_forgotten(host: Host) -> None:
     host.counts(domain(1))
     host.counts()
     assert host.told == {}
+
+
+def test_the_heartbeat_changes_every_two_seconds_and_no_more_often(host: Host) -> None:
+    host.store.builds(1, device=True)
+    host.counts(domain(1))
+    seen = []
+    for tenths in range(0, 100, 3):
+        host.beats(1000 + tenths / 10)
+        seen.append(host.heartbeat_of(1))
+    assert None not in seen
+    assert 4 <= len(set(seen)) <= 5
+
+
+def test_the_heartbeat_goes_to_those_who_know_the_count(host: Host) -> None:
+    host.store.builds(1, device=True)
+    host.store.builds(2)
+    host.counts(domain(1), domain(2))
+    host.beats(1.0)
+    assert host.heartbeat_of(1) is not None
+    assert host.heartbeat_of(2) is None
+
+
+def test_a_guest_can_read_the_heartbeat_and_not_write_it(host: Host) -> None:
+    host.store.builds(7, device=True)
+    host.counts(domain(7))
+    host.beats(1.0)
+    only_read = [{"dom": 0}, {"dom": 7, "read": True}]
+    assert host.store.permissions[HEARTBEAT.format(7)] == only_read
+
+
+def test_a_guest_that_vanished_gets_no_heartbeat_and_stops_none(host: Host) -> None:
+    for domid in (1, 2):
+        host.store.builds(domid, device=True)
+    host.counts(domain(1), domain(2))
+    host.store.removes(1)
+    host.beats(1.0)
+    assert host.heartbeat_of(1) is None, "a write would have made its folder again"
+    assert host.heartbeat_of(2) is not None
