@@ -111,7 +111,7 @@ PROFILES = {
             repeat_unsplit=(1,),
             blocking_driver=(1,),
             cpu_size=1600,
-            cpu_parts=1600,
+            cpu_parts=16000,  # 7 ms of a CPU that is the emulated host's
         ),
     )
 }

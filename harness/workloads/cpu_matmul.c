@@ -5,8 +5,8 @@
  * measure the emulator. Small matrices, because one multiplication is the grain of the
  * measurement. One static binary, so that a guest needs nothing for it.
  *
- * A multiplication may be recorded in parts, of whole rows: the paper's takes longer than the window
- * it is counted in.
+ * A multiplication may be recorded in parts: the paper's takes longer than the window it is counted
+ * in, and commands are looked for between parts only.
  *
  * Commands on standard input, answers on standard output, a line of JSON each:
  *     (start) {"event":"ready","size":SIZE,"parts":PARTS}
@@ -64,18 +64,20 @@ static void fill(void)
     }
 }
 
-/* Compute rows `from` to `to` of the product. */
+/* Do the steps from `from` up to `to` of a product's size * size: step i * size + k adds a[i][k]
+ * times row k of b to row i of c. */
 static void multiply(size_t from, size_t to)
 {
-    memset(c + from * size, 0, (to - from) * size * sizeof *c);
-    for (size_t i = from; i < to; i++)
-        for (size_t k = 0; k < size; k++) {
-            const uint64_t factor = a[i * size + k];
-            const uint64_t *row = b + k * size;
-            uint64_t *out = c + i * size;
-            for (size_t j = 0; j < size; j++)
-                out[j] += factor * row[j];
-        }
+    for (size_t step = from; step < to; step++) {
+        const size_t i = step / size, k = step % size;
+        const uint64_t factor = a[i * size + k];
+        const uint64_t *row = b + k * size;
+        uint64_t *out = c + i * size;
+        if (k == 0)
+            memset(out, 0, size * sizeof *out);
+        for (size_t j = 0; j < size; j++)
+            out[j] += factor * row[j];
+    }
 }
 
 /* The sum of the elements of a product's first rows needs no product: it is the sum over k of (the
@@ -145,6 +147,7 @@ static void measure(size_t parts, size_t warm_up)
 {
     static double *ends;
     static size_t room;
+    const size_t steps = size * size;
     size_t done = 0;
     const double start = now();
 
@@ -156,8 +159,8 @@ static void measure(size_t parts, size_t warm_up)
             say_time();
         const size_t part = done % parts;
         if (part == 0)
-            a[done / parts % (size * size)]++; /* another product: none can be left out */
-        multiply(part * size / parts, (part + 1) * size / parts);
+            a[done / parts % steps]++; /* another product: none can be left out */
+        multiply(part * steps / parts, (part + 1) * steps / parts);
         if (done == room) {
             room = room ? 2 * room : 4096;
             ends = realloc(ends, room * sizeof *ends);
@@ -171,8 +174,8 @@ static void measure(size_t parts, size_t warm_up)
         }
     }
 
-    if (done)
-        check(size / parts); /* of the latest product; its other rows may not be there yet */
+    if (done) /* the rows of the latest product that are there */
+        check(((done - 1) % parts + 1) * steps / parts / size);
 
     /* Differences are short to send, and sending costs the host CPU time. They are taken of
      * rounded times, so that rounding does not add up. */
@@ -196,15 +199,15 @@ int main(int argc, char **argv)
     const size_t parts = strtoul(argv[2], NULL, 10), warm_up = strtoul(argv[3], NULL, 10);
     if (size < 2 || size > 4096)
         fail("SIZE must be from 2 to 4096");
-    if (parts < 1 || parts > size)
-        fail("PARTS must be from 1 to SIZE");
+    if (parts < 1 || parts > size * size)
+        fail("PARTS must be from 1 to SIZE squared");
     a = allocate(size * size * sizeof *a);
     b = allocate(size * size * sizeof *b);
     c = allocate(size * size * sizeof *c);
     fill();
-    /* A whole large product would take minutes: its first part must do. */
-    multiply(0, size / parts);
-    check(size / parts);
+    /* A whole large product would take minutes: its first row must do. */
+    multiply(0, size);
+    check(1);
     printf("{\"event\":\"ready\",\"size\":%zu,\"parts\":%zu}\n", size, parts);
     fflush(stdout);
 
