@@ -68,15 +68,19 @@ static void fill(void)
  * times row k of b to row i of c. */
 static void multiply(size_t from, size_t to)
 {
-    for (size_t step = from; step < to; step++) {
-        const size_t i = step / size, k = step % size;
-        const uint64_t factor = a[i * size + k];
-        const uint64_t *row = b + k * size;
-        uint64_t *out = c + i * size;
+    const size_t n = size; /* which no store to the product can change, as the compiler sees it */
+    for (size_t i = from / n, k = from % n; from < to; from++) {
+        const uint64_t factor = a[i * n + k];
+        const uint64_t *row = b + k * n;
+        uint64_t *out = c + i * n;
         if (k == 0)
-            memset(out, 0, size * sizeof *out);
-        for (size_t j = 0; j < size; j++)
+            memset(out, 0, n * sizeof *out);
+        for (size_t j = 0; j < n; j++)
             out[j] += factor * row[j];
+        if (++k == n) {
+            k = 0;
+            i++;
+        }
     }
 }
 
