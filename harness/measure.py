@@ -18,7 +18,7 @@ from harness.profiles import Profile
 from harness.samples import ClockReading, PointSamples, Verification, tightest
 
 SLOWEST = 5.0
-"""Seconds of the controller's clock that one second of a guest may take; 0.7 is usual."""
+"""Seconds of the controller's clock that one second of a guest may take; 0.5 is usual."""
 
 LEAST_TIMEOUT = 60.0
 """Seconds of the controller's clock that anything may take."""

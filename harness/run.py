@@ -201,10 +201,10 @@ class Run:
 START_GUESS = 20.0
 """Seconds to begin: reaching the VMs, a GPU job. A guess for the first forecast, no more."""
 
-POINT_GUESS = 4.0
+POINT_GUESS = 2.0
 """Seconds that a point takes beside its window."""
 
-PACE_GUESS = 0.75
+PACE_GUESS = 0.5
 """Seconds of the controller's clock that a second of the window takes."""
 
 
