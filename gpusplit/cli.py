@@ -1,4 +1,4 @@
-"""The command gpusplit: run, doctor, explain, watch.  Also `python -m gpusplit`."""
+"""The command gpusplit: run, doctor, explain, watch, plan.  Also `python -m gpusplit`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import fields
 
+from gpusplit import forecast
 from gpusplit.config import PREFIX, Config, ConfigError
 
 _HELP = {
@@ -54,8 +55,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for command in (run, explain):
         command.add_argument("-m", dest="module", nargs=argparse.REMAINDER, help="run a module")
         command.add_argument("program", nargs=argparse.REMAINDER, help="program.py [arguments]")
+    plan = commands.add_parser("plan", help="predict what gpusplit brings to a provider's hosts")
+    forecast.add_options(plan)
     options = parser.parse_args(arguments)
     command = commands.choices[options.command]
+    if options.command == "plan":
+        try:
+            return forecast.plan(options, sys.stdout)
+        except ValueError as error:
+            command.error(str(error))
     try:
         config = _config(options)
     except ConfigError as error:

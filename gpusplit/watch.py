@@ -72,7 +72,7 @@ def watch(config: Config, seconds: float, as_json: bool, lines: int, out: TextIO
     source = from_option(config.vms)
     if not isinstance(source, Subscription):
         count = source.vm_count()
-        view = View(count, None if count is not None else source.describe())
+        view = View(count, None if count is not None else "no source")
         _write(see(source.describe(), view, time.monotonic(), time.time()), as_json, out)
         return 0 if count is not None else 1
     # On a terminal one line is written over; elsewhere (a file, a pipe) lines follow each other.

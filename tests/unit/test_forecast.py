@@ -1,0 +1,88 @@
+"""gpusplit plan: ranges in, predictions out, as a table, CSV or JSON."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import time
+
+import pytest
+
+from gpusplit import forecast
+from gpusplit.cli import main
+
+
+def output(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    assert main(["plan", *arguments]) == 0
+    return capsys.readouterr().out
+
+
+def test_the_table_shows_what_is_swept(capsys: pytest.CaptureFixture[str]) -> None:
+    text = output(capsys, "--pcpus", "1", "--vcpus", "1", "--vms", "1:4")
+    lines = text.splitlines()
+    assert "pcpus 1" in lines[0]
+    assert lines[-5].split() == [
+        "vms", "alone", "unsplit", "gpusplit", "gain", "limit", "cost", "freed",
+    ]  # fmt: skip
+    assert [line.split()[0] for line in lines[-4:]] == ["1", "2", "3", "4"]
+    assert [line.split()[5] for line in lines[-4:]] == ["100.0%", "50.0%", "33.3%", "25.0%"]
+
+
+def test_csv_has_a_row_for_every_combination(capsys: pytest.CaptureFixture[str]) -> None:
+    text = output(
+        capsys, "--csv", "--hosts", "1,100", "--vms", "1:3", "--driver-wait", "spin,block"
+    )
+    rows = list(csv.DictReader(io.StringIO(text)))
+    assert len(rows) == 12
+    assert list(rows[0]) == [c.name for c in forecast.CHOICES] + list(forecast.Row.__slots__)
+    many = [row for row in rows if row["hosts"] == "100" and row["driver_wait"] == "spin"]
+    one = [row for row in rows if row["hosts"] == "1" and row["driver_wait"] == "spin"]
+    for some, single in zip(many, one, strict=True):
+        assert float(some["total_cpus_freed"]) == pytest.approx(
+            100 * float(single["total_cpus_freed"]), abs=1e-3
+        )
+
+
+def test_json_lines_have_the_same_columns(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = output(capsys, "--json", "--load", "0.5:1:0.25").splitlines()
+    assert [json.loads(line)["load"] for line in lines] == [0.5, 0.75, 1.0]
+    assert set(forecast.Row.__slots__) < set(json.loads(lines[0]))
+
+
+def test_per_cent_and_milliseconds_are_turned_into_cpus_and_seconds(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    found = json.loads(
+        output(capsys, "--json", "--pcpus", "1", "--vcpus", "1", "--vms", "1", "--gpu-cap", "25",
+               "--kernel-ms", "50", "--groups", "3", "--group-us", "500", "--wait-cpu", "2")
+    )  # fmt: skip
+    assert found["gpu_vm_cpus_unsplit"] == 0.25
+    assert found["cpus_split"] == 0.98
+    assert found["split_launch_ms"] == 51
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--vms", "0"), ("--vms", "4:1"), ("--vms", "1:2:3:4"), ("--vms", "x"), ("--vms", ""),
+        ("--vms", "1.5"), ("--load", "nan"), ("--load", "0"), ("--load", "2"),
+        ("--load", "0.1:1:0"), ("--scheduler", "null"), ("--wait", "spin"),
+        ("--vms", "1:9999", "--hosts", "1:9999"), ("--csv", "--json"),
+    ],
+)  # fmt: skip
+def test_what_makes_no_sense_is_refused_in_one_line(
+    arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(["plan", *arguments])
+    assert end.value.code == 2
+    assert capsys.readouterr().err.strip().splitlines()[-1].startswith("gpusplit plan: error:")
+
+
+def test_hundreds_of_hosts_take_seconds() -> None:
+    values = {choice.name: [choice.default] for choice in forecast.CHOICES}
+    values |= {"hosts": list(range(1, 501)), "vms": list(range(1, 21))}
+    began = time.process_time()
+    assert sum(1 for _ in forecast.sweep(values)) == 10_000
+    assert time.process_time() - began < 10
