@@ -14,7 +14,7 @@ from harness.experiments import Mode, Point, driver_environment, gpusplit_option
 from harness.jobs import CpuJob, Jobs
 from harness.lab.hosts import COMMAND_TIMEOUT, Job
 from harness.lab.lab import Lab, Sampler
-from harness.profiles import Profile
+from harness.profiles import PAPER_GPU_SECONDS, Profile
 from harness.samples import ClockReading, PointSamples, Verification, tightest
 
 SLOWEST = 5.0
@@ -33,9 +33,6 @@ busy for most of a second."""
 
 CLOCK_READINGS = 3
 """How often each clock is read, for the tightest reading: a busy VM answers when its turn comes."""
-
-PAPER_GPU_SECONDS = 65.0
-"""The GPU job's time alone at scale 1, for time-outs."""
 
 
 def run_timeout(point: Point, profile: Profile, window: float | None) -> float:
@@ -96,7 +93,7 @@ def measure_point(
 
     report = None
     if gpu is not None:
-        report = gpu.go(point.launches or profile.gpu_launches, timeout)
+        report = gpu.go(point.launches or lab.launches(profile), timeout)
         offset = tightest(clocks)[lab.gpu_vm].offset
         start, end = report.start - offset, report.end - offset
     else:

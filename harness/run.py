@@ -18,9 +18,9 @@ from harness.experiments import ALONE, Point, alone_split
 from harness.jobs import Jobs
 from harness.lab.lab import Lab
 from harness.manifest import VERIFICATION, Manifest, continue_run, read_verification
-from harness.measure import PAPER_GPU_SECONDS, running_vms, try_point, verify_numbers
+from harness.measure import running_vms, try_point, verify_numbers
 from harness.measurements import Measurements, Unjudgeable
-from harness.profiles import Profile
+from harness.profiles import PAPER_GPU_SECONDS, Profile
 from harness.progress import RunProgress
 from harness.repetitions import combine
 from harness.report.picture import PICTURE

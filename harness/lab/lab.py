@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 from harness.lab.hosts import Event, Job
+from harness.profiles import Profile
 from harness.samples import CpuSample
 
 
@@ -77,6 +78,9 @@ class Lab(Protocol):
 
     def vms_option(self, running: int) -> str:
         """Return gpusplit's option `vms`: where the GPU job finds the number of running VMs."""
+
+    def launches(self, profile: Profile) -> int:
+        """Return how many kernel launches a GPU job of this profile has here."""
 
     def gpu_job(self, environment: Mapping[str, str], *arguments: str) -> Job:
         """Start the GPU job in the GPU VM; it is not ready yet."""

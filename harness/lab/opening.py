@@ -13,8 +13,9 @@ from harness.errors import LabNotUp, LabUnsuitable
 from harness.lab.connections import Connections
 from harness.lab.inventory import measuring_alone, read_inventory
 from harness.lab.lab import Lab
+from harness.lab.local_lab import find_gpus, open_local_lab
 from harness.lab.xen_lab import XenLab
-from harness.workloads.build import build_cpu_matmul
+from harness.workloads.build import build_cpu_matmul, build_emugpu
 
 ANSIBLE_TIMEOUT = 60.0
 
@@ -29,7 +30,10 @@ def open_lab(kind: str, folder: Path, build: Path) -> Iterator[Lab]:
     """
     program = build_cpu_matmul(build)
     if kind == "local":
-        raise LabUnsuitable("The local lab is not made yet.", "choose --lab dryrun")
+        emugpu = None if find_gpus() else build_emugpu(build)
+        with measuring_alone(build), open_local_lab(program, emugpu) as lab:
+            yield lab
+        return
     inventory = read_inventory(folder)
     if inventory.lab != kind:
         raise LabUnsuitable(

@@ -14,6 +14,7 @@ from harness.lab.hosts import Event, Host, Job
 from harness.lab.inventory import Inventory
 from harness.lab.logs import collect_logs
 from harness.lab.xen import SAMPLER, Xen, XenSampler
+from harness.profiles import Profile
 from harness.workloads.gpu_matmul import package_digest
 
 GPU_PROGRAM = Path(workloads.__file__).with_name("gpu_matmul.py")
@@ -100,6 +101,9 @@ class XenLab:
     def release(self) -> None:
         """Let all VMs run, as the lab was before."""
         self._domids = self.xen.run_only(self.inventory.vms, among=self.inventory.vms)
+
+    def launches(self, profile: Profile) -> int:
+        return profile.gpu_launches
 
     def gpu_job(self, environment: Mapping[str, str], *arguments: str) -> Job:
         host = self.connect(self.gpu_vm)
