@@ -169,8 +169,9 @@ def run(labs: list[Lab], profile: Profile, pytestconfig: pytest.Config) -> Finis
         else:
             folder = RunFolder.find(root, resumed)
         try:
-            repeated = profile.repeated(labs[0].clock, pytestconfig.getoption("--repetitions"))
-            made = Run(labs, repeated, folder, options)
+            repetitions = pytestconfig.getoption("--repetitions")
+            fitting = profile.for_lab(labs[0].kind, labs[0].clock, repetitions)
+            made = Run(labs, fitting, folder, options)
             with RunProgress(console, made.expected_parts()) as progress:
                 finished = run_experiment(made, progress)
         except BaseException:  # Ctrl-C too

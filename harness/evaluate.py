@@ -44,6 +44,8 @@ class SampleResult:
     """Multiplications of each CPU VM per second of CPU time that the accounting gives it."""
     problems: tuple[str, ...]
     """Why the numbers cannot be trusted; empty if they can."""
+    accounting_tolerance: float = 0.03
+    """Relative difference allowed between a work rate and the same VM's at other points."""
 
 
 def interpolate(times: Sequence[float], values: Sequence[float], at: float) -> float:
@@ -145,6 +147,7 @@ def evaluate(samples: PointSamples) -> SampleResult:
         gpu_vm_cpu_seconds=gpu_vm_cpu_seconds,
         work_rates=rates,
         problems=tuple(problems),
+        accounting_tolerance=samples.accounting_tolerance,
     )
 
 

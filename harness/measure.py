@@ -121,6 +121,7 @@ def measure_point(
         identities_after=lab.identities(running),
         measured_in=time.monotonic() - began,
         shared_cpus=lab.shared_cpus,
+        accounting_tolerance=lab.accounting_tolerance,
         options=options,
     )
 

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-REPETITIONS = 3
-"""How often every point is measured where time is real, and a measurement has its noise."""
-
 PAPER_GPU_SECONDS = 65.0
 """The time of the paper's GPU job alone; a profile's scale shortens it."""
 
@@ -38,6 +35,8 @@ class Profile:
     """Relative GPU slow-down over the unsplit job that the calibration allows (Eq. 2)."""
     least_repetitions: int = 1
     """How often every point is measured."""
+    real_repetitions: int = 3
+    """The same where time is real, and a measurement has its noise."""
     fig6_repetitions: int = 1
     """How often the points that Fig. 6 shows are measured: no GPU, unsplit, the best alpha."""
     repeat_unsplit: tuple[int, ...] = ()
@@ -64,13 +63,16 @@ class Profile:
         """CPU VMs that the lab must have."""
         return max([*self.cpu_vms, *(n + 1 for n in self.fig2_vms), *self.sweep_vms])
 
-    def repeated(self, clock: str, wanted: int | None = None) -> Profile:
+    def for_lab(self, kind: str, clock: str, wanted: int | None = None) -> Profile:
         """Return the profile with as many repetitions as are wanted, or as a lab's clock asks for.
 
         On the deterministic clock repetitions agree within a fraction of a percent, and one does.
+        What checks the emulated driver is left to the emulated host: a real driver has no such
+        setting.
         """
-        least = wanted or (REPETITIONS if clock == "real" else self.least_repetitions)
-        return replace(self, least_repetitions=least)
+        least = wanted or (self.real_repetitions if clock == "real" else self.least_repetitions)
+        blocking = self.blocking_driver if kind == "dryrun" else ()
+        return replace(self, least_repetitions=least, blocking_driver=blocking)
 
 
 PROFILES = {
@@ -107,6 +109,7 @@ PROFILES = {
             cpu_vms=(1, 2),
             gpu_scale=0.05,
             ablation_vms=(1,),
+            real_repetitions=1,
             cpu_size=256,
         ),
         # The paper's own sizes.

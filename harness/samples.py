@@ -123,6 +123,8 @@ class PointSamples:
     """Seconds of the controller's clock that the whole point took; only for forecasts."""
     shared_cpus: int = 1
     """Physical CPUs that the VMs share."""
+    accounting_tolerance: float = 0.03
+    """Relative difference allowed between the CPU jobs' own account and the lab's."""
     options: dict[str, Any] = field(default_factory=dict)
     """The emulated driver's settings and gpusplit's options."""
     incidents: tuple[str, ...] = ()

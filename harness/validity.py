@@ -21,9 +21,6 @@ if TYPE_CHECKING:
 CLOCK_TOLERANCE = 0.05
 """Seconds to which the difference of a guest's clock from the reference must be known."""
 
-ACCOUNTING_TOLERANCE = 0.03
-"""Relative difference between the CPU jobs' own account and the hypervisor's that is allowed."""
-
 LONGEST_GAP = 1.5
 """Seconds between two samples of the accounting beyond which some are missing."""
 
@@ -60,7 +57,7 @@ def accounting_disagreements(results: Sequence[SampleResult]) -> dict[int, list[
     for index, result in enumerate(results):
         for vm, rate in result.work_rates.items():
             expected = usual.get((result.host, vm))
-            if expected and abs(rate / expected - 1) > ACCOUNTING_TOLERANCE:
+            if expected and abs(rate / expected - 1) > result.accounting_tolerance:
                 found[index].append(
                     f"{vm} did {rate:.4g} multiplications per second of CPU time, and "
                     f"{expected:.4g} at the other points: time was stolen, or is wrongly accounted"
@@ -112,7 +109,7 @@ def _stolen_time(samples: PointSamples) -> Iterator[str]:
         if vm in first.cpu_seconds and vm in last.cpu_seconds
     )
     share = used / (wanted * (last.time - first.time))
-    if share < 1 - ACCOUNTING_TOLERANCE:
+    if share < 1 - samples.accounting_tolerance:
         yield f"time was stolen: the VMs together had {share:.1%} of the CPUs that they could use"
 
 

@@ -64,6 +64,10 @@ class Lab(Protocol):
     def shared_cpus(self) -> int:
         """Physical CPUs that all VMs share."""
 
+    @property
+    def accounting_tolerance(self) -> float:
+        """Relative difference allowed between the CPU jobs' own account and the lab's."""
+
     def prepare(self) -> None:
         """See that everything is reached and ready; put programs where they are needed."""
 

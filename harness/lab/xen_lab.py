@@ -19,6 +19,10 @@ from harness.workloads.gpu_matmul import package_digest
 
 GPU_PROGRAM = Path(workloads.__file__).with_name("gpu_matmul.py")
 
+ACCOUNTING_TOLERANCE = 0.03
+"""Xen counts a domain's CPU time to the microsecond. A real host's CPUs must hold their clock rate
+for it, or points are invalid."""
+
 OUR_GPUSPLIT = Path(workloads.__file__).parents[2] / "gpusplit"
 """The library in this checkout; not imported, for that would need OpenCL here."""
 
@@ -70,6 +74,10 @@ class XenLab:
     @property
     def shared_cpus(self) -> int:
         return self.inventory.shared_cpus
+
+    @property
+    def accounting_tolerance(self) -> float:
+        return ACCOUNTING_TOLERANCE
 
     def prepare(self) -> None:
         """Wake all VMs, reach each over SSH once, and put the programs there."""

@@ -92,10 +92,17 @@ class TestRounds:
         assert set(second) == set(third) == shown
 
     def test_where_time_is_real_every_point_is_repeated(self) -> None:
-        assert SMOKE.repeated("deterministic") == SMOKE
-        first, second, third = rounds(SMOKE.repeated("real"))
+        assert SMOKE.for_lab("dryrun", "deterministic") == SMOKE
+        first, second, third = rounds(SMOKE.for_lab("bench", "real"))
         assert set(first) == set(second) == set(third)
-        assert len(rounds(SMOKE.repeated("real", wanted=5))) == 5
+        assert len(rounds(SMOKE.for_lab("bench", "real", wanted=5))) == 5
+
+    def test_a_first_taste_is_measured_once(self) -> None:
+        assert len(rounds(PROFILES["demo"].for_lab("local", "real"))) == 1
+
+    def test_a_real_driver_is_not_told_to_block(self) -> None:
+        assert SMOKE.blocking_driver
+        assert not SMOKE.for_lab("local", "real").blocking_driver
 
     def test_the_order_of_modes_turns_from_round_to_round(self) -> None:
         profile = Profile("p", (1,), 1.0, least_repetitions=2)

@@ -126,4 +126,4 @@ class TestErrors:
         pytester.makeconftest("from harness.conftest import *")
         result = pytester.runpytest_inprocess()
         assert result.ret == pytest.ExitCode.USAGE_ERROR
-        result.stderr.fnmatch_lines(["*PROFILE=huge: choose one of full, quick, smoke*"])
+        result.stderr.fnmatch_lines(["*PROFILE=huge: choose one of demo, full, quick, smoke*"])
