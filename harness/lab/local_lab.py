@@ -128,7 +128,9 @@ class LocalLab:
         return self._launches[key]
 
     def gpu_job(self, environment: Mapping[str, str], *arguments: str) -> Job:
-        variables = {**environment, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "ignore"}
+        # Before what is set already: that may be where pyopencl lies.
+        path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+        variables = {**environment, "PYTHONPATH": path, "PYTHONWARNINGS": "ignore"}
         if self.emugpu is not None:
             variables["OPENCL_LAYERS"] = str(self.emugpu)
         argv = [sys.executable, str(GPU_PROGRAM), *arguments]
