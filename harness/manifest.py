@@ -59,6 +59,15 @@ class Manifest:
         return [name for name in names if getattr(self, name) != getattr(other, name)]
 
 
+def begun_launches(folder: RunFolder) -> int:
+    """Return how many launches the GPU job of a run has that is to be continued.
+
+    UnreadableResults if there is no run.json that can be read.
+    """
+    began = _read(Manifest, folder.path / BEGUN)
+    return int(began.parameters["gpu_launches"])
+
+
 def continue_run(folder: RunFolder, wanted: Manifest) -> tuple[Manifest, list[PointSamples]]:
     """Return how an interrupted run began, and what it measured well.
 

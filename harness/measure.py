@@ -93,7 +93,7 @@ def measure_point(
 
     report = None
     if gpu is not None:
-        report = gpu.go(point.launches or lab.launches(profile), timeout)
+        report = gpu.go(point.launches or profile.gpu_launches, timeout)
         offset = tightest(clocks)[lab.gpu_vm].offset
         start, end = report.start - offset, report.end - offset
     else:

@@ -46,7 +46,7 @@ class Profile:
     gpu_size: int = 5120
     """Rows and columns of the GPU job's square matrices."""
     gpu_launches: int = 4
-    """Matrix products, one kernel launch each, in one GPU job."""
+    """Matrix products, one kernel launch each, in one GPU job; a real GPU is given more."""
     cpu_size: int = 64
     """Rows and columns of the CPU job's square matrices."""
     cpu_parts: int = 1

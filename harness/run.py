@@ -17,7 +17,13 @@ from harness.evaluate import SampleResult, evaluate
 from harness.experiments import ALONE, Point, alone_split
 from harness.jobs import Jobs
 from harness.lab.lab import Lab
-from harness.manifest import VERIFICATION, Manifest, continue_run, read_verification
+from harness.manifest import (
+    VERIFICATION,
+    Manifest,
+    begun_launches,
+    continue_run,
+    read_verification,
+)
 from harness.measure import running_vms, try_point, verify_numbers
 from harness.measurements import Measurements, Unjudgeable
 from harness.profiles import PAPER_GPU_SECONDS, Profile
@@ -73,6 +79,9 @@ class Run:
     ) -> None:
         options = options or Options()
         require_cpu_vms(labs, profile)
+        # A job of another length would be another measurement: what was found stays.
+        launches = begun_launches(folder) if options.resume else labs[0].launches(profile)
+        profile = replace(profile, gpu_launches=launches)
         self.labs = labs
         self.profile = profile
         self.folder = folder

@@ -15,7 +15,7 @@ import sys
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from harness import workloads
@@ -35,7 +35,7 @@ GPU_VM = "gpu1"
 
 CPU_VMS = ("cpu1", "cpu2", "cpu3", "cpu4", "cpu5")
 
-TRIAL_LAUNCHES = 3
+TRIAL_LAUNCHES = 10
 """Launches by which a real GPU's speed is found."""
 
 # Asked in a process of its own: the loader reads OPENCL_LAYERS only once.
@@ -79,7 +79,6 @@ class LocalLab:
     """The CPU that all jobs share."""
     emugpu: Path | None
     """The emulated GPU's library; None where there is a real GPU."""
-    _launches: dict[tuple[int, float], int] = field(default_factory=dict)
 
     kind = "local"
     clock = "real"
@@ -114,18 +113,15 @@ class LocalLab:
         """
         if self.emugpu is not None:
             return profile.gpu_launches
-        key = profile.gpu_size, profile.gpu_scale
-        if key not in self._launches:
-            with self.gpu_job({}, "--size", str(profile.gpu_size)) as job:
-                job.expect("ready", COMMAND_TIMEOUT)
-                job.send('set {"policy": "unsplit", "wait": "driver"}')
-                job.expect("set", COMMAND_TIMEOUT)
-                for _ in range(2):  # the first one also wakes the GPU up
-                    job.send(f"go {TRIAL_LAUNCHES}")
-                    report = job.expect("report", COMMAND_TIMEOUT)
-            one = (report["end"] - report["start"]) / TRIAL_LAUNCHES
-            self._launches[key] = math.ceil(PAPER_GPU_SECONDS * profile.gpu_scale / one)
-        return self._launches[key]
+        with self.gpu_job({}, "--size", str(profile.gpu_size)) as job:
+            job.expect("ready", COMMAND_TIMEOUT)
+            job.send('set {"policy": "unsplit", "wait": "driver"}')
+            job.expect("set", COMMAND_TIMEOUT)
+            for _ in range(2):  # the first one also wakes the GPU up
+                job.send(f"go {TRIAL_LAUNCHES}")
+                report = job.expect("report", COMMAND_TIMEOUT)
+        one = float(report["end"] - report["start"]) / TRIAL_LAUNCHES
+        return math.ceil(PAPER_GPU_SECONDS * profile.gpu_scale / one)
 
     def gpu_job(self, environment: Mapping[str, str], *arguments: str) -> Job:
         # Before what is set already: that may be where pyopencl lies.

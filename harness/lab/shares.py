@@ -108,17 +108,17 @@ class ControlGroups:
 class PlainProcesses:
     """No groups: each VM is the one process that runs in it."""
 
-    def __init__(self, why: str) -> None:
+    def __init__(self, vms: Iterable[str], why: str) -> None:
         self.description = f"plain processes, no control groups: {why}"
         self._pids: dict[str, int] = {}
-        self._used: dict[str, float] = {}
+        self._used = dict.fromkeys(vms, 0.0)
         self._of_earlier: dict[str, float] = {}
 
     def command(self, vm: str, argv: Sequence[str]) -> list[str]:
         return list(argv)
 
     def started(self, vm: str, pid: int) -> None:
-        self._of_earlier[vm] = self._used.get(vm, 0.0)
+        self._of_earlier[vm] = self._used[vm]
         self._pids[vm] = pid
 
     def cpu_seconds(self) -> dict[str, float]:
@@ -136,10 +136,10 @@ def make_shares(vms: Iterable[str]) -> Shares:
     names = tuple(vms)
     mount = cgroup2_mount(Path("/proc/mounts").read_text())
     if mount is None:
-        return PlainProcesses("this machine has no cgroup v2")
+        return PlainProcesses(names, "this machine has no cgroup v2")
     own = mount / own_group(Path("/proc/self/cgroup").read_text())
     if "cpu" not in _words(mount / "cgroup.controllers"):
-        return PlainProcesses("its cgroup v2 has no CPU controller")
+        return PlainProcesses(names, "its cgroup v2 has no CPU controller")
     tries = [(own, True)]
     if os.geteuid() == 0:
         tries.insert(0, (mount, False))
@@ -148,7 +148,7 @@ def make_shares(vms: Iterable[str]) -> Shares:
             return ControlGroups(base, names, move_processes)
         except OSError as error:
             why = f"{error.strerror or error}"
-    return PlainProcesses(f"they cannot be made here ({why.lower()}); {HINT}")
+    return PlainProcesses(names, f"they cannot be made here ({why.lower()}); {HINT}")
 
 
 def cgroup2_mount(mounts: str) -> Path | None:

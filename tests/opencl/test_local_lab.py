@@ -19,7 +19,7 @@ POINTS = ("n1-no_gpu", "n1-unsplit", "n1-gpusplit-alpha2")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
     """What a run of three points said, and its folder.
 
-    With --point no claim is judged: on a busy machine the figures may well be invalid.
+    The status is 1 where a claim is invalid: on a busy machine it may well be.
     """
     results = tmp_path_factory.mktemp("results")
     options = [word for point in POINTS for word in ("--point", point)]
@@ -33,7 +33,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
         timeout=300,
         check=False,
     )
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.returncode in (0, 1), done.stdout + done.stderr
     (folder,) = [path for path in results.iterdir() if path.is_dir()]
     return done.stdout, folder
 

@@ -126,7 +126,7 @@ class TestControlGroups:
 
 class TestPlainProcesses:
     def test_what_a_vm_used_is_that_of_all_its_processes_one_after_another(self) -> None:
-        shares = PlainProcesses("for a test")
+        shares = PlainProcesses(("gpu1", "cpu1"), "for a test")
         seen = [0.0]
         for _ in range(2):
             process = python(BUSY)
@@ -138,9 +138,13 @@ class TestPlainProcesses:
             seen.append(shares.cpu_seconds()["cpu1"])
         assert seen == sorted(seen)
         assert seen[-1] > seen[2] > 0
+        assert shares.cpu_seconds()["gpu1"] == 0  # nothing ran in it
 
     def test_they_say_why_there_are_no_groups(self) -> None:
-        assert "no control groups: for a test" in PlainProcesses("for a test").description
+        assert (
+            "no control groups: for a test"
+            in PlainProcesses(("gpu1", "cpu1"), "for a test").description
+        )
 
     def test_a_process_that_is_gone_has_no_clock(self) -> None:
         process = python("pass")
@@ -211,7 +215,7 @@ class TestSampler:
 
 class TestLab:
     def test_the_emulated_gpu_does_what_the_profile_says(self) -> None:
-        lab = LocalLab(Path("cpu"), PlainProcesses("a test"), 0, Path("libemugpu.so"))
+        lab = LocalLab(Path("cpu"), PlainProcesses((), "a test"), 0, Path("libemugpu.so"))
         assert lab.launches(PROFILES["demo"]) == PROFILES["demo"].gpu_launches
 
     def test_the_processor_is_named(self) -> None:

@@ -21,6 +21,7 @@ from harness.experiments import ALONE as GPU_JOB_ALONE
 from harness.experiments import Mode, Point
 from harness.jobs import Jobs
 from harness.lab import xen
+from harness.lab.xen_lab import XenLab
 from harness.measure import measure_point
 from harness.profiles import PROFILES
 from harness.progress import RunProgress
@@ -297,6 +298,17 @@ class TestResume:
         assert len(runs) == 6
         assert not any(verdict.fails_the_run for verdict in run.verdicts)
         assert run.summary.verification is not None
+
+    def test_the_gpu_job_keeps_the_length_that_was_found_first(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(XenLab, "launches", lambda self, profile: 6)
+        world = self.interrupted(tmp_path)
+        monkeypatch.setattr(XenLab, "launches", lambda self, profile: 5)
+        run = take(world, tmp_path, Options(resume=True))
+        raw = (json.loads(path.read_text()) for path in (run.folder / "raw").glob("n*.json"))
+        assert {len(sample["gpu"]["launches"]) for sample in raw if sample["gpu"]} == {6}
+        assert run.summary.parameters["gpu_launches"] == 6
 
     def test_an_invalid_point_is_measured_again(self, tmp_path: Path) -> None:
         world = World(slow_clock={"cpu2": 0.2})
