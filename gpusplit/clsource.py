@@ -17,8 +17,8 @@ _TOKEN = re.compile(
     r"""
       (?P<space>[ \t\r\f\v]+)
     | (?P<newline>\n)
-    | (?P<splice>\\[ \t\r]*\n)
-    | (?P<comment>//(?:\\\r?\n|[^\n])*|/\*.*?\*/)
+    | (?P<splice>\\[ \t\r\f\v]*\n)
+    | (?P<comment>//(?:\\[ \t\r\f\v]*\n|[^\n])*|/\*.*?\*/)
     | (?P<string>"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*')
     | (?P<word>[A-Za-z_$][A-Za-z0-9_$]*)
     | (?P<number>\.?[0-9](?:[eEpP][+-]|[A-Za-z0-9_.])*)
@@ -69,6 +69,7 @@ class Source:
 
     problems: reasons why the text cannot be judged, in words.
     variables: whether the program has variables of its own that outlive a launch.
+    volatile: whether a type or variable outside functions is, which users of it do not show.
     file_words: all words outside the bodies of functions; macros among them write what they like.
     code: all tokens outside directives.
     tested: words in the conditions of #if and its kind.
@@ -82,6 +83,7 @@ class Source:
     includes: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     variables: bool = False
+    volatile: bool = False
     file_words: set[str] = field(default_factory=set)
     code: list[Token] = field(default_factory=list)
     tested: set[str] = field(default_factory=set)
@@ -304,6 +306,9 @@ def _declarations(source: Source, code: list[Token]) -> None:
                 continue
             # "int x[] = {1};", "struct s {...};", "typedef struct {...} s;": up to the semicolon.
             tail, _ = _statement(code, body_end + 1)
+            inside = {token.text for token in code[at:tail]}
+            source.file_words |= inside
+            source.volatile = source.volatile or "volatile" in inside
             named = any(token.kind == "word" for token in code[body_end + 1 : tail])
             is_typedef = bool(statement) and statement[0].text == "typedef"
             if not is_typedef and (named or not _is_type(statement)):
@@ -318,6 +323,8 @@ def _declarations(source: Source, code: list[Token]) -> None:
             source.prototypes.setdefault(name, []).append(prototype)
         elif statement and not _is_type(statement):
             source.variables = source.variables or _mutable(statement)
+        if called is None or statement[0].text == "typedef":
+            source.volatile = source.volatile or any(t.text == "volatile" for t in statement)
         at = end + 1
 
 
@@ -391,5 +398,11 @@ def _is_type(statement: Sequence[Token]) -> bool:
 
 
 def _mutable(statement: Sequence[Token]) -> bool:
-    words = {token.text for token in statement if token.kind == "word"}
-    return bool(words) and not words & {"constant", "__constant", "sampler_t"}
+    words = [token.text for token in statement if token.kind == "word"]
+    # What stands before the last star is said of what the variable points to.
+    declared = [token.text for token in statement]
+    declared = declared[: declared.index("=")] if "=" in declared else declared
+    own = set(declared)
+    if "*" in declared:
+        own = set(declared[len(declared) - declared[::-1].index("*") :])
+    return bool(words) and not own & {"constant", "__constant", "sampler_t"}

@@ -102,18 +102,21 @@ def header_finder(options: str) -> Headers:
     folders = [Path(folder) for folder in safety.read_options(options).include_dirs]
     if _PYOPENCL_HEADERS not in folders:
         folders.append(_PYOPENCL_HEADERS)
+    # A header's own are looked for beside it first, and a program's perhaps where it runs.
+    beside = {Path()}
 
     def find(name: str) -> tuple[str, bool] | None:
-        for folder in folders:
-            path = folder / name
-            if path.is_file():
-                # These are part of pyopencl: pure arithmetic, as tests/unit/test_safety.py checks.
-                if _PYOPENCL_HEADERS in path.resolve().parents:
-                    return "", True
-                if _changed(path):
-                    return None
-                return path.read_text(encoding="utf-8", errors="replace"), False
-        return None
+        found = [path for folder in (*folders, *beside) if (path := folder / name).is_file()]
+        if len({path.resolve() for path in found}) != 1:
+            # Of several, nobody here knows which one the compiler took.
+            return None
+        # These are part of pyopencl: pure arithmetic, as tests/unit/test_safety.py checks.
+        if _PYOPENCL_HEADERS in found[0].resolve().parents:
+            return "", True
+        if any(map(_changed, found)):
+            return None
+        beside.update(path.parent for path in found)
+        return found[0].read_text(encoding="utf-8", errors="replace"), False
 
     return find
 

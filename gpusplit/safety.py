@@ -135,6 +135,8 @@ def examine(source: str, kernel: str, options: str = "", headers: Headers | None
     communicates = bool(
         atomics
         or "volatile" in found.words
+        # The type of what the kernel is given may hide it.
+        or any(part.volatile for part in sources)
         or found.words & builtins.FENCES
         or builtins.GLOBAL_FENCE_FLAG in found.words
     )
@@ -205,7 +207,7 @@ def _parse_all(
         seen.add(name)
         found = headers(name) if headers is not None else None
         if found is None:
-            return f"the header {name} was not found, or has changed since the program started"
+            return f"the header {name} was not found, found twice, or changed since the start"
         text, known = found
         if known:
             trusted = True

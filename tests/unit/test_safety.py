@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pyopencl as cl
@@ -110,6 +111,11 @@ def test_never_split(text: str, why: str) -> None:
         ("", "// a\ra[0] = get_group_id(0);\n", "carriage return"),
         ("", "/* a *\\\n/ a[0] = get_group_id(0); /* */", "mark of a comment"),
         ("??=define X", "a[0] = 1;", "trigraph"),
+        ("struct s { volatile int flag; };", "while (((global struct s *)a)->flag);", "may wait"),
+        ("typedef volatile int flag;", "while (*(global flag *)a);", "may wait"),
+        ("#define V volatile\nstruct s { V int flag; };", "while (((global struct s *)a)->flag);",
+         "may wait"),
+        ("constant int *table;", "a[0] = get_group_id(0);", "variables"),
         ("%:define X", "a[0] = 1;", "outside a string"),
         ("#define MAKE(n) kernel void n(global int *a) { a[0] = get_group_id(0); }\n#if 0", "",
          "bracket"),
@@ -203,6 +209,28 @@ def test_a_header_written_after_the_start_may_be_another_than_the_programs(tmp_p
     (tmp_path / "ids.h").write_text("#define ID 1\n")
     assert programs.header_finder(f"-I {tmp_path}")("ids.h") is None
     assert programs.header_finder(f"-I {Path(__file__).parent}")(Path(__file__).name) is not None
+
+
+def test_of_two_headers_of_one_name_nobody_knows_which_was_meant(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a header includes is looked for beside it first, and only then on the include path."""
+    monkeypatch.setattr(programs, "_STARTED", time.time() + 60)
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "outer.h").write_text('#include "ids.h"\n')
+    (tmp_path / "ids.h").write_text("#define ID get_global_id(0)\n")
+    source = '#include "sub/outer.h"\nkernel void k(global int *a) { a[0] = ID; }'
+    options = f"-I {tmp_path}"
+    assert examine(source, "k", options, programs.header_finder(options)).refusal is None
+    (tmp_path / "sub" / "ids.h").write_text("#define ID get_group_id(0)\n")
+    refusal = examine(source, "k", options, programs.header_finder(options)).refusal
+    assert refusal is not None
+    assert "found twice" in refusal
+
+
+def test_a_comment_goes_on_after_a_backslash_with_blanks_behind_it() -> None:
+    """Else what follows looks like the beginning of another comment, which would hide code."""
+    assert body("// x \\ \n/*\na[0] = get_group_id(0); /* */").needs_prelude == {"get_group_id"}
 
 
 def test_pyopencls_own_headers_deserve_their_trust() -> None:
