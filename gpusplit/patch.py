@@ -75,6 +75,7 @@ def install(config: Config | None = None) -> None:
             _guard_other_commands()
         if launcher.config.cooperative:
             _put_waits()
+        _put_transfers(launcher.config.cooperative)
         _reports.append(telemetry.report_at_exit(launcher.config.summary, launcher.config.timeline))
 
 
@@ -167,8 +168,11 @@ def _put_waits() -> None:
     waits = _wait_for_events_function(_raw.wait_for_events)
     _put(cl, "wait_for_events", waits)
     _put(_raw, "wait_for_events", waits)
+
+
+def _put_transfers(cooperative: bool) -> None:
     for name, position in _BLOCKING.items():
-        function = _blocking(getattr(_raw, name), position, _WAIT_LIST[name])
+        function = _transfer(getattr(_raw, name), position, _WAIT_LIST[name], cooperative)
         _put(_raw, name, function)
         if hasattr(cl, name):
             _put(cl, name, function)
@@ -197,18 +201,36 @@ def _wait_for_events_function(original: Callable[[Any], None]) -> Callable[..., 
     return wait_for_events
 
 
-def _blocking(
-    original: Callable[..., Any], position: int, wait_position: int
+def _transfer(
+    original: Callable[..., Any], position: int, wait_position: int, cooperative: bool
 ) -> Callable[..., Any]:
+    """A transfer that comes before or after another thread's launch, as any other command does.
+
+    One that blocks must not keep the queue from other threads meanwhile, since one of them may
+    have to enqueue or set what it waits for.  So it is enqueued as one that does not block, and
+    waited for.
+    """
+
     def enqueue(queue: cl.CommandQueue, *args: Any, **kwargs: Any) -> Any:
+        # The queue itself is argument 0 and not in args.
         blocking = args[position - 1] if len(args) >= position else kwargs.get("is_blocking", True)
         if blocking:
-            # The queue itself is argument 0 and not in args.
-            given = (
-                args[wait_position - 1] if len(args) >= wait_position else kwargs.get("wait_for")
-            )
-            _sleep_until_it_can_begin(queue, given)
-        return original(queue, *args, **kwargs)
+            if len(args) >= position:
+                args = (*args[: position - 1], False, *args[position:])
+            else:
+                kwargs["is_blocking"] = False
+            if cooperative:
+                given = (
+                    args[wait_position - 1]
+                    if len(args) >= wait_position
+                    else kwargs.get("wait_for")
+                )
+                _sleep_until_it_can_begin(queue, given)
+        with queues.state(queue).lock:
+            result = original(queue, *args, **kwargs)
+        if blocking:
+            waiting.driver_wait(result[1] if isinstance(result, tuple) else result)
+        return result
 
     return enqueue
 
