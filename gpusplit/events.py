@@ -24,8 +24,10 @@ _STATUS = cl.event_info.COMMAND_EXECUTION_STATUS
 _COMPLETE = cl.command_execution_status.COMPLETE
 _RUNNING = cl.command_execution_status.RUNNING
 
-#: By address: the event that the caller has, the slices that began the launch, and the last ones.
-_launches: dict[int, tuple[cl.Event, tuple[cl.Event, ...], tuple[cl.Event, ...]]] = {}
+Events = tuple[cl.Event, ...]
+#: By address: the event that the caller has, the slices that began the launch, the last ones, and
+#: all its commands (PoCL 3.1 aborts if one whose event nobody holds fails with what it waits for).
+_launches: dict[int, tuple[cl.Event, Events, Events, Events]] = {}
 _lock = threading.Lock()
 #: The fewest entries that are worth looking through for dead ones.
 _SWEEP_FROM = 256
@@ -42,20 +44,18 @@ def complete(event: cl.Event) -> bool:
     return status(event) <= _COMPLETE
 
 
-def is_user(event: cl.Event) -> bool:
-    """Whether the program itself completes *event*."""
-    return bool(_get_info(event, cl.event_info.COMMAND_TYPE) == cl.command_type.USER)
-
-
 def profile(event: cl.Event, what: int) -> int:
     """Nanoseconds of the device's clock, of this one command; cl.Error if not profiled."""
     return _get_profiling_info(event, what)  # type: ignore[return-value]
 
 
-def stand_for(barrier: cl.Event, first: tuple[cl.Event, ...], last: tuple[cl.Event, ...]) -> None:
-    """Let *barrier* answer for a launch whose slices begin with *first* and end with *last*."""
+def stand_for(barrier: cl.Event, first: Events, last: Events, kept: Events) -> None:
+    """Let *barrier* answer for a launch whose slices begin with *first* and end with *last*.
+
+    kept: further events of the launch that are not to be released before it is over.
+    """
     with _lock:
-        _launches[barrier.int_ptr] = (barrier, first, last)
+        _launches[barrier.int_ptr] = (barrier, first, last, kept)
         if len(_launches) >= _sweep_at[0]:
             _sweep()
             _sweep_at[0] = max(_SWEEP_FROM, 2 * len(_launches))
@@ -65,7 +65,7 @@ def _sweep() -> None:
     """Forget the launches whose event nobody holds any more."""
     for address in list(_launches):
         # The tuple, getrefcount's argument: whoever else holds it makes three.
-        if sys.getrefcount(_launches[address][0]) <= 2:
+        if sys.getrefcount(_launches[address][0]) <= 2 and complete(_launches[address][0]):
             del _launches[address]
 
 
@@ -76,7 +76,7 @@ def seconds(event: cl.Event) -> float | None:
     within a slice of the launch's own begin and end.
     """
     known = _launches.get(event.int_ptr)
-    first, last = ((event,), (event,)) if known is None else known[1:]
+    first, last = ((event,), (event,)) if known is None else known[1:3]
     starts: list[int] = []
     ends: list[int] = []
     for parts, what, times in (
@@ -97,7 +97,7 @@ def _wrapped_profiling_info(self: cl.Event, param: int) -> Any:
     value = _get_profiling_info(self, param)
     if known is None:
         return value
-    _, first, last = known
+    _, first, last, _ = known
     info = cl.profiling_info
     if param in (info.QUEUED, info.SUBMIT, info.START):
         return min(profile(event, param) for event in first)

@@ -106,8 +106,11 @@ class Lanes:
         for queue in self._queues:
             queue.flush()
 
-    def join(self) -> cl.Event:
-        """The event that stands for everything sent."""
+    def join(self, keep_all: bool = False) -> cl.Event:
+        """The event that stands for everything sent.
+
+        keep_all: no event of the launch is to be released before it is over.
+        """
         last = list(self._last.values())
         if not last:
             return self._begin
@@ -123,5 +126,6 @@ class Lanes:
             event = _barrier(self._queues[0], last)
             # The companions' slices wait for the marker, and nobody else will flush for them.
             self._queues[0].flush()
-        events.stand_for(event, tuple(self._first), tuple(last))
+        kept = (self._begin, *self.sent) if keep_all else ()
+        events.stand_for(event, tuple(self._first), tuple(last), kept)
         return event

@@ -352,8 +352,6 @@ class Launcher:
             companions = state.companions(queue, count, profiled=tracing or state.profiled)
         # Waiting for a slice that hangs on an event which this thread is to set would not end.
         may_hold = not wait_for or all(map(events.complete, wait_for))
-        if state.is_pocl and not may_hold and any(map(events.is_user, wait_for or ())):
-            raise refused(plan, "PoCL aborts if a user event fails that several commands wait for")
         parts = deque(plan.parts)
         with state.lock:
             probing = plan.decision.probe and may_hold
@@ -372,10 +370,10 @@ class Launcher:
                 if not lanes.sent and isinstance(error, cl.Error):
                     raise refused(plan, f"a slice was refused: {error}") from None
                 # What is enqueued cannot be taken back, but what comes next waits for it.
-                lanes.join()
+                lanes.join(state.is_pocl)
                 raise
             plan.groups = len(lanes.sent)
-            event = lanes.join()
+            event = lanes.join(state.is_pocl)
         if self._cooperative:
             key = (known.key, plan.whole.global_size, plan.groups)
             state.enqueued(event, key, known.key, plan.whole.work_items)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,7 @@ from gpusplit_device import (
 )
 
 import gpusplit
-from gpusplit import lanes, launch, queues
+from gpusplit import lanes, launch
 
 pytestmark = pytest.mark.opencl
 
@@ -38,6 +39,7 @@ kernel void k(global int *a, int n) {
 }
 """
 PLUS = "kernel void k(global int *a, int n) { a[get_global_id(0)] += n; }"
+COPY = "kernel void k(global int *a, global int *b) { b[get_global_id(0)] = a[get_global_id(0)]; }"
 SIZE, LOCAL = (4096,), (64,)
 ZEROS = np.zeros(SIZE, np.int32)
 
@@ -106,9 +108,8 @@ def test_what_follows_sees_all_slices_and_what_preceded_is_seen(
 
 
 def test_a_user_event_in_the_wait_list_holds_all_slices_and_the_call_returns(
-    queue: cl.CommandQueue, monkeypatch: pytest.MonkeyPatch
+    queue: cl.CommandQueue,
 ) -> None:
-    monkeypatch.setattr(queues.state(queue), "is_pocl", False)
     gate = cl.UserEvent(context())
     a = buffer(ZEROS)
     other = cl.CommandQueue(context())
@@ -123,19 +124,32 @@ def test_a_user_event_in_the_wait_list_holds_all_slices_and_the_call_returns(
     assert launches[0].groups > 10
 
 
-def test_a_user_event_that_fails_fails_the_launch_and_nothing_else(queue: cl.CommandQueue) -> None:
-    """PoCL 3.1 aborts the program if several commands wait for it."""
+@pytest.mark.parametrize(
+    ("properties", "where"),
+    [
+        (0, "queue"),
+        *product((0, OUT_OF_ORDER), ("wait list", "what the wait list waits for")),
+    ],
+)
+def test_a_user_event_that_fails_fails_the_launch_and_nothing_else(
+    properties: int, where: str
+) -> None:
+    """PoCL 3.1 aborts the program if a command fails so whose event has been released."""
+    queue = cl.CommandQueue(context(), properties=properties)
     a, b = buffer(ZEROS), buffer(ZEROS)
     with split(groups=20) as launches:
         for _ in range(3):
             gate = cl.UserEvent(context())
-            event = kernel(PLUS)(queue, SIZE, LOCAL, a, np.int32(7), wait_for=[gate])
+            ahead = cl.enqueue_copy(queue, b, a, wait_for=[gate]) if where != "wait list" else gate
+            wait_for = None if where == "queue" else [ahead]
+            event = kernel(PLUS)(queue, SIZE, LOCAL, a, np.int32(7), wait_for=wait_for)
             gate.set_status(-5)
             with pytest.raises(cl.RuntimeError):
                 event.wait()
-        kernel(PLUS)(queue, SIZE, LOCAL, b, np.int32(1))
-        assert (read(queue, b, ZEROS) == 1).all()
-    assert launches[-1].groups > 1
+        event = kernel(PLUS)(queue, SIZE, LOCAL, b, np.int32(1))
+        assert (read(queue, b, ZEROS, wait_for=[event]) == 1).all()
+        assert (read(queue, a, ZEROS) == 0).all()
+    assert all(launch.groups > 1 for launch in launches)
 
 
 def test_a_user_event_ahead_in_the_queue_delays_the_call_little(queue: cl.CommandQueue) -> None:
@@ -310,6 +324,49 @@ def test_threads_share_a_queue_and_a_kernel(queue: cl.CommandQueue) -> None:
             thread.join()
         assert not errors
         assert (read(queue, a, ZEROS) == 64).all()
+
+
+@pytest.mark.parametrize("blocking", [True, False])
+def test_transfers_of_another_thread_come_before_or_after_a_launch(
+    queue: cl.CommandQueue, blocking: bool
+) -> None:
+    """Between two slices they would show the kernel half of what they write."""
+    k, a, b = kernel(COPY), buffer(ZEROS), buffer(ZEROS)
+    over = threading.Event()
+
+    def write() -> None:
+        value = 0
+        while not over.is_set():
+            value += 1
+            cl.enqueue_copy(queue, a, ZEROS + value, is_blocking=blocking)
+
+    # The driver's waits hold the launch up between slices, which gives the other thread time.
+    with split(groups=20, wait="driver") as launches:
+        thread = threading.Thread(target=write)
+        thread.start()
+        try:
+            for _ in range(30):
+                k(queue, SIZE, LOCAL, a, b)
+                assert len(set(read(queue, b, ZEROS))) == 1
+        finally:
+            over.set()
+            thread.join()
+    assert launches[0].groups > 10
+
+
+def test_a_transfer_that_waits_does_not_keep_the_queue_from_other_threads(
+    queue: cl.CommandQueue,
+) -> None:
+    gate = cl.UserEvent(context())
+    a, b = buffer(ZEROS), buffer(ZEROS)
+    with split():
+        thread = threading.Thread(target=read, args=(queue, a, ZEROS), kwargs={"wait_for": [gate]})
+        thread.start()
+        event = kernel(PLUS)(queue, SIZE, LOCAL, b, np.int32(1))
+        gate.set_status(cl.command_execution_status.COMPLETE)
+        event.wait()
+        thread.join()
+        assert (read(queue, b, ZEROS) == 1).all()
 
 
 def test_several_contexts_and_queues_at_once() -> None:
