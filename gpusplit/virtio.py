@@ -56,6 +56,8 @@ class VirtioPort:
     CHUNK = 4096
     #: A backlog of more than so many chunks is not read in one go.
     MOST_CHUNKS = 64
+    #: On opening the port, what has piled up is old; the newest follows within so many seconds.
+    SETTLING = 0.1
 
     def __init__(self, path: str = PORT) -> None:
         """path: of the port's device.  Nothing is opened yet."""
@@ -68,8 +70,12 @@ class VirtioPort:
     def listen(self, seconds: float) -> Message | None:
         """The last message that came within *seconds*; None where none did."""
         try:
-            self._open()
-            return self._listen(time.monotonic() + seconds)
+            opened = self._open()
+            message = self._listen(time.monotonic() + seconds)
+            if opened and message is not None:
+                # The host could write no more lines; now that there is room it does.
+                return self._listen(time.monotonic() + self.SETTLING) or message
+            return message
         except OSError:
             self.close()
             raise
@@ -80,10 +86,11 @@ class VirtioPort:
             os.close(self._descriptor)
             self._descriptor = -1
 
-    def _open(self) -> None:
+    def _open(self) -> bool:
+        """Whether it was not open before."""
         # A forked child would take away what its parent waits for.
         if self._descriptor >= 0 and self._process == os.getpid():
-            return
+            return False
         self.close()
         try:
             self._descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
@@ -93,6 +100,7 @@ class VirtioPort:
             raise
         self._process = os.getpid()
         self._lines = Lines()
+        return True
 
     def _listen(self, until: float) -> Message | None:
         waiter = select.poll()
