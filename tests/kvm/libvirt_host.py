@@ -13,14 +13,14 @@ import sys
 import threading
 from importlib.machinery import SourceFileLoader
 from importlib.util import module_from_spec, spec_from_loader
-from typing import Any
+from typing import Any, TextIO
 
 import libvirt
 
 DOMAIN = "<domain type='test'><name>{}</name><memory>8192</memory><os><type>hvm</type></os></domain>"
 
 
-def obey(host: Any, command: str, *words: str) -> None:
+def obey(publisher: Any, host: Any, command: str, *words: str) -> None:
     if command == "create":
         host.createXML(DOMAIN.format(words[0]))
     elif command == "storm":
@@ -29,6 +29,8 @@ def obey(host: Any, command: str, *words: str) -> None:
             if number % 3 == 0:
                 domain.suspend()
             domain.destroy()
+    elif command == "heartbeat":
+        publisher.HEARTBEAT_SECONDS = float(words[0])
     elif command == "lose":
         fail(libvirt.virConnect, "listAllDomains", float(words[0]))
     else:
@@ -46,11 +48,11 @@ def fail(owner: Any, name: str, seconds: float) -> None:
     threading.Timer(seconds, setattr, (owner, name, work)).start()
 
 
-def commands() -> None:
+def commands(publisher: Any, answers: TextIO) -> None:
     host = libvirt.open("test:///default")
     for line in sys.stdin:
-        obey(host, *line.split())
-        print("done", flush=True)
+        obey(publisher, host, *line.split())
+        print("done", file=answers, flush=True)
 
 
 def load(path: str) -> Any:
@@ -77,7 +79,8 @@ def main() -> None:
         libvirt.virConnect.domainEventRegisterAny = lambda *_: 1
     os.dup2(options.listener, publisher.FIRST_SOCKET, inheritable=False)
     os.environ["LISTEN_PID"] = str(os.getpid())
-    threading.Thread(target=commands, daemon=True).start()
+    threading.Thread(target=commands, args=(publisher, sys.stdout), daemon=True).start()
+    sys.stdout = sys.stderr  # for the log, which nobody reads while there is nothing wrong
     sys.argv = [options.program, "--uri", options.uri]
     publisher.main()
 
