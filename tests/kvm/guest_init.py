@@ -1,7 +1,8 @@
 """The first program of the tests' guest: the library's own subscription, driven by the console.
 
-Commands, one per line: `watch` (a new process says each new view of the VM count), `rest` (it ends),
-`forge` (write other counts to the port until it takes no more), `reboot`.  Answers are JSON lines.
+Commands, one per line: `watch` (a new process says each new view of the VM count), `rest` (it
+ends), `forge` (write other counts to the port until it takes no more), `reboot`.  Answers are
+JSON lines.
 """
 
 from __future__ import annotations
@@ -13,8 +14,11 @@ import signal
 import sys
 from typing import Any, NoReturn
 
-from gpusplit import tenancy, virtio
-from gpusplit.subscription import Subscription
+from gpusplit import count, subscription, tenancy, virtio
+
+#: Seconds: a dead publisher is noticed sooner than by default, for the test's sake.
+count.STALE_AFTER = 3.0
+subscription.LONGEST_PERIOD = 1.0
 
 
 def say(**fields: Any) -> None:
@@ -23,12 +27,12 @@ def say(**fields: Any) -> None:
 
 def watch() -> NoReturn:
     """What a GPU program does: ask at its first launch, then whenever there is news."""
-    subscription = tenancy.from_option("auto")
-    assert isinstance(subscription, Subscription), subscription
-    say(first=subscription.vm_count())
+    found = tenancy.from_option("auto")
+    assert isinstance(found, subscription.Subscription), found
+    say(first=found.vm_count())
     said = None
     while True:
-        view = subscription.view(1.0)
+        view = found.view(1.0)
         if view != said:
             beat = None if view.message is None else view.message.beat
             say(count=view.count, trouble=view.trouble, beat=beat)

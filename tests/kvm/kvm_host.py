@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import socket
@@ -59,6 +60,12 @@ class Guest:
             if message is not None and message.count == count:
                 return time.monotonic() - began
         raise AssertionError(f"not told {count} within {seconds} s")
+
+    def writes_all_it_can(self, text: bytes) -> None:
+        """*text* again and again, until nothing more is taken."""
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                self.socket.send(text, socket.MSG_DONTWAIT)
 
     def is_cut_off(self, seconds: float = 5.0) -> bool:
         """Whether the publisher closes the connection."""

@@ -17,7 +17,9 @@ from typing import Any, TextIO
 
 import libvirt
 
-DOMAIN = "<domain type='test'><name>{}</name><memory>8192</memory><os><type>hvm</type></os></domain>"
+DOMAIN = (
+    "<domain type='test'><name>{}</name><memory>8192</memory><os><type>hvm</type></os></domain>"
+)
 
 
 def obey(publisher: Any, host: Any, command: str, *words: str) -> None:

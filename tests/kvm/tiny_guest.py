@@ -14,8 +14,11 @@ import stat
 import subprocess
 import threading
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from kvm_host import Host
 
 REPOSITORY = Path(__file__).parents[2]
 #: Where the role `controller` unpacks Debian's kernel for the tests.
@@ -163,7 +166,7 @@ class TinyGuest:
         self._process = subprocess.Popen(
             [
                 *("nice", EMULATOR, "-nodefaults", "-no-user-config", "-display", "none"),
-                *("-machine", "pc,accel=tcg", "-cpu", "max", "-m", "192"),
+                *("-machine", "pc,accel=tcg", "-cpu", "qemu64", "-m", "192"),
                 *("-kernel", str(KERNEL / "vmlinuz"), "-initrd", str(image)),
                 *("-append", "console=ttyS0 quiet loglevel=1 panic=-1 mitigations=off"),
                 *("-serial", "stdio", "-device", "virtio-serial-pci"),
@@ -205,6 +208,8 @@ class TinyGuest:
 
     def ends(self) -> None:
         """Pull the plug."""
+        if self._process.poll() is not None:
+            return
         self._process.kill()
         self._process.wait()
         self._reader.join()
@@ -221,3 +226,16 @@ class TinyGuest:
                 console.flush()
                 if line.startswith("{"):
                     self._said.put(json.loads(line))
+
+
+@dataclass(frozen=True)
+class Booting:
+    """A host and its guest, which may not be ready yet."""
+
+    host: Host
+    guest: TinyGuest
+
+    def end(self) -> None:
+        """Of both; may be said again."""
+        self.guest.ends()
+        self.host.ends()

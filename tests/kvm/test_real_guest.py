@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import kvm_host
 import pytest
 import tiny_guest
 from kvm_host import Host
-from tiny_guest import TinyGuest
+from tiny_guest import Booting, TinyGuest
 
 from gpusplit import virtio
-from gpusplit.count import STALE_AFTER
 
 MISSING = [*kvm_host.missing(), *tiny_guest.missing()]
 pytestmark = pytest.mark.skipif(
@@ -28,23 +26,16 @@ BOOT_SECONDS = 120.0
 READY = {"ready": virtio.PORT}
 
 
-@pytest.fixture(scope="module")
-def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
-    made = Host(tmp_path_factory.mktemp("host"))
-    made.starts_publisher()
-    yield made
-    made.ends()
+@pytest.fixture
+def host(booting: Booting) -> Host:
+    return booting.host
 
 
 @pytest.fixture(scope="module")
-def booted(host: Host, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TinyGuest]:
-    folder = tmp_path_factory.mktemp("guest")
-    made = TinyGuest(tiny_guest.build(folder), host.path, folder / "console.log")
-    try:
-        made.says(BOOT_SECONDS, **READY)
-        yield made
-    finally:
-        made.ends()
+def booted(booting: Booting) -> Iterator[TinyGuest]:
+    booting.guest.says(BOOT_SECONDS, **READY)
+    yield booting.guest
+    booting.end()
 
 
 @pytest.fixture
@@ -98,10 +89,8 @@ def test_a_publisher_that_dies_is_noticed_and_one_that_comes_back_believed(
     guest.orders("watch")
     guest.says(10, first=1)
     host.kills_publisher()
-    began = time.monotonic()
-    unknown = guest.says(STALE_AFTER + 10, count=None)
+    unknown = guest.says(20, count=None)
     assert "silent" in unknown["trouble"]
-    assert time.monotonic() - began > STALE_AFTER - 2
     host.starts_publisher()
     guest.says(10, count=1)
 

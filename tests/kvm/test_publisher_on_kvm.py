@@ -1,4 +1,4 @@
-"""The publisher on a KVM host, against libvirt's test driver; its one domain runs from the start."""
+"""The publisher on a KVM host, against libvirt's test driver, whose domain `test` runs at first."""
 
 from __future__ import annotations
 
@@ -59,11 +59,11 @@ def test_an_event_that_never_came_is_made_up_for_by_the_next_heartbeat(host: Hos
 def test_while_nothing_changes_the_heartbeat_does(host: Host) -> None:
     host.starts_publisher()
     guest = host.guest()
-    beats = [guest.is_told().beat for _ in range(4)]
+    beats = [guest.is_told().beat]
     began = time.monotonic()
-    beats += [guest.is_told().beat for _ in range(4)]
-    assert len(set(beats)) == 8
-    assert 1 < time.monotonic() - began < 4, "four heartbeats of half a second"
+    beats += [guest.is_told().beat for _ in range(3)]
+    assert len(set(beats)) == 4
+    assert 0.9 < time.monotonic() - began < 3, "three heartbeats of half a second"
 
 
 def test_when_nothing_runs_guests_are_told_nothing_and_then_the_truth(host: Host) -> None:
@@ -72,19 +72,16 @@ def test_when_nothing_runs_guests_are_told_nothing_and_then_the_truth(host: Host
     guest = host.guest()
     guest.is_told_count(1)
     host.orders("suspend test")
-    assert guest.hears(0.5) is None
-    assert host.guest().hears(0.5) is None
+    assert guest.hears(0.3) is None
+    assert host.guest().hears(0.3) is None
     host.orders("resume test")
     guest.is_told_count(1)
 
 
 def test_what_guests_write_is_not_read_and_changes_nothing(host: Host) -> None:
-    host.starts_publisher()
+    host.starts_publisher("--heartbeat", "0.1")
     forger, other = host.guest(), host.guest()
-    forger.socket.settimeout(0.2)
-    with pytest.raises(TimeoutError):
-        while True:
-            forger.socket.send(b"77 999999999\n" * 100)
+    forger.writes_all_it_can(b"77 999999999\n" * 100)
     for guest in (forger, other):
         guest.is_told()
         beat = guest.is_told().beat
@@ -108,7 +105,7 @@ def test_a_guest_that_does_not_read_delays_nobody_and_later_reads_the_newest(hos
 
 
 def test_a_guest_that_goes_is_forgotten(host: Host) -> None:
-    host.starts_publisher()
+    host.starts_publisher("--heartbeat", "0.1")
     stays = host.guest()
     stays.is_told()
     before = host.open_files()
@@ -165,17 +162,17 @@ def test_a_publisher_that_was_killed_tells_the_guests_that_waited_for_it(host: H
 def test_without_libvirt_it_is_silent_and_does_not_end(host: Host) -> None:
     host.starts_publisher("--uri", "qemu+unix:///system?socket=/nonexistent")
     guest = host.guest()
-    assert guest.hears(1.5) is None
+    assert guest.hears(1) is None
     assert host.publisher.poll() is None
 
 
 def test_a_libvirt_that_comes_back_is_asked_again(host: Host) -> None:
-    host.starts_publisher()
+    host.starts_publisher("--heartbeat", "0.1")
     guest = host.guest()
     guest.is_told()
-    host.orders("lose 1.5")
-    guest.hears(0.6)
-    assert guest.hears(0.6) is None, "no heartbeat for a count that may be wrong by now"
+    host.orders("lose 1")
+    guest.hears(0.3)
+    assert guest.hears(0.3) is None, "no heartbeat for a count that may be wrong by now"
     assert host.guest().hears(0.1) is None
     assert guest.is_told().count == 1
     host.orders("create other")
