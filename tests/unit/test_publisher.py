@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 import role_programs
+from hypothesis import given
+from hypothesis import strategies as st
 
 
 class StoreError(Exception):
@@ -26,7 +28,7 @@ def _bindings() -> dict[str, ModuleType]:
 with pytest.MonkeyPatch.context() as patch:
     for module, stand_in in _bindings().items():
         patch.setitem(sys.modules, module, stand_in)
-    publisher = role_programs.load("vm_count_publisher/files/gpusplit-publisher")
+    publisher = role_programs.load("vm_count_publisher/files/gpusplit-publisher-xen")
 
 
 def domain(domid: int, handle: int | None = None, **states: int) -> dict[str, Any]:
@@ -270,3 +272,30 @@ def test_a_guest_that_vanished_gets_no_heartbeat_and_stops_none(host: Host) -> N
     host.beats(1.0)
     assert host.heartbeat_of(1) is None, "a write would have made its folder again"
     assert host.heartbeat_of(2) is not None
+
+
+STEPS = st.sampled_from(["create", "create paused", "unpause", "begin to destroy", "destroy"])
+
+
+@given(st.lists(st.tuples(st.integers(1, 4), STEPS)))
+def test_domains_that_come_and_go_in_a_storm_do_not_disturb_it(
+    steps: list[tuple[int, str]],
+) -> None:
+    host = Host()
+    domains: dict[int, dict[str, Any]] = {}
+    for number, (domid, step) in enumerate(steps):
+        if step.startswith("create"):
+            host.store.builds(domid, device=True)
+            domains[domid] = domain(domid, handle=number + 1, paused=int(step == "create paused"))
+        elif step == "destroy":
+            domains.pop(domid, None)  # the toolstack removes its folder later
+        elif domid in domains and step == "unpause":
+            domains[domid]["paused"] = 0
+        elif domid in domains:
+            domains[domid]["dying"] = 1
+            host.store.removes(domid)
+        host.counts(*domains.values())
+        host.beats(number * 2.0)
+    running = sum(publisher.is_running(guest) for guest in domains.values())
+    alive = [domid for domid, guest in domains.items() if not guest["dying"]]
+    assert [host.told_to(domid) for domid in alive] == [str(running)] * len(alive)

@@ -5,17 +5,19 @@ Both give what the other end wrote, end of file while nobody is there, and can b
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gpusplit.count import LONGEST_MESSAGE, Message, TenancyError
+from gpusplit.count import LONGEST_MESSAGE, MOST_VMS, Message, TenancyError
 from gpusplit.virtio import Lines, VirtioPort
 
 
@@ -58,6 +60,17 @@ def test_a_line_is_a_message(host: Host) -> None:
 def test_of_a_backlog_the_last_line_counts(host: Host) -> None:
     host.writes("".join(f"{count} {count}\n" for count in range(1, 3000)))
     assert host.port.listen(10) == Message(2999, 2999)
+
+
+def test_what_piled_up_before_the_port_was_opened_gives_way_to_what_follows(host: Host) -> None:
+    """The host could write no more while nobody read, and goes on as soon as somebody does."""
+    host.writes("2 5\n")
+    threading.Timer(0.03, host.writes, ["3 17\n"]).start()
+    assert host.port.listen(10) == Message(3, 17)
+    host.writes("4 18\n")
+    began = time.monotonic()
+    assert host.port.listen(10) == Message(4, 18)
+    assert time.monotonic() - began < VirtioPort.SETTLING, "later lines are not waited upon"
 
 
 def test_a_line_in_pieces_is_put_together(host: Host) -> None:
@@ -106,6 +119,27 @@ def test_a_port_that_another_program_holds_says_so(monkeypatch: pytest.MonkeyPat
 def test_a_missing_port_says_so(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         VirtioPort(str(tmp_path / "none")).listen(1)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.binary(max_size=500) | st.from_regex(rb"[0-9 \-\n\r\x00]{0,80}"))
+def test_whatever_bytes_come_the_answer_is_a_message_or_an_error_and_then_the_next_line(
+    host: Host, raw: bytes
+) -> None:
+    host.port.SETTLING = 0.0
+    host.connect()
+    os.write(host._descriptor, raw + b"\n2 5\n3 x\n")
+    with pytest.raises(TenancyError):
+        host.port.listen(10)
+    os.write(host._descriptor, raw + b"\n")
+    with contextlib.suppress(TenancyError):
+        message = host.port.listen(10)
+        assert message is not None
+        assert 1 <= message.count <= MOST_VMS
+    host.writes("2 5\n")
+    assert host.port.listen(10) == Message(2, 5)
+    host.goes()
+    host.port.close()
 
 
 @given(st.lists(st.binary(max_size=300) | st.sampled_from([b"3 1", b"\n", b"x" * 65]), max_size=40))
