@@ -33,7 +33,7 @@ def host(booting: Booting) -> Host:
 
 @pytest.fixture(scope="module")
 def booted(booting: Booting) -> Iterator[TinyGuest]:
-    booting.guest.says(BOOT_SECONDS, **READY)
+    assert booting.guest.says(BOOT_SECONDS) == READY
     yield booting.guest
     booting.end()
 

@@ -14,6 +14,7 @@ import stat
 import subprocess
 import threading
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,15 +24,8 @@ from kvm_host import Host
 REPOSITORY = Path(__file__).parents[2]
 #: Where the role `controller` unpacks Debian's kernel for the tests.
 KERNEL = REPOSITORY / "build/guest-kernel"
-#: In the order in which they need one another.
-MODULES = (
-    "virtio",
-    "virtio_ring",
-    "virtio_pci_modern_dev",
-    "virtio_pci_legacy_dev",
-    "virtio_pci",
-    "virtio_console",
-)
+#: What the guest loads, with what these need in turn.
+MODULES = ("virtio_pci", "virtio_console")
 BUSYBOX = Path("/bin/busybox")
 PYTHON = Path("/usr/bin/python3")
 EMULATOR = "qemu-system-x86_64"
@@ -39,19 +33,19 @@ EMULATOR = "qemu-system-x86_64"
 LIBRARY = ("count", "subscription", "tenancy", "virtio", "xenstore")
 PORT = "org.gpusplit.count"
 
-INIT = f"""#!/bin/busybox sh
+INIT = """#!/bin/busybox sh
 /bin/busybox --install -s /bin
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys
 mount -t devtmpfs dev /dev
-for module in {" ".join(MODULES)}; do insmod /modules/$module.ko; done
+for module in @MODULES@; do insmod /modules/$module.ko; done
 # What udev does in a whole guest.
 mkdir -p /dev/virtio-ports
 for name in /sys/class/virtio-ports/*/name; do
     ln -s ../$(basename $(dirname $name)) /dev/virtio-ports/$(cat $name)
 done
 stty -echo
-PYTHONPATH=/library exec {PYTHON} -S /guest_init.py
+PYTHONPATH=/library exec @PYTHON@ -S /guest_init.py
 """
 
 
@@ -64,6 +58,20 @@ def missing() -> list[str]:
         "python3 in /usr": PYTHON.exists(),
     }
     return [name for name, there in wanted.items() if not there]
+
+
+def _in_order(modules: Iterable[str]) -> list[str]:
+    """*modules* of the kernel and those that they need, each after what it needs.
+
+    Which needs which differs from kernel to kernel; each module says it, as for depmod.
+    """
+    order: dict[str, None] = {}
+    for module in modules:
+        needs = re.search(rb"\0depends=([^\0]*)\0", (KERNEL / f"{module}.ko").read_bytes())
+        assert needs is not None, module
+        order |= dict.fromkeys(_in_order(filter(None, needs[1].decode().split(","))))
+        order[module] = None
+    return list(order)
 
 
 def _libraries_text(program: Path) -> str:
@@ -139,7 +147,9 @@ def build(folder: Path) -> Path:
         shutil.copy(REPOSITORY / f"gpusplit/{name}.py", library / "gpusplit")
 
     root = Initramfs()
-    root.add("init", stat.S_IFREG | 0o755, INIT.encode())
+    modules = _in_order(MODULES)
+    init = INIT.replace("@MODULES@", " ".join(modules)).replace("@PYTHON@", str(PYTHON))
+    root.add("init", stat.S_IFREG | 0o755, init.encode())
     for empty in ("proc", "sys", "dev", "tmp"):
         root.add(empty, stat.S_IFDIR | 0o755)
     root.add_file(BUSYBOX, "bin/busybox")
@@ -151,7 +161,7 @@ def build(folder: Path) -> Path:
     for path in (library / "gpusplit").iterdir():
         root.add_file(path, f"library/gpusplit/{path.name}")
     root.add_file(Path(__file__).with_name("guest_init.py"), "guest_init.py")
-    for name in MODULES:
+    for name in modules:
         root.add_file(KERNEL / f"{name}.ko", f"modules/{name}.ko")
     image = folder / "initramfs"
     root.write(image)
