@@ -22,13 +22,12 @@ _FUNCTION = re.compile(
     r"(?:\((?P<parameters>[^)]*)\))?[^{;]*\{",
 )
 _CALL = re.compile(r"\bcall(?:\.uni)?\s+(?:\([^)]*\)\s*,\s*)?(?P<target>[\w$%]+)")
-_REGISTER = re.compile(r"%[A-Za-z_][\w$]*")
-_SPECIAL = re.compile(
-    r"%(?:n?ctaid(?:\.[xyz])?|envreg[0-9]+|gridid|n?smid|n?warpid|laneid|clock\w*|globaltimer\w*)\b"
-)
+_REGISTER = re.compile(r"%?[A-Za-z_$][\w$]*")
+_SPECIAL = re.compile(r"%[A-Za-z_]\w*(?:\.[a-z]\b)?")
+_DECLARED = re.compile(r"\.reg\s+(?:\.\w+\s+)+([^;]*);")
 _SPECIAL_NAME = re.compile(r"%(?:n?ctaid\.[xyz]|n?tid\.[xyz]|envreg[0-9]+)")
 #: %envreg3-5 and 9 are the same in every slice that has the launch's offset and dimensions.
-_HARMLESS = ("%ctaid", "%envreg3", "%envreg4", "%envreg5", "%envreg9", "%laneid")
+_HARMLESS = re.compile(r"%(ctaid\.[xyz]|n?tid(\.[xyz])?|envreg[3459]|laneid|lanemask_\w+)")
 
 
 def is_ptx(image: bytes) -> bool:
@@ -43,7 +42,7 @@ def examine(module: str, kernel: str) -> Verdict:
     if kernel not in functions:
         return whole("its PTX has no such entry")
     todo, seen = [kernel], set[str]()
-    communicates = loops = barrier = atomics = False
+    communicates = loops = atomics = False
     while todo:
         name = todo.pop()
         if name in seen:
@@ -55,6 +54,8 @@ def examine(module: str, kernel: str) -> Verdict:
         for match in _CALL.finditer(body):
             if match["target"].startswith("%"):
                 return whole("its PTX calls through a pointer")
+            # What is called again may call itself, which is a loop as well.
+            loops = loops or match["target"] in seen
             todo.append(match["target"])
         why = _slice_visible(body)
         if why is not None:
@@ -69,12 +70,12 @@ def examine(module: str, kernel: str) -> Verdict:
             )
             is not None
         )
-        barrier = barrier or re.search(r"\b(bar|barrier)\.|%tid|%ntid|\.shared", body) is not None
         loops = loops or _has_loop(body)
     if loops and communicates:
         return whole("has loops and atomics, fences or volatile: it may wait for other work-groups")
     notes = ("the order of atomic operations may differ",) if atomics else ()
-    return Verdict(shows_work_group=barrier, notes=notes)
+    # Every global ID is made from the local one.
+    return Verdict(shows_work_group=True, notes=notes)
 
 
 def _body(code: str, start: int) -> str:
@@ -102,21 +103,32 @@ def _has_loop(body: str) -> bool:
 
 def _slice_visible(body: str) -> str | None:
     """Why the function can tell a slice from the whole launch; None if it cannot."""
-    statements = list(_statements(body))
+    # "%r<5>" declares %r0 to %r4.
+    declared = {
+        name.strip() for names in _DECLARED.findall(body) for name in re.split(r"<\d+>|,", names)
+    }
     for special in _SPECIAL.findall(body):
-        kind = special.split(".")[0]
-        if kind not in _HARMLESS:
-            return f"reads {kind}"
+        if not (_HARMLESS.fullmatch(special) or {special, special.rstrip("0123456789")} & declared):
+            return f"reads {special}"
+    statements = list(_statements(body))
     flow = _Flow(statements)
-    for statement in statements:
-        if any(source.startswith("%ctaid") for source in statement.sources):
-            axis = statement.sources[0][-1]
-            if statement.operation not in ("mov.u32", "mov.b32"):
-                return "uses %ctaid in an unknown way"
-            for use in flow.uses(statement.target):
-                if not flow.begins_global_id(use, statement.target, axis):
-                    return "uses %ctaid otherwise than get_global_id does"
+    moves = [
+        (statement.target, statement.sources[0][-1])
+        for statement in statements
+        if statement.operation in ("mov.u32", "mov.b32")
+        and re.fullmatch(r"%ctaid\.[xyz]", ",".join(statement.sources))
+    ]
+    if len(moves) != body.count("%ctaid"):
+        return "uses %ctaid in an unknown way"
+    for target, axis in moves:
+        for use in flow.uses(target):
+            if not flow.begins_global_id(use, target, axis):
+                return "uses %ctaid otherwise than get_global_id does"
     return None
+
+
+#: Instructions whose first operand is no target though it may be a register.
+_NO_TARGET = ("st.", "br", "call", "ret", "red.", "bar")
 
 
 class _Statement(NamedTuple):
@@ -126,16 +138,23 @@ class _Statement(NamedTuple):
 
 
 def _statements(body: str) -> Iterator[_Statement]:
-    for text in re.split(r"[;{}]", body):
-        match = re.match(r"\s*(?:[\w$]+:\s*)*(?:@!?%\w+\s+)?([\w.]+)\s+(.*)", text, re.DOTALL)
-        if match is None or match[1].startswith("."):
-            continue
-        operands = [part.strip() for part in match[2].split(",")]
-        # Stores and branches have no target; reading their first operand as one does no harm
-        # but to uses(), so they are given none.
-        stores = match[1].startswith(("st.", "bra", "call", "ret", "red.", "bar"))
-        sources = tuple(operands if stores else operands[1:])
-        yield _Statement(match[1], "" if stores else operands[0], sources)
+    for text in body.split(";"):
+        match = re.fullmatch(
+            r"[\s{}]*(?:[\w$]+:[\s{}]*)*(?:@!?[%\w$]+\s+)?([\w.:]+)\s*(.*)", text, re.DOTALL
+        )
+        if match is None:
+            # Whatever it is, it may use every register that it names.
+            yield _Statement("", "", (text,))
+        elif not match[1].startswith("."):
+            operands = [part.strip() for part in match[2].split(",")]
+            # What has no target, or not just one, uses all that it names.
+            plain = _REGISTER.fullmatch(operands[0]) and not match[1].startswith(_NO_TARGET)
+            sources = tuple(operands[1:] if plain else operands)
+            yield _Statement(match[1], operands[0] if plain else "", sources)
+
+
+_COPY = re.compile(r"mov\.[bsu](32|64)|cvt\.[su]64\.[su]32")
+_PRODUCT, _UNKNOWN = "product", "unknown"
 
 
 class _Flow:
@@ -169,8 +188,10 @@ class _Flow:
     def _offset_is_added(self, register: str, offset: str, depth: int) -> bool:
         if len(self._made.get(register, ())) != 1 or depth > 4:
             return False
-        if offset in self._summands(register, 0):
-            return True
+        summands = self._summands(register, 0)
+        if offset in summands:
+            # As often as the product, which would otherwise grow faster than the offset.
+            return summands.count(offset) == summands.count(_PRODUCT) and _UNKNOWN not in summands
         uses = self.uses(register)
         return bool(uses) and all(
             re.fullmatch(r"add\.[su](32|64)", use.operation)
@@ -178,28 +199,32 @@ class _Flow:
             for use in uses
         )
 
-    def _summands(self, register: str, depth: int) -> set[str]:
-        """The special registers that *register* is a sum of (and what else it may be)."""
+    def _summands(self, register: str, depth: int) -> list[str]:
+        """The special registers and products of %ctaid that *register* is a sum of."""
         special = self._special(register)
         if special is not None:
-            return {special}
+            return [special]
         made = self._made.get(register, ())
-        if len(made) != 1 or depth > 4:
-            return set()
+        if depth > 6:
+            return [_UNKNOWN]
+        if len(made) != 1:
+            return []
         (statement,) = made
+        found: list[str] = []
+        parts: tuple[str, ...] = ()
         if re.fullmatch(r"add\.[su](32|64)", statement.operation):
             parts = statement.sources
-        elif statement.operation.startswith("mad."):
+        elif statement.operation.startswith(("mad.", "mul.")):
+            factors = [self._special(source) or "" for source in statement.sources[:2]]
+            found = [_PRODUCT for factor in factors if factor.startswith("%ctaid")]
             parts = statement.sources[2:]
-        else:
-            return set()
-        return {name for part in parts for name in self._summands(part, depth + 1)}
+        return found + [name for part in parts for name in self._summands(part, depth + 1)]
 
     def _special(self, register: str) -> str | None:
         """The special register that *register* is a copy of, perhaps widened."""
         for _ in range(3):
             made = self._made.get(register, ())
-            if len(made) != 1 or not made[0].operation.startswith(("mov.", "cvt.")):
+            if len(made) != 1 or not _COPY.fullmatch(made[0].operation):
                 return None
             register = made[0].sources[0]
             if _SPECIAL_NAME.fullmatch(register):

@@ -20,8 +20,8 @@ _OP_ENTRY_POINT = 15
 _OP_TYPE_PIPE = 38
 _OP_FUNCTION = 54
 _OP_FUNCTION_END = 56
-_OP_LOAD = 61
-_OP_STORE = 62
+#: OpLoad, OpStore, OpCopyMemory and OpCopyMemorySized, and where they say how they access it.
+_ACCESS = {61: 3, 62: 2, 63: 2, 64: 3}
 _OP_DECORATE = 71
 _OP_MEMBER_DECORATE = 72
 _OP_CONTROL_BARRIER = 224
@@ -41,8 +41,11 @@ _LINKAGE_IMPORT = 1
 #: Built-ins that show a slice something else than the whole launch.
 _RANGE_BUILTINS = {24: "NumWorkgroups", 26: "WorkgroupId", 31: "GlobalSize", 33: "GlobalOffset",
                    34: "GlobalLinearId"}  # fmt: skip
-#: Built-ins that are right in every slice: WorkDim, GlobalInvocationId.
+#: Built-ins that are right in every slice: GlobalInvocationId, WorkDim.
 _ID_BUILTINS = (28, 30)
+#: Those right in every slice of the same local size: WorkgroupSize, LocalInvocationId,
+#: LocalInvocationIndex, EnqueuedWorkgroupSize, and those of sub-groups.
+_LOCAL_BUILTINS = {25, 27, 29, 32, *range(36, 42), *range(4416, 4421)}
 
 _PRINTF = 184
 
@@ -97,7 +100,10 @@ def _examine(module: tuple[int, ...], kernel: str) -> Verdict:
                     return whole(
                         f"its SPIR-V uses {_RANGE_BUILTINS[decoration[1]]}, and it has no source"
                     )
-                shows_work_group = shows_work_group or decoration[1] not in _ID_BUILTINS
+                if decoration[1] in _LOCAL_BUILTINS:
+                    shows_work_group = True
+                elif decoration[1] not in _ID_BUILTINS:
+                    return whole(f"its SPIR-V uses built-in {decoration[1]}, which is unknown here")
             elif decoration[0] == _DECORATION_LINKAGE and decoration[-1] == _LINKAGE_IMPORT:
                 return whole(f"its SPIR-V imports {text(decoration[1:-1])}")
             elif decoration[0] == _DECORATION_VOLATILE:
@@ -125,8 +131,8 @@ def _examine(module: tuple[int, ...], kernel: str) -> Verdict:
         elif opcode in _OP_BRANCHES:
             # A branch to a block that came before is a loop.
             loops = loops or bool(labels.intersection(operands))
-        elif opcode in (_OP_LOAD, _OP_STORE):
-            access = operands[3:4] if opcode == _OP_LOAD else operands[2:3]
+        elif opcode in _ACCESS:
+            access = operands[_ACCESS[opcode] :][:1]
             communicates = communicates or bool(access and access[0] & 1)
     if not found:
         return whole("its SPIR-V has no such entry point")

@@ -47,7 +47,9 @@ GLOBAL_ID = """
 
 
 def entry(body: str, functions: str = "") -> str:
-    return f".version 9.0\n{functions}\n.entry k(\n.param .u64 p\n)\n{{\n{body}\nret;\n}}\n"
+    registers = ".reg .pred %p<9>;\n.reg .b32 %r<10>;\n.reg .b64 %rd<10>;"
+    entry = f".entry k(\n.param .u64 p\n)\n{{\n{registers}\n{body}\nret;\n}}\n"
+    return f".version 9.0\n{functions}\n{entry}"
 
 
 @pytest.mark.parametrize(
@@ -60,6 +62,24 @@ def entry(body: str, functions: str = "") -> str:
         (GLOBAL_ID + "mov.u32 %r9, %nctaid.x;", "%nctaid"),
         (GLOBAL_ID + "mov.u32 %r9, %smid;", "%smid"),
         (GLOBAL_ID + "mov.u64 %rd9, %globaltimer;", "%globaltimer"),
+        (GLOBAL_ID + "mov.u32 %r9, %clusterid.x;", "%clusterid"),
+        (GLOBAL_ID + "mov.v4.u32 {%r5, %r6, %r7, %r8}, %ctaid;", "%ctaid"),
+        # Registers may have any name, statements a guard, operations a cache's.
+        (".reg .u32 g, n;" + GLOBAL_ID + "mov.u32 g, %ctaid.x;\nst.u32 [%rd9], g;", "%ctaid"),
+        (".reg .u32 g, n;" + GLOBAL_ID + "mov.u32 g, %ctaid.x;\nst.v2.u32 [n], {g, n};", "%ctaid"),
+        (GLOBAL_ID + "@p st.global.u32 [%rd9], %r3;", "%ctaid"),
+        (GLOBAL_ID + "st.global.L1::no_allocate.u32 [%rd9], %r3;", "%ctaid"),
+        (GLOBAL_ID + "brx.idx %r3, targets;", "%ctaid"),
+        (GLOBAL_ID + "cp.async.ca.shared.global [%r3], [%rd9], 4;", "%ctaid"),
+        # Twice the product and once the offset.
+        (
+            GLOBAL_ID.replace("%rd3, %r2, %r3;", "%rd8, %r2, %r3;\nadd.s64 %rd3, %rd8, %rd8;"),
+            "%ctaid",
+        ),
+        (
+            GLOBAL_ID.replace("mov.u32 %r2, %ntid.x", "mov.u32 %r8, %ntid.x;\ncvt.u8.u32 %r2, %r8"),
+            "%ctaid",
+        ),
         (GLOBAL_ID + "call.uni (r), vprintf, (a, b);", "vprintf"),
         (GLOBAL_ID + "call (r), %rd9, (a), proto;", "pointer"),
         ("L: atom.global.cas.b32 %r1, [%rd1], 0, 1;\n@%p1 bra L;", "may wait"),
@@ -77,6 +97,12 @@ def test_ptx_functions_that_are_called_count() -> None:
     assert ptx.examine(entry(GLOBAL_ID), "k").refusal is None
     helper = ".func (.reg .b32 r) helper(.reg .b32 a)\n{\nmov.u32 %r1, %nctaid.x;\nret;\n}"
     assert ptx.examine(entry("call.uni (r), helper, (a);", helper), "k").refusal is not None
+
+
+def test_a_ptx_function_that_calls_itself_is_a_loop() -> None:
+    again = ".func again()\n{\natom.global.inc.u32 %r1, [p], 9;\ncall again, ();\nret;\n}"
+    again = again.replace("{", "{\n.reg .b32 %r<2>;")
+    assert "may wait" in (ptx.examine(entry("call again, ();", again), "k").refusal or "")
 
 
 # SPIR-V, assembled by hand.
@@ -126,6 +152,8 @@ def test_spirv_that_shows_what_a_slice_changes_is_whole(builtin: int) -> None:
         ([*LOOP, ATOMIC], "may wait"),
         ([*LOOP, op(225, 1, 2)], "may wait"),
         ([*LOOP, op(61, 1, 2, 3, 1)], "may wait"),
+        ([*LOOP, op(63, 1, 2, 1)], "may wait"),  # OpCopyMemory of what is volatile
+        ([decorate(5374)], "unknown"),
         ([op(38, 1, 2)], "pipe"),
         ([op(292, 1, 2)], "enqueues"),
         ([op(11, 9, *string("OpenCL.std")), op(12, 1, 2, 9, 184)], "prints"),
