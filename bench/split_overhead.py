@@ -232,7 +232,12 @@ def measure(device: cl.Device, large: int, small: int, repeats: int) -> dict[str
         "enqueue_added_us": result["enqueue"]["added_us"],
     }
     result["figures"] = {
-        name: {"value": value, "bar": BARS[name], "within": value <= BARS[name]}
+        name: {
+            "value": value,
+            "bar": BARS[name],
+            # What a CPU device does is judged by nobody.
+            "within": value <= BARS[name] if result["is_gpu"] else None,
+        }
         for name, value in figures.items()
     }
     return result

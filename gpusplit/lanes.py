@@ -67,8 +67,6 @@ class Lanes:
         self._first: list[cl.Event] = []
         self._last: dict[int, cl.Event] = {}
         self.sent: list[cl.Event] = []
-        #: What a signal's handler raised while slices were held back.
-        self.interruption: BaseException | None = None
         self._begin = marker(queue, None)
 
     def send(self, part: NDRange, probing: bool = False) -> tuple[cl.Event, int]:

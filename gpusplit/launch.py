@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import functools
 import logging
-import time
-from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from math import prod
+from operator import index
 from typing import TYPE_CHECKING, Any
 
 import pyopencl as cl
@@ -33,6 +32,7 @@ from gpusplit.ndrange import NDRange, NotAnNDRange
 from gpusplit.plan import Plan, Whole, beyond_limits, cut, fix_local_size, least_groups, probe
 from gpusplit.policy import Decision, Situation
 from gpusplit.queues import QueueState
+from gpusplit.sending import Sending
 
 if TYPE_CHECKING:
     from pyopencl.typing import WaitList
@@ -41,9 +41,6 @@ if TYPE_CHECKING:
     from gpusplit.safety import Verdict
 
 log = logging.getLogger("gpusplit")
-
-#: Seconds beyond the expected to wait for a slice to begin before the rest is enqueued unbounded.
-START_GRACE = 0.2
 
 #: Ways to cut that are remembered per kernel; a program has few, each used again and again.
 MOST_PLANS = 16
@@ -121,7 +118,8 @@ class Launcher:
             # Small launches are to be fast: the paper's second exception comes before all else.
             known: KernelState = kernel._gpusplit  # type: ignore[attr-defined]
             state: QueueState = queue._gpusplit  # type: ignore[attr-defined]
-            small = not g_times_l and prod(global_work_size) < (self._cores or state.cores)
+            items = prod(map(index, global_work_size))
+            small = not g_times_l and items < (self._cores or state.cores)
         except (AttributeError, TypeError):
             small = False
         if small and not telemetry.listening():
@@ -352,7 +350,7 @@ class Launcher:
             companions = state.companions(queue, count, profiled=tracing or state.profiled)
         # Waiting for a slice that hangs on an event which this thread is to set would not end.
         may_hold = not wait_for or all(map(events.complete, wait_for))
-        parts = deque(plan.parts)
+        parts = plan.parts
         with state.lock:
             probing = plan.decision.probe and may_hold
             prober = state.prober(queue) if probing else None
@@ -363,9 +361,13 @@ class Launcher:
             except cl.Error as error:
                 raise refused(plan, f"no slice could be enqueued: {error}") from None
             try:
+                sending = Sending(
+                    lanes, state, known, self._most_in_flight if may_hold else None,
+                    self._cooperative,
+                )  # fmt: skip
                 if probing:
-                    parts = self._probe(lanes, state, known, plan)
-                self._send(lanes, state, known, plan, parts, may_hold)
+                    parts = self._probe(sending, known, plan)
+                sending.send(parts)
             except BaseException as error:
                 if not lanes.sent and isinstance(error, cl.Error):
                     raise refused(plan, f"a slice was refused: {error}") from None
@@ -377,78 +379,25 @@ class Launcher:
         if self._cooperative:
             key = (known.key, plan.whole.global_size, plan.groups)
             state.enqueued(event, key, known.key, plan.whole.work_items)
-        if lanes.interruption is not None:
-            raise lanes.interruption
+        if sending.interruption is not None:
+            raise sending.interruption
         return event
 
-    def _send(
-        self, lanes: Lanes, state: QueueState, known: KernelState, plan: Plan,
-        parts: deque[NDRange], may_hold: bool,
-    ) -> None:  # fmt: skip
-        """Enqueue *parts*, with a bounded number in flight where this thread may wait."""
-        running: deque[cl.Event] = deque()
-        tracing = telemetry.tracing()
-        kernel = known.key[1] if known.key is not None else ""
-        most_in_flight = self._most_in_flight
-        pace: float | None = None
-        while parts:
-            part = parts.popleft()
-            event, lane = lanes.send(part)
-            if tracing:
-                telemetry.sliced(kernel, event, part, lane)
-            running.append(event)
-            if may_hold and parts and len(running) >= most_in_flight:
-                # Half of them at once: waking for every slice would cost the CPU that this saves.
-                for _ in range((most_in_flight + 1) // 2):
-                    oldest = running.popleft()
-                lanes.flush()
-                began = time.monotonic()
-                may_hold = self._hold(lanes, state, oldest, pace)
-                pace = time.monotonic() - began
-
-    def _probe(
-        self, lanes: Lanes, state: QueueState, known: KernelState, plan: Plan
-    ) -> deque[NDRange]:
+    def _probe(self, sending: Sending, known: KernelState, plan: Plan) -> Sequence[NDRange]:
         """Send one small slice, measure it, and cut the rest by what the policy says then."""
         first, rest = probe(plan.whole, plan.least)
-        event, _ = lanes.send(first, probing=True)
+        event, _ = sending.lanes.send(first, probing=True)
         if rest is None:
-            return deque()
-        if self._hold(lanes, state, event, None):
+            return ()
+        if sending.hold(event, None):
             seconds = events.seconds(event)
             if seconds is not None:
                 history.measured(known.key, first.work_items, seconds, rough=True)
         rate = history.seconds_per_item(known.key)
         if rate is None:
-            return deque(cut(rest, self.config.groups, plan.least))
+            return cut(rest, self.config.groups, plan.least)
         plan.decision = self.policy.decide(Situation(rest.work_items, plan.vm_count, rate))
-        return deque(cut(rest, plan.decision.groups, plan.least))
-
-    def _hold(
-        self, lanes: Lanes, state: QueueState, event: cl.Event, expected: float | None
-    ) -> bool:
-        """Wait for a slice; False if the launch does not begin in reasonable time.
-
-        What it waits for may hang on an event that this very thread is to set later.  What a
-        signal's handler raises meanwhile (Ctrl-C) is kept for the end: a launch that is not split
-        is enqueued in one piece before Python raises it.
-        """
-        try:
-            if not lanes.begun():
-                patience = START_GRACE + 2 * queues.expected_left(state)
-                if waiting.wait_cooperatively(lanes.begun, None, limit=patience) is None:
-                    return False
-            if self._cooperative:
-                waiting.wait_cooperatively(lambda: events.complete(event), expected)
-            else:
-                waiting.driver_wait(event)
-        except cl.Error:
-            # The slice failed, which is for those to hear who wait for the launch.
-            return False
-        except BaseException as error:
-            lanes.interruption = error
-            return False
-        return True
+        return cut(rest, plan.decision.groups, plan.least)
 
 
 @functools.lru_cache(maxsize=32)

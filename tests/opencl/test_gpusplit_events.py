@@ -439,6 +439,14 @@ class TestOpenCLsOwnErrorsAndOddities:
             kernel(PLUS)(queue, np.array(SIZE), LOCAL, a, np.int32(1))  # type: ignore[arg-type]
             assert (read(queue, a, ZEROS) == 2).all()
 
+    @pytest.mark.filterwarnings("error")
+    def test_sizes_of_numpys_that_multiply_beyond_their_type(
+        self, queue: cl.CommandQueue, config: gpusplit.Config
+    ) -> None:
+        size = (np.int32(65536), np.int32(65536))
+        with split(config), pytest.raises(cl.LogicError):
+            kernel(PLUS)(queue, size, (3, 1), buffer(ZEROS), np.int32(1))
+
     def test_a_wait_list_that_can_be_gone_through_once(
         self, queue: cl.CommandQueue, config: gpusplit.Config
     ) -> None:
