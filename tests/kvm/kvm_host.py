@@ -170,6 +170,15 @@ class Host:
     def open_files(self) -> int:
         return len(os.listdir(f"/proc/{self.publisher.pid}/fd"))
 
+    def comes_to_hold(self, open_files: int, seconds: float = 5.0) -> bool:
+        """Whether the publisher has so many files open, now or soon."""
+        until = time.monotonic() + seconds
+        while self.open_files() != open_files:
+            if time.monotonic() > until:
+                return False
+            time.sleep(0.02)
+        return True
+
     def cpu_seconds(self) -> float:
         fields = Path(f"/proc/{self.publisher.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
