@@ -13,10 +13,12 @@ from gpusplit import forecast
 from gpusplit.config import PREFIX, Config, ConfigError
 
 _HELP = {
-    "policy": "unsplit, fixed, vms (groups = VMs x alpha) or time (bounded group time)",
+    "policy": "unsplit, fixed, vms (groups = VMs x alpha), time (bounded group time) or adaptive "
+    "(what helps the neighbours, within the budget)",
     "groups": "number of groups of the policy fixed",
     "alpha": "groups per running VM, for the policy vms",
     "group_ms": "milliseconds that a group may take, for the policy time",
+    "budget": "part by which a launch may become slower, for the policy adaptive",
     "wait": "cooperative (sleep, then poll) or driver",
     "vms": "source of the VM count: auto, xenstore, kvm or static:N",
     "queues": "queues that slices go to in turn, 1 to 4; 0: 2 with cooperative waits, else 1",

@@ -8,12 +8,13 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from gpusplit import tenancy
+from gpusplit.adaptive import Adaptive
 from gpusplit.policy import BoundedTime, Fixed, PerVmCount, Policy, Unsplit
 
 #: An environment variable is this and the option's name in capitals.
 PREFIX = "GPUSPLIT_"
 
-POLICIES = ("unsplit", "fixed", "vms", "time")
+POLICIES = ("unsplit", "fixed", "vms", "time", "adaptive")
 WAITS = ("cooperative", "driver")
 
 
@@ -28,10 +29,12 @@ class Config:
     Attributes
     ----------
     policy: unsplit; fixed (a number of groups); vms (groups = VMs x alpha, the paper's Eq. 1);
-        time (no group longer than group_ms).
+        time (no group longer than group_ms); adaptive (as many as help the neighbours, at a
+        slow-down of at most budget).
     groups: the number of groups of the policy fixed.
     alpha: groups per running VM, for the policy vms.
     group_ms: milliseconds that a group may take, for the policy time.
+    budget: part by which a launch may become slower, for the policy adaptive (0.05: 5 %).
     wait: cooperative (sleep, then poll) or driver (whatever the OpenCL driver does; most spin).
     vms: where the VM count comes from: auto, xenstore, kvm, static:N.
     queues: queues that slices go to in turn, 1 to 4: the caller's and companions of it.  0 lets
@@ -48,6 +51,7 @@ class Config:
     groups: int = 10
     alpha: float = 2.0
     group_ms: float = 5.0
+    budget: float = 0.05
     wait: str = "cooperative"
     vms: str = "auto"
     queues: int = 0
@@ -71,7 +75,7 @@ class Config:
             value = getattr(self, name)
             if value < least:
                 raise ConfigError(f"{name} must be at least {least}, not {value}")
-        for name in ("alpha", "group_ms"):
+        for name in ("alpha", "group_ms", "budget"):
             value = getattr(self, name)
             if not 0 < value < float("inf"):
                 raise ConfigError(f"{name} must be a number above 0, not {value}")
@@ -133,6 +137,8 @@ class Config:
             return PerVmCount(self.alpha)
         if self.policy == "time":
             return BoundedTime(self.group_ms * 1e-3, self.lanes)
+        if self.policy == "adaptive":
+            return Adaptive(self.budget)
         return Unsplit()
 
     @property

@@ -1,14 +1,22 @@
-"""What launches took before: for waits, and for the policy that bounds a group's time."""
+"""What launches took before: for waits, and for the policies that go by it."""
 
 from __future__ import annotations
 
+import weakref
 from collections import deque
 from collections.abc import Hashable
 
+from gpusplit.policy import Observer
 from gpusplit.waiting import MOST_KEYS, Predictor
 
-#: How long launches took, by (kernel, global size, groups).
+#: (kernel, global size, groups) of a launch.
+Key = tuple[Hashable, tuple[int, ...], int]
+
+#: How long launches took, by Key, and by (kernel, global size) whatever the groups.
 launches = Predictor()
+
+#: Who else is told.
+observers: weakref.WeakSet[Observer] = weakref.WeakSet()
 
 #: Seconds per work-item of the last launches of each kernel, and whether that is a guess from a
 #: small probe, which the first whole launch replaces.
@@ -16,6 +24,24 @@ _rates: dict[Hashable, deque[float]] = {}
 _rough: set[Hashable] = set()
 #: So many launches are remembered; the slowest of them counts.
 _REMEMBERED = 4
+
+
+def expect(key: Key) -> float | None:
+    """How long such a launch takes in seconds; None if none like it was seen.
+
+    The number of groups changes little, so that one in another number tells much.
+    """
+    expected = launches.expect(key)
+    return launches.expect(key[:2]) if expected is None else expected
+
+
+def learn(key: Key, work_items: int, seconds: float) -> None:
+    """A launch of so many *work_items* took so many *seconds*."""
+    launches.learn(key, seconds)
+    launches.learn(key[:2], seconds)
+    measured(key[0], work_items, seconds)
+    for observer in observers:
+        observer.observe(key[0], work_items, key[2], seconds)
 
 
 def measured(kernel: Hashable, work_items: int, seconds: float, rough: bool = False) -> None:

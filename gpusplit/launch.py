@@ -30,7 +30,7 @@ from gpusplit.config import Config
 from gpusplit.lanes import Lanes, enqueue
 from gpusplit.ndrange import NDRange, NotAnNDRange
 from gpusplit.plan import Plan, Whole, beyond_limits, cut, fix_local_size, least_groups, probe
-from gpusplit.policy import Decision, Situation
+from gpusplit.policy import Decision, Observer, Situation
 from gpusplit.queues import QueueState
 from gpusplit.sending import Sending
 
@@ -101,6 +101,11 @@ class Launcher:
             # Now and not at the first large launch, for which the GPU would have to wait.
             programs.load()
         self._cooperative = config.cooperative
+        self._observes = self.policy.observes
+        #: Whether anybody wants to know how long launches take.
+        self._timed = self._cooperative or self._observes
+        if isinstance(self.policy, Observer):
+            history.observers.add(self.policy)
 
     def enqueue(
         self,
@@ -186,6 +191,8 @@ class Launcher:
         vm_count = self.tenancy.vm_count() if self.policy.needs_vm_count else None
         if known.key is None:
             identify(kernel, known)
+        if self._observes:
+            state.tidy(unseen=not self._cooperative)
         decision = self._decide(known, work_items, vm_count)
         if decision.groups <= 1:
             raise Whole(decision, size, vm_count)
@@ -230,10 +237,15 @@ class Launcher:
         except (KeyError, TypeError):
             return None
         vm_count = self.tenancy.vm_count() if self.policy.needs_vm_count else None
+        if self._observes:
+            state.tidy(unseen=not self._cooperative)
+            decision: Decision | None = self._decide(known, plan.whole.work_items, vm_count)
+        else:
+            decision = self._decisions.get(vm_count)
         if (
             call[6]
             or queues.state(call[0]) is not state
-            or self._decisions.get(vm_count) is not plan.decision
+            or decision is not plan.decision
             or arguments.count(known) < arguments_count
             or arguments.any_of_type(known, cl.SVMPointer)
         ):
@@ -244,6 +256,8 @@ class Launcher:
         if self.policy.needs_history:
             rate = history.seconds_per_item(known.key)
             return self.policy.decide(Situation(work_items, vm_count, rate))
+        if self._observes:
+            return self.policy.decide(Situation(work_items, vm_count, kernel=known.key))
         # The other policies go by the count alone, which seldom changes.
         decision = self._decisions.get(vm_count)
         if decision is None:
@@ -320,10 +334,10 @@ class Launcher:
         with queues.state(call[0]).lock:
             event = enqueue(*call)
         arguments.launched(known)
-        if self._cooperative and reason.size:
+        if self._timed and reason.size:
             identify(call[1], known)
             key = (known.key, reason.size, 1)
-            queues.state(call[0]).enqueued(event, key, known.key, prod(reason.size))
+            queues.state(call[0]).enqueued(event, key, prod(reason.size))
         if telemetry.tracing() and reason.size:
             identify(call[1], known)
             telemetry.sliced(known.key[1] if known.key is not None else "", event, None, 0)
@@ -376,9 +390,9 @@ class Launcher:
                 raise
             plan.groups = len(lanes.sent)
             event = lanes.join(state.is_pocl)
-        if self._cooperative:
+        if self._timed:
             key = (known.key, plan.whole.global_size, plan.groups)
-            state.enqueued(event, key, known.key, plan.whole.work_items)
+            state.enqueued(event, key, plan.whole.work_items)
         if sending.interruption is not None:
             raise sending.interruption
         return event

@@ -8,8 +8,9 @@ VM count, and no policy splits a kernel with fewer work-items than the GPU has c
 from __future__ import annotations
 
 import math
+from collections.abc import Hashable
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, runtime_checkable
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,11 +23,13 @@ class Situation:
     vm_count: running VMs, this one included; None where it is unknown.
     seconds_per_item: device time of this kernel per work-item, with the device full; None where
         the kernel has not been seen.
+    kernel: what tells it from others; None where the policy does not ask.
     """
 
     work_items: int
     vm_count: int | None
     seconds_per_item: float | None = None
+    kernel: Hashable = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +58,22 @@ class Policy(Protocol):
         """Whether measured group times play a part."""
         ...
 
+    @property
+    def observes(self) -> bool:
+        """Whether it decides per kernel and is an Observer."""
+        ...
+
     def decide(self, situation: Situation) -> Decision:
         """The number of groups for *situation*."""
+        ...
+
+
+@runtime_checkable
+class Observer(Protocol):
+    """Is told what became of launches."""
+
+    def observe(self, kernel: Hashable, work_items: int, groups: int, seconds: float) -> None:
+        """A launch of *kernel* in so many *groups* took so many *seconds*."""
         ...
 
 
@@ -66,6 +83,7 @@ class Unsplit:
 
     needs_vm_count: bool = False
     needs_history: bool = False
+    observes: bool = False
 
     def decide(self, situation: Situation) -> Decision:
         """Always one group."""
@@ -79,6 +97,7 @@ class Fixed:
     groups: int
     needs_vm_count: bool = False
     needs_history: bool = False
+    observes: bool = False
 
     def decide(self, situation: Situation) -> Decision:
         """The fixed number."""
@@ -92,6 +111,7 @@ class PerVmCount:
     alpha: float
     needs_vm_count: bool = True
     needs_history: bool = False
+    observes: bool = False
 
     def decide(self, situation: Situation) -> Decision:
         """VMs x alpha; one group where this VM is alone or the count is unknown."""
@@ -117,6 +137,7 @@ class BoundedTime:
     lanes: int = 1
     needs_vm_count: bool = False
     needs_history: bool = True
+    observes: bool = False
 
     #: Groups of one kernel differ; aiming a little below keeps most of them below.
     AIM: ClassVar[float] = 0.9

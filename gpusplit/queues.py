@@ -11,7 +11,6 @@ import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,20 +34,18 @@ class Pending:
     Attributes
     ----------
     event: complete when the command is.
-    key: what the predictor knows it by; None for commands that are not predicted.
+    key: what the history knows it by.
     enqueued: when, in seconds of time.monotonic().
     begin: when it began to run, if known: the queue was idle, or its predecessor's end was seen.
-    end: when its end was seen, if it was.
-    kernel: what the history of rates knows it by.
     work_items: of the launch.
+    end: when its end was seen, if it was.
     """
 
     event: cl.Event
-    key: Hashable
+    key: history.Key
     enqueued: float
     begin: float | None
-    kernel: Hashable = None
-    work_items: int = 0
+    work_items: int
     end: float | None = None
 
 
@@ -104,26 +101,24 @@ class QueueState:
                 self._no_more = True
         return self._prober
 
-    def enqueued(
-        self,
-        event: cl.Event,
-        key: Hashable,
-        kernel: Hashable = None,
-        work_items: int = 0,
-    ) -> None:
+    def enqueued(self, event: cl.Event, key: history.Key, work_items: int) -> None:
         """Remember a command that was just enqueued."""
         pending = self.pending
         now = time.monotonic()
         idle = not pending or events.complete(pending[-1].event)
         begin = now if idle else None
-        pending.append(Pending(event, key, now, begin, kernel, work_items))
+        pending.append(Pending(event, key, now, begin, work_items))
 
-    def tidy(self) -> None:
+    def tidy(self, unseen: bool = False) -> None:
         """Learn from commands that are over, and forget them.
 
         Done before a wait rather than after it: then the device works meanwhile.
+        unseen: the driver waits, so that ends are not seen; a program that waits for each launch
+        is just back from the last one.
         """
         pending = self.pending
+        if unseen and len(pending) == 1 and events.complete(pending[0].event):
+            pending[0].end = time.monotonic()
         while pending and events.complete(pending[0].event):
             try:
                 entry = pending.popleft()
@@ -132,7 +127,7 @@ class QueueState:
             if entry.end is not None and pending and pending[0].begin is None:
                 # In order: it began when this one ended, unless it came later.
                 pending[0].begin = max(entry.end, pending[0].enqueued)
-            if entry.key is not None and events.status(entry.event) == 0:
+            if events.status(entry.event) == 0:
                 _learn(self, entry)
 
 
@@ -195,7 +190,7 @@ def expected_left(found: QueueState) -> float:
     now = time.monotonic()
     for entry in list(found.pending):
         if not events.complete(entry.event):
-            expected = history.launches.expect(entry.key) or 0.0
+            expected = history.expect(entry.key) or 0.0
             left += max(0.0, expected - (now - entry.begin if entry.begin is not None else 0.0))
     return left
 
@@ -206,7 +201,7 @@ def _wait_for_pending(found: QueueState, entry: Pending) -> None:
         entry.begin = time.monotonic()
     event = entry.event
     elapsed = 0.0 if entry.begin is None else time.monotonic() - entry.begin
-    expected = history.launches.expect(entry.key) if entry.key is not None else None
+    expected = history.expect(entry.key)
     if waiting.wait_cooperatively(lambda: events.complete(event), expected, elapsed):
         entry.end = time.monotonic()
         following = found.pending
@@ -221,6 +216,4 @@ def _learn(found: QueueState, entry: Pending) -> None:
         seconds = entry.end - entry.begin
     if seconds is None:
         return
-    history.launches.learn(entry.key, seconds)
-    if entry.kernel is not None:
-        history.measured(entry.kernel, entry.work_items, seconds)
+    history.learn(entry.key, entry.work_items, seconds)
