@@ -14,21 +14,21 @@ from enum import Enum
 
 #: The numbers of groups that are tried, each about three times the one before: 20 groups bring
 #: little more than 10 (the paper's Fig. 4), and finer steps would only take longer to try.
-LADDER = (1, 2, 6, 18, 54)
+LADDER = (1, 2, 6, 18)
 #: CPUs (0.05: 5 % of one) that are worth an effort: that this VM must use, that others must want
 #: and that they must gain before anything is cut for them.
 WORTH = 0.05
 #: Windows after an experiment before the next; doubled each time, since a host seldom changes.
-FIRST_REST, LONGEST_REST = 20, 240
+FIRST_REST, LONGEST_REST = 30, 480
 #: Windows in a row that end a split (a trial): above the budget (without a cut); and without
-#: anybody who wants the CPU, at least so many, and this part of the rest.
+#: anybody who wants the CPU, at least so many, and one in so many of those to rest.
 STRIKES = 3
-QUIET, QUIET_PART = 4, 5
+QUIET, REST_PER_QUIET = 4, 10
 #: Parts of the budget: groups are chosen for a cost of AIM; a number in use is lowered above 1 and
 #: raised only from below ROOM, so that noise between the two changes nothing.
 AIM, ROOM = 0.8, 0.6
-#: Weight of the newest measurement in what is known of a kernel.
-NEWEST = 0.3
+#: Measurements whose mean is held for true; of more, the last count most.
+REMEMBERED = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +102,7 @@ def fit(current: int, level: int, seconds: float, group_cost: float, budget: flo
     5
     """
     allowed = budget * seconds
+    group_cost = max(0.0, group_cost)
     aim = _most(AIM * allowed, group_cost)
     if current > level or (current - 1) * group_cost > allowed:
         return min(level, aim)
@@ -112,18 +113,27 @@ def fit(current: int, level: int, seconds: float, group_cost: float, budget: flo
 
 def reach(seconds: float, group_cost: float | None, budget: float) -> int:
     """The most groups that such a kernel can be cut into within *budget*."""
-    return LADDER[1] if group_cost is None else _most(AIM * budget * seconds, group_cost)
+    return LADDER[1] if group_cost is None else _most(AIM * budget * seconds, max(0.0, group_cost))
 
 
 def _most(seconds: float, group_cost: float) -> int:
     """Groups whose costs add up to at most *seconds*."""
     most = LADDER[-1]
-    return most if (most - 1) * group_cost <= seconds else 1 + int(seconds / group_cost)
+    return most if (most - 1) * group_cost <= seconds else 1 + int(seconds / group_cost + 1e-6)
 
 
-def blend(known: float | None, new: float) -> float:
-    """What is held for true after *new* was measured and *known* was held before."""
-    return new if known is None else known + NEWEST * (new - known)
+@dataclass(slots=True)
+class Mean:
+    """The mean of the last measurements, roughly; None before the first."""
+
+    value: float | None = None
+    count: int = 0
+
+    def add(self, measured: float) -> None:
+        """One more."""
+        self.count = min(self.count + 1, REMEMBERED)
+        before = 0.0 if self.value is None else self.value
+        self.value = before + (measured - before) / self.count
 
 
 def step(control: Control, window: Window, budget: float) -> Control:
@@ -170,15 +180,16 @@ def _try(control: Control, window: Window, over: bool) -> Control:
         if control.strikes + 1 < STRIKES:
             return replace(control, strikes=control.strikes + 1)
         return _stay_unsplit(control, "no launch could be cut")
-    if not over and (control.best is None or window.cpu_used < control.best[1]):
+    pays = not over and _pays(control.unsplit_use - window.cpu_used, window)
+    if pays and (control.best is None or window.cpu_used < control.best[1]):
         control = replace(control, best=(control.level, window.cpu_used))
     higher = [level for level in LADDER if level > control.level]
     # The next number is worth a try only if some kernel can be cut into more groups than now.
     if higher and not over and window.reach > control.level:
         return replace(control, level=higher[0])
     if control.best is None:
-        return _stay_unsplit(control, "any cut costs more than the budget")
-    if not _pays(control.unsplit_use - control.best[1], window):
+        if over and control.level == LADDER[1]:
+            return _stay_unsplit(control, "any cut costs more than the budget")
         return _stay_unsplit(control, "no number of groups freed CPU")
     return replace(control, phase=Phase.CHECK_UNSPLIT, level=1)
 
@@ -199,7 +210,7 @@ def _split(control: Control, window: Window, over: bool) -> Control:
             quiet = 0
         elif quiet is not None:
             quiet = quiet + 1 if window.stolen < WORTH / 2 else 0
-    if quiet is not None and quiet >= max(QUIET, control.patience // (2 * QUIET_PART)):
+    if quiet is not None and quiet >= max(QUIET, control.patience // REST_PER_QUIET):
         return replace(
             control, phase=Phase.UNSPLIT, level=1, rest=0, strikes=0, quiet=None,
             reason="nobody else wants the CPU any more",

@@ -9,16 +9,20 @@ from __future__ import annotations
 import os
 import threading
 import time
+import weakref
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 
 from gpusplit import adapt
-from gpusplit.adapt import Control, Phase, Window
+from gpusplit.adapt import Control, Mean, Phase, Window
 from gpusplit.policy import Decision, Situation
 from gpusplit.waiting import MOST_KEYS
 
 #: Seconds that a window lasts, or one launch if that takes longer.
-WINDOW = 0.25
+WINDOW = 0.16
+#: Stolen time is counted in ticks, of which one may belong to the window before.
+TICK = 0.01
 #: A window in which the launches took less than this part of the time says nothing about waits.
 BUSY_PART = 0.25
 #: Numbers of VMs for which a state is kept.
@@ -29,8 +33,8 @@ _MOST_COUNTS = 16
 class _Kernel:
     """What is known of one kernel at one size: seconds unsplit, seconds per further group."""
 
-    unsplit: float | None = None
-    group_cost: float | None = None
+    unsplit: Mean = field(default_factory=Mean)
+    group_cost: Mean = field(default_factory=Mean)
     decision: Decision | None = None
 
 
@@ -104,15 +108,16 @@ class Adaptive:
             seen.launches += 1
             seen.seconds += seconds
             if groups == 1:
-                found.unsplit = adapt.blend(found.unsplit, seconds)
-            elif found.unsplit is not None:
-                cost = max(0.0, seconds - found.unsplit) / (groups - 1)
-                found.group_cost = adapt.blend(found.group_cost, cost)
-                seen.cut_expected += found.unsplit
+                found.unsplit.add(seconds)
+            unsplit = found.unsplit.value
+            if unsplit is None:
+                return
+            if groups > 1:
+                found.group_cost.add((seconds - unsplit) / (groups - 1))
+                seen.cut_expected += unsplit
                 seen.cut_seconds += seconds
-            if found.unsplit is not None:
-                most = adapt.reach(found.unsplit, found.group_cost, self.budget)
-                seen.reach = max(seen.reach, most)
+            most = adapt.reach(unsplit, found.group_cost.value, self.budget)
+            seen.reach = max(seen.reach, most)
 
     def _kernel(self, kernel: Hashable, work_items: int) -> _Kernel:
         key = (kernel, work_items)
@@ -148,12 +153,14 @@ class Adaptive:
                 return  # another thread was faster
             if seen.seconds >= BUSY_PART * wall:
                 stolen, before = self._stolen_seconds(), self._stolen_before
+                if stolen is not None and before is not None:
+                    stolen = max(0.0, stolen - before - TICK) / wall
                 slow_down = None
                 if seen.cut_expected > 0:
                     slow_down = seen.cut_seconds / seen.cut_expected - 1
                 window = Window(
                     cpu_used=(self._cpu_seconds() - self._cpu_before) / wall,
-                    stolen=None if stolen is None or before is None else (stolen - before) / wall,
+                    stolen=None if before is None else stolen,
                     slow_down=slow_down,
                     reach=seen.reach,
                 )
@@ -172,12 +179,12 @@ class Adaptive:
     def _decision(self, kernel: _Kernel, current: int) -> Decision:
         control = self.control
         groups = 1
-        if control.level > 1 and kernel.unsplit is not None:
-            if kernel.group_cost is None:
-                groups = min(control.level, adapt.LADDER[1])
+        unsplit, cost = kernel.unsplit.value, kernel.group_cost.value
+        if control.level > 1 and unsplit is not None:
+            if cost is None:
+                groups = adapt.LADDER[1]
             else:
-                level, cost = control.level, kernel.group_cost
-                groups = adapt.fit(current, level, kernel.unsplit, cost, self.budget)
+                groups = adapt.fit(current, control.level, unsplit, cost, self.budget)
         reason = f"policy adaptive: {control.reason}"
         if groups < control.level and control.phase is Phase.SPLIT:
             reason += f"; {groups} here, for the budget"
@@ -193,10 +200,10 @@ class StolenSeconds:
     def __init__(self, path: str = "/proc/stat") -> None:
         """Open *path* once: it is read again and again."""
         self._tick = 1.0 / os.sysconf("SC_CLK_TCK")
-        try:
-            self._file = open(path, "rb", buffering=0)  # noqa: SIM115  (kept open)
-        except OSError:
-            self._file = None  # type: ignore[assignment]
+        self._file: int | None = None
+        with suppress(OSError):
+            self._file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            weakref.finalize(self, os.close, self._file)
 
     def __call__(self) -> float | None:
         """Seconds, summed over the CPUs; None where unknown."""
@@ -204,7 +211,7 @@ class StolenSeconds:
             return None
         try:
             # The first line is the sum: cpu user nice system idle iowait irq softirq steal ...
-            ticks = int(os.pread(self._file.fileno(), 256, 0).split(b"\n", 1)[0].split()[8])
+            ticks = int(os.pread(self._file, 256, 0).split(b"\n", 1)[0].split()[8])
         except (OSError, ValueError, IndexError):
             return None
         return ticks * self._tick if ticks else None
