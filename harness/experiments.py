@@ -53,12 +53,16 @@ class Point:
     """Waits of the emulated driver block, and do not spin: a check of the emulated GPU itself."""
     launches: int | None = None
     """Kernel launches in the GPU job; None leaves it to the profile."""
+    adaptive: bool = False
+    """gpusplit's policy adaptive chooses the number of groups."""
 
     def __post_init__(self) -> None:
         """ValueError unless exactly the split modes say into how many groups."""
-        said = (self.groups is not None) + (self.alpha is not None)
+        said = (self.groups is not None) + (self.alpha is not None) + self.adaptive
         if said != self.mode.splits:
             raise ValueError(f"{self.mode}: {self.groups} groups and alpha {self.alpha} do not fit")
+        if self.adaptive and self.mode is not Mode.GPUSPLIT:
+            raise ValueError(f"{self.mode}: only gpusplit is adaptive")
 
     @property
     def label(self) -> str:
@@ -68,6 +72,8 @@ class Point:
             parts.append(f"{self.groups}groups")
         if self.alpha is not None:
             parts.append(f"alpha{self.alpha}")
+        if self.adaptive:
+            parts.append("adaptive")
         if self.launches is not None:
             parts.append(f"{self.launches}launches")
         if self.blocking_driver:
@@ -99,7 +105,7 @@ def split(
 
 def experiments(profile: Profile) -> tuple[Experiment, ...]:
     """Return the experiments of a profile, those with nothing to measure left out."""
-    made = (_fig2, _fig4, _fig5, _fig6, _g500, _ablation, _checks)
+    made = (_fig2, _fig4, _fig5, _fig6, _g500, _ablation, _adaptive, _checks)
     return tuple(
         Experiment(
             id=made_by.__name__.strip("_"),
@@ -170,6 +176,21 @@ def _ablation(profile: Profile) -> Made:
     return "What comes from splitting and what from waiting", "ours, not in the paper", points
 
 
+def adaptive(cpu_vms: int) -> Point:
+    """Return the point at which gpusplit finds the number of groups itself."""
+    return Point(cpu_vms, Mode.GPUSPLIT, adaptive=True)
+
+
+def _adaptive(profile: Profile) -> Made:
+    points = []
+    for n in profile.adaptive_vms:
+        points.append(Point(n, Mode.UNSPLIT))
+        points += [split(n, Mode.GPUSPLIT, alpha=alpha) for alpha in profile.alphas]
+        points.append(adaptive(n))
+    title = "Groups found by the GPU VM itself, against the best fixed alpha"
+    return title, "the paper's future work", points
+
+
 def _checks(profile: Profile) -> Made:
     points = [Point(n, Mode.UNSPLIT) for n in profile.repeat_unsplit]
     points += [Point(n, Mode.UNSPLIT, blocking_driver=True) for n in profile.blocking_driver]
@@ -203,6 +224,8 @@ def rounds(profile: Profile, best: Mapping[int, int] | None = None) -> list[list
         shown = (Point(n, Mode.NO_GPU), Point(n, Mode.UNSPLIT))
         for point in (*shown, split(n, Mode.GPUSPLIT, alpha=alpha)):
             wanted[point] = max(wanted[point], profile.fig6_repetitions)
+    for n in profile.adaptive_vms:
+        wanted[adaptive(n)] = max(wanted[adaptive(n)], profile.fig6_repetitions)
     return [
         list(_ordered([point for point, times in wanted.items() if times >= number], number))
         for number in range(1, max(wanted.values()) + 1)
@@ -237,6 +260,8 @@ def gpusplit_options(point: Point) -> dict[str, Any]:
             return {"policy": "unsplit", "wait": "driver"}
         case Mode.UNSPLIT_COOPERATIVE:
             return {"policy": "unsplit", "wait": "cooperative"}
+    if point.adaptive:
+        return {"policy": "adaptive", "wait": "cooperative"}
     wait = "driver" if point.mode is Mode.PAPER else "cooperative"
     if point.groups is not None:
         return {"policy": "fixed", "groups": point.groups, "wait": wait}

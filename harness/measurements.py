@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from harness.experiments import ALONE, Mode, Point
+from harness.experiments import ALONE, Mode, Point, adaptive
 from harness.profiles import Profile
 from harness.repetitions import PointResult, spread
 from harness.samples import Verification
@@ -264,6 +264,23 @@ def sweep_gain(run: Measurements, n: int) -> float:
     )
 
 
+def adaptive_cpu_gain(run: Measurements, n: int) -> float:
+    """CPU throughput with the policy adaptive over that with the best fixed alpha, less 1."""
+    best = _positive(run.gpusplit(n).cpu_throughput)
+    return _positive(run.find(adaptive(n)).cpu_throughput) / best - 1
+
+
+def adaptive_gpu_cost(run: Measurements, n: int) -> float:
+    """Time of the GPU job with the policy adaptive over that with the best fixed alpha, less 1."""
+    best = _positive(run.gpusplit(n).gpu_seconds)
+    return _positive(run.find(adaptive(n)).gpu_seconds) / best - 1
+
+
+def adaptive_slow_down(run: Measurements, n: int) -> float:
+    """Relative GPU slow-down over unsplit with the policy adaptive, n CPU VMs beside each."""
+    return _slow_down(run, n, run.find(adaptive(n)))
+
+
 def _gain(run: Measurements, n: int, result: PointResult) -> float:
     unsplit = _positive(run.at(n, Mode.UNSPLIT).cpu_throughput)
     return _positive(result.cpu_throughput) / unsplit - 1
@@ -321,5 +338,8 @@ STATISTICS: dict[str, Callable[[Measurements, int], float]] = {
         waiting_gain,
         splitting_gain,
         sweep_gain,
+        adaptive_cpu_gain,
+        adaptive_gpu_cost,
+        adaptive_slow_down,
     )
 }

@@ -27,6 +27,8 @@ class Profile:
     many_groups: int = 500
     ablation_vms: tuple[int, ...] = ()
     """The numbers of CPU VMs at which splitting and waiting are told apart."""
+    adaptive_vms: tuple[int, ...] = ()
+    """The numbers of CPU VMs, of Fig. 6's, at which the policy adaptive is compared."""
     alpha: int = 2
     """Groups per running VM (the paper's Eq. 1) where it is not searched for."""
     alphas: tuple[int, ...] = (2,)
@@ -86,6 +88,7 @@ PROFILES = {
             gpu_scale=0.12,
             fig2_vms=(1,),
             ablation_vms=(1,),
+            adaptive_vms=(1,),
             repeat_unsplit=(1,),
             blocking_driver=(1,),
         ),
@@ -97,6 +100,7 @@ PROFILES = {
             sweep_vms=(1, 2, 3, 4),
             g500_vms=(4,),
             ablation_vms=(1, 2, 3, 4),
+            adaptive_vms=(1, 2, 3, 4),
             alphas=(1, 2, 5),
             fig6_repetitions=3,
             repeat_unsplit=(1,),
@@ -121,6 +125,7 @@ PROFILES = {
             sweep_vms=(1, 2, 3, 4),
             g500_vms=(4,),
             ablation_vms=(1, 2, 3, 4),
+            adaptive_vms=(1, 2, 3, 4),
             alphas=(1, 2, 5),
             fig6_repetitions=3,
             repeat_unsplit=(1,),

@@ -147,6 +147,39 @@ def ablation(summary: Summary, experiment: ExperimentSummary) -> Figure | None:
     return _figure(experiment, "Ablation", (cpu, gpu), findings.ablation(cpu, gpu))
 
 
+def adaptive(summary: Summary, experiment: ExperimentSummary) -> Figure | None:
+    """What the policy adaptive found, beside the best alpha of the calibration."""
+    points = points_of(summary, experiment.id)
+    kinds = {
+        "best fixed alpha": (by_vms(summary, points, Mode.GPUSPLIT), 0.4),
+        "adaptive": ({point.cpu_vms: point for point in points if point.adaptive}, 1.0),
+    }
+    if not kinds["adaptive"][0]:
+        return None
+    cpu, gpu = (
+        _panel(
+            summary, f"{experiment.id}-{side}", side, title, axis,
+            tuple(
+                Series(
+                    name,
+                    str(Mode.GPUSPLIT),
+                    {n: _against_unsplit(summary, p, number) for n, p in sorted(found.items())},
+                    shade,
+                )
+                for name, (found, shade) in kinds.items()
+            ),
+        )
+        for side, title, number, axis in _SIDES
+    )  # fmt: skip
+    return _figure(experiment, "Adaptive", (cpu, gpu), findings.adaptive(cpu, gpu))
+
+
+_SIDES: tuple[tuple[Side, str, Number, str], ...] = (
+    ("cpu", "CPU VMs", cpu_throughput, CPU_GAIN),
+    ("gpu", "GPU job", gpu_seconds, GPU_CHANGE),
+)
+
+
 FIGURES: dict[str, Make] = {
     "fig2": more_vms,
     "fig4": groups_cpu,
@@ -154,6 +187,7 @@ FIGURES: dict[str, Make] = {
     "fig6": best_alpha,
     "g500": many_groups,
     "ablation": ablation,
+    "adaptive": adaptive,
 }
 """How each experiment is drawn, by its id."""
 

@@ -180,6 +180,24 @@ def ablation(cpu: Panel, gpu: Panel) -> str:
     return " ".join(sentences)
 
 
+def adaptive(cpu: Panel, gpu: Panel) -> str:
+    """The policy adaptive beside the best fixed alpha: what either does against unsplit."""
+    clauses = []
+    for panel, more, less, whose in (
+        (cpu, "more", "less", "the CPU VMs' throughput"),
+        (gpu, "longer", "shorter", "the GPU job's time"),
+    ):
+        fixed, found = (panel.trusted(series) for series in panel.series)
+        # Both are relative to unsplit.
+        other = {n: (1 + found[n]) / (1 + fixed[n]) - 1 for n in fixed.keys() & found.keys()}
+        if other:
+            words = changes(other.values(), more, less)
+            clauses.append(f"{whose} is {words} with the policy adaptive")
+    if clauses:
+        clauses[0] = f"against the best fixed alpha, {clauses[0]}"
+    return " ".join([_sentence(clauses), *_bound([gpu])])
+
+
 def _fewest_and_most(panel: Panel, more: str, less: str) -> str:
     """Say what the fewest and the most groups change in a diagram by groups."""
     told = [series for series in panel.series if panel.trusted(series)]

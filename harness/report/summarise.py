@@ -150,6 +150,7 @@ def _point(result: PointResult) -> PointSummary:
         samples=tuple(map(_sample, result.samples)),
         cpu_throughputs=result.cpu_throughputs,
         problems=result.problems,
+        adaptive=point.adaptive,
     )
 
 

@@ -67,6 +67,8 @@ class PointSummary:
     """The throughput of each CPU VM."""
     problems: tuple[str, ...]
     """Why the numbers cannot be trusted; empty if they can."""
+    adaptive: bool = False
+    """The policy adaptive chose the groups."""
 
 
 @dataclass(frozen=True)
