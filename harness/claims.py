@@ -127,6 +127,7 @@ def load_claims(profile: Profile, lab: str, path: Path = CLAIMS_FILE) -> list[Cl
         "sweep_last": profile.sweep_vms[-1:],
         "g500_vms": profile.g500_vms,
         "ablation_vms": profile.ablation_vms,
+        "adaptive_vms": profile.adaptive_vms,
         "repeat_unsplit": profile.repeat_unsplit,
         "blocking_driver": profile.blocking_driver,
         "run": (None,),

@@ -311,6 +311,8 @@ class FakeGpuJob(FakeProcess):
                 return 1, "policy unsplit"
             case "fixed":
                 return self.options["groups"], "fixed"
+            case "adaptive":
+                return 1, "policy adaptive: waits use next to no CPU, there is none to give"
             case _:
                 counted = self.world.running_vms() + self.world.count_offset
                 return self.options["alpha"] * counted, "vms x alpha"

@@ -33,6 +33,7 @@ def made_up_run(repetitions: int = 3) -> dict[str, Any]:
         for groups in (*GROUPS, 500)
         for n in (0, *NUMBERS)
     ]
+    points += [_adaptive(n, repetitions) for n in NUMBERS]
     blocking = _point(1, "unsplit", repetitions) | {
         "label": "n1-unsplit-blocking",
         "blocking_driver": True,
@@ -151,6 +152,13 @@ def _point(
     }
 
 
+def _adaptive(n: int, repetitions: int) -> dict[str, Any]:
+    """It leaves launches whole."""
+    label = f"n{n}-gpusplit-adaptive"
+    changes = {"label": label, "mode": "gpusplit", "wanted": 1, "adaptive": True}
+    return _point(n, "unsplit_cooperative", repetitions) | changes
+
+
 def _interval(value: float | None, repetitions: int) -> list[float] | None:
     if value is None or repetitions < 2:
         return None
@@ -164,6 +172,7 @@ def _experiments(points: list[dict[str, Any]]) -> list[dict[str, Any]]:
             for p in points
             if p["mode"] in modes
             and not p["blocking_driver"]
+            and not p.get("adaptive")
             and (groups is None or (p["wanted"] in groups and p["alpha"] is None))
         ]
 
@@ -180,6 +189,11 @@ def _experiments(points: list[dict[str, Any]]) -> list[dict[str, Any]]:
             "Splitting and waiting, told apart",
             "not in the paper",
             labels("unsplit", "unsplit_cooperative") + by_vms,
+        ),
+        "adaptive": (
+            "Groups found by the GPU VM itself",
+            "the paper's future work",
+            labels("unsplit") + by_vms + [f"n{n}-gpusplit-adaptive" for n in NUMBERS],
         ),
     }
     return [

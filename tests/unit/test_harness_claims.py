@@ -10,7 +10,7 @@ import pytest
 
 from harness.claims import Kind, Outcome, Verdict, judge, load_claims
 from harness.evaluate import SampleResult
-from harness.experiments import Mode, Point, experiments
+from harness.experiments import Mode, Point, adaptive, experiments
 from harness.measurements import Measurements, physical_limit
 from harness.profiles import PROFILES, Profile
 from harness.repetitions import PointResult
@@ -103,6 +103,32 @@ def test_physical_limit_of_one_cpu(n: int, limit: float) -> None:
 
 def test_physical_limit_where_everyone_has_a_cpu_is_nothing() -> None:
     assert physical_limit(1, shared_cpus=2) == 0
+
+
+class TestAdaptive:
+    """At least as good as the best fixed alpha, on both axes."""
+
+    @pytest.mark.parametrize(
+        ("claim_id", "throughput", "seconds", "outcome"),
+        [
+            ("adaptive-cpu-n1", 188.2, 12.0, Outcome.PASS),
+            ("adaptive-cpu-n1", 188.0, 12.0, Outcome.FAIL),
+            ("adaptive-gpu-n1", 190.0, 12.11, Outcome.PASS),
+            ("adaptive-gpu-n1", 190.0, 12.13, Outcome.FAIL),
+            ("adaptive-budget-n1", 190.0, 12.59, Outcome.PASS),
+            ("adaptive-budget-n1", 190.0, 12.61, Outcome.FAIL),
+        ],
+    )
+    def test_on_both_sides_of_the_limit(
+        self, claim_id: str, throughput: float, seconds: float, outcome: Outcome
+    ) -> None:
+        found = measured(gain=0.9)
+        mine = result(adaptive(1), throughput, seconds, 1)
+        found = dataclasses.replace(found, results=(*found.results, mine))
+        assert verdict(claim_id, found).outcome is outcome
+
+    def test_without_the_point_there_is_no_verdict(self) -> None:
+        assert verdict("adaptive-cpu-n1", measured()).outcome is Outcome.INVALID
 
 
 class TestJudge:

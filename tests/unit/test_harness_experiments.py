@@ -8,6 +8,7 @@ from harness.experiments import (
     ALONE,
     Mode,
     Point,
+    adaptive,
     alone_split,
     driver_environment,
     experiments,
@@ -31,10 +32,11 @@ class TestExperiments:
     @pytest.mark.parametrize("profile", [QUICK, FULL], ids=["quick", "full"])
     def test_quick_and_full_hold_all_of_the_papers_and_the_ablation(self, profile: Profile) -> None:
         found = [experiment.id for experiment in experiments(profile)]
-        assert found == ["fig2", "fig4", "fig5", "fig6", "g500", "ablation", "checks"]
+        assert found == ["fig2", "fig4", "fig5", "fig6", "g500", "ablation", "adaptive", "checks"]
 
     def test_smoke_holds_a_few(self) -> None:
-        assert [e.id for e in experiments(SMOKE)] == ["fig2", "fig6", "ablation", "checks"]
+        found = [e.id for e in experiments(SMOKE)]
+        assert found == ["fig2", "fig6", "ablation", "adaptive", "checks"]
         assert SMOKE.most_cpu_vms == 2
 
     def test_fig2_compares_with_one_cpu_vm_more(self) -> None:
@@ -58,6 +60,15 @@ class TestExperiments:
         for n in profile.ablation_vms:
             modes = {p.mode for p in points_of(profile, "ablation") if p.cpu_vms == n}
             assert modes == set(Mode) - {Mode.NO_GPU}
+
+    @every_profile
+    def test_the_policy_adaptive_stands_beside_every_alpha(self, profile: Profile) -> None:
+        for n in profile.adaptive_vms:
+            points = [p for p in points_of(profile, "adaptive") if p.cpu_vms == n]
+            assert Point(n, Mode.UNSPLIT) in points
+            assert {p.alpha for p in points if p.alpha is not None} == set(profile.alphas)
+            assert [p for p in points if p.adaptive] == [adaptive(n)]
+            assert gpusplit_options(adaptive(n))["policy"] == "adaptive"
 
     def test_full_has_the_papers_sizes(self) -> None:
         assert (FULL.gpu_size, FULL.gpu_launches, FULL.gpu_scale) == (5120, 4, 1.0)

@@ -41,11 +41,27 @@ class TestFigures:
             "Fig. 6",
             "500 groups",
             "Ablation",
+            "Adaptive",
         ]
 
     def test_a_run_without_an_experiment_lacks_its_figure_alone(self, run: dict[str, Any]) -> None:
         run["experiments"] = [e for e in run["experiments"] if e["id"] in ("fig2", "ablation")]
         assert list(drawn(run)) == ["fig2", "ablation"]
+
+    def test_adaptive_stands_beside_the_best_alpha(self, run: dict[str, Any]) -> None:
+        for n in NUMBERS:
+            set_number(run, f"n{n}-gpusplit-adaptive", "gpu_seconds", 13.0)
+            set_number(run, f"n{n}-gpusplit-alpha2", "gpu_seconds", 13.13)
+            set_number(run, f"n{n}-gpusplit-adaptive", "cpu_throughput", 99.0)
+            set_number(run, f"n{n}-gpusplit-alpha2", "cpu_throughput", 100.0)
+        figure = drawn(run)["adaptive"]
+        cpu, gpu = figure.panels
+        assert [series.name for series in cpu.series] == ["best fixed alpha", "adaptive"]
+        assert all(set(series.data) == set(NUMBERS) for series in (*cpu.series, *gpu.series))
+        assert figure.finding.startswith(
+            "Against the best fixed alpha, the CPU VMs' throughput is 1.0\N{NO-BREAK SPACE}% less "
+            "with the policy adaptive; the GPU job's time is 1.0\N{NO-BREAK SPACE}% shorter"
+        )
 
     def test_an_experiment_of_which_nothing_was_measured_is_not_drawn(
         self, run: dict[str, Any]
