@@ -56,7 +56,7 @@ class TestOutcomes:
         result.assert_outcomes(passed=11)
         result.stdout.fnmatch_lines(
             [
-                "16 parts, expected to take *",
+                "17 parts, expected to take *",
                 "*n0-unsplit (* elapsed, about * to go)*",
                 "*CPU VM while the GPU job runs*",
                 "*cpu-gain-n1*pass*",

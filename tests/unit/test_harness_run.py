@@ -80,6 +80,7 @@ class TestAGoodRun:
             "n1-gpusplit-alpha2",
             "n1-paper-alpha2",
             "n1-unsplit_cooperative",
+            "n1-gpusplit-adaptive",
             "n1-unsplit-blocking",
             "n2-no_gpu",
             "n2-unsplit",

@@ -118,7 +118,7 @@ class TestPage:
     def test_every_drawing_has_a_title_and_all_its_numbers_in_words(self, folder: Path) -> None:
         text = (folder / "report.html").read_text()
         drawings = re.findall(r"<svg [^>]*role=\"img\".*?</svg>", text, re.DOTALL)
-        assert len(drawings) == 12
+        assert len(drawings) == 14
         for drawing in drawings:
             labelled = re.search(r'aria-labelledby="(\S+)-title \1-desc"', drawing)
             assert labelled
@@ -230,7 +230,7 @@ class TestMarkdown:
     def test_tables_are_tables(self, folder: Path) -> None:
         """Every row of a table has as many cells as its head."""
         blocks = re.findall(r"(?:^\|.*\n)+", (folder / "report.md").read_text(), re.MULTILINE)
-        assert len(blocks) == 1 + 6 + 3
+        assert len(blocks) == 1 + 7 + 3
         for block in blocks:
             rows = [re.findall(r"(?<!\\)\|", line) for line in block.splitlines()]
             assert len(rows) > 2
