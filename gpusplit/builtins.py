@@ -62,6 +62,7 @@ REFUSED = {
     "__asm": "holds assembly",
     "__asm__": "holds assembly",
     "_Pragma": "uses _Pragma",
+    "extern": "uses what is defined elsewhere",
 }
 REFUSED_PREFIXES = {
     "__builtin_": "calls the compiler's own functions",

@@ -69,6 +69,8 @@ def mentions(
         for body in bodies:
             for at, token in enumerate(body):
                 if token.kind != "word":
+                    if token is _BLANK and _is_called(body, at):
+                        problems.append(f"macro {word} calls what it is given")
                     continue
                 words.add(token.text)
                 followed = at + 1 < len(body) and body[at + 1].text == "("
@@ -90,6 +92,11 @@ def macros_outside(sources: Sequence[Source]) -> set[str]:
     """The macros used outside functions; they may write functions, under any name."""
     macros = {name for source in sources for name in source.macros}
     return macros & {word for source in sources for word in source.file_words}
+
+
+def _is_called(body: Sequence[Token], at: int) -> bool:
+    pasted = at > 0 and body[at - 1].text == "##"  # judged as such
+    return not pasted and at + 1 < len(body) and body[at + 1].text == "("
 
 
 def _takes_a_number(body: Sequence[Token], at: int) -> bool:

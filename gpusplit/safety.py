@@ -93,7 +93,7 @@ def read_options(options: str) -> Options:
                 result.include_dirs.append(value)
         elif word.startswith(("-cl-std=CLC++", "-cl-std=clc++")):
             result.problems.append("the program is in C++ for OpenCL")
-        elif word.startswith(("-include", "-imacros", "-Xclang", "-x", "-iquote", "-isystem")):
+        elif word.startswith(("-include", "-imacros", "-Xclang", "-x", "-iquote", "-isystem", "@")):
             result.problems.append(f"the build option {word} is not understood")
         at += 1
     return result
@@ -116,6 +116,9 @@ def examine(source: str, kernel: str, options: str = "", headers: Headers | None
     if redefined:
         return whole(f"the program has its own {redefined[0]}, or asks whether it is defined")
 
+    if any("extern" in part.file_words for part in sources):
+        # Where it is defined, nobody here can look.
+        return whole("the program declares something extern")
     found = reach.mentions(sources, kernel, builtins.matters)
     if found.problems:
         return whole(found.problems[0])
