@@ -77,6 +77,13 @@ def state(kernel: cl.Kernel) -> KernelState:
     return found
 
 
+def identify(kernel: cl.Kernel, known: KernelState) -> None:
+    """Find out by what name the history knows *kernel*."""
+    if known.key is None:
+        program: Any = kernel.get_info(cl.kernel_info.PROGRAM)
+        known.key = (program.int_ptr, kernel.function_name)
+
+
 def count(known: KernelState) -> int:
     """How many different arguments are remembered."""
     calls = known.calls

@@ -190,7 +190,7 @@ class Launcher:
             raise Whole(Decision(1, f"{work_items} work-items for {cores} cores"), size)
         vm_count = self.tenancy.vm_count() if self.policy.needs_vm_count else None
         if known.key is None:
-            identify(kernel, known)
+            arguments.identify(kernel, known)
         if self._observes:
             state.tidy(unseen=not self._cooperative)
         decision = self._decide(known, work_items, vm_count)
@@ -335,11 +335,11 @@ class Launcher:
             event = enqueue(*call)
         arguments.launched(known)
         if self._timed and reason.size:
-            identify(call[1], known)
+            arguments.identify(call[1], known)
             key = (known.key, reason.size, 1)
             queues.state(call[0]).enqueued(event, key, prod(reason.size))
         if telemetry.tracing() and reason.size:
-            identify(call[1], known)
+            arguments.identify(call[1], known)
             telemetry.sliced(known.key[1] if known.key is not None else "", event, None, 0)
         if reason.refused:
             warn_once(known, reason.decision.reason)
@@ -433,13 +433,6 @@ def refused(plan: Plan, reason: str) -> Whole:
     )
 
 
-def identify(kernel: cl.Kernel, known: KernelState) -> None:
-    """Find out by what name the history knows *kernel*."""
-    if known.key is None:
-        program: Any = kernel.get_info(cl.kernel_info.PROGRAM)
-        known.key = (program.int_ptr, kernel.function_name)
-
-
 def warn_once(known: KernelState, reason: str) -> None:
     """Log, once per kernel and reason, why a kernel stays whole though the policy wants groups."""
     if reason not in known.told:
@@ -451,8 +444,7 @@ def tell(
     kernel: cl.Kernel, size: tuple[int, ...], groups: int, decision: Decision, vm_count: int | None
 ) -> None:
     """Tell those who record launches."""
-    telemetry.record(
-        telemetry.Launch(
-            kernel.function_name, size, groups, decision.groups, vm_count, decision.reason
-        )
+    launch = telemetry.Launch(
+        kernel.function_name, size, groups, decision.groups, vm_count, decision.reason
     )
+    telemetry.record(launch)

@@ -27,6 +27,9 @@ _OUT_OF_ORDER = cl.command_queue_properties.OUT_OF_ORDER_EXEC_MODE_ENABLE
 _MOST_PENDING = 256
 
 
+_locks: weakref.WeakValueDictionary[int, threading.RLock] = weakref.WeakValueDictionary()
+
+
 @dataclass(slots=True)
 class Pending:
     """One command on a queue whose end somebody may wait for.
@@ -70,7 +73,8 @@ class QueueState:
         self.is_gpu = bool(self.device.type & cl.device_type.GPU)
         self.pending: deque[Pending] = deque(maxlen=_MOST_PENDING)
         #: Held while slices are enqueued: no other thread's command may come between them.
-        self.lock = threading.RLock()
+        #: One for all objects that stand for the queue.
+        self.lock = _locks.setdefault(queue.int_ptr, threading.RLock())
         self._companions: dict[bool, list[cl.CommandQueue]] = {False: [], True: []}
         self._prober: cl.CommandQueue | None = None
         self._no_more = False

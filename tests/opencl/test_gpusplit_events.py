@@ -327,10 +327,12 @@ def test_threads_share_a_queue_and_a_kernel(queue: cl.CommandQueue) -> None:
 
 
 @pytest.mark.parametrize("blocking", [True, False])
+@pytest.mark.parametrize("aliased", [True, False])
 def test_transfers_of_another_thread_come_before_or_after_a_launch(
-    queue: cl.CommandQueue, blocking: bool
+    queue: cl.CommandQueue, blocking: bool, aliased: bool
 ) -> None:
     """Between two slices they would show the kernel half of what they write."""
+    other = cl.CommandQueue.from_int_ptr(queue.int_ptr) if aliased else queue
     k, a, b = kernel(COPY), buffer(ZEROS), buffer(ZEROS)
     over = threading.Event()
 
@@ -338,7 +340,7 @@ def test_transfers_of_another_thread_come_before_or_after_a_launch(
         value = 0
         while not over.is_set():
             value += 1
-            cl.enqueue_copy(queue, a, ZEROS + value, is_blocking=blocking)
+            cl.enqueue_copy(other, a, ZEROS + value, is_blocking=blocking)
 
     # The driver's waits hold the launch up between slices, which gives the other thread time.
     with split(groups=20, wait="driver") as launches:
