@@ -12,9 +12,13 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import ansible.module_utils
 from ansible.module_utils.testing import patch_module_args
 
 ROLES = Path(__file__).parents[2] / "roles"
+
+# What roles' modules share is imported as Ansible would have it.
+ansible.module_utils.__path__ += map(str, ROLES.glob("*/module_utils"))
 
 
 def load(path: str) -> ModuleType:

@@ -1,0 +1,118 @@
+#!/usr/bin/python3
+"""Ansible module: Xen schedules as asked for, and says so itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.xl_scheduler import (
+    COMMANDS,
+    Host,
+    Request,
+    Wanted,
+    as_requested,
+    commands,
+    describe,
+    impossible,
+    parse_cpus,
+    parse_info,
+    parse_schedule,
+    parse_vcpu_list,
+)
+
+DOCUMENTATION = r"""
+module: xen_scheduler
+short_description: Set and check Xen's scheduler parameters, shares and pinning
+description:
+  - Sets what differs, reads everything back from Xen, and fails with every difference that is
+    left. What is empty is left as it is.
+  - Holds until the host reboots; the scheduler itself is chosen at boot and only checked.
+options:
+  scheduler: {type: str, required: true, description: The scheduler that must run.}
+  timeslice: {type: int, description: Time slice in milliseconds (credit).}
+  ratelimit: {type: int, description: Microseconds that a vCPU runs at least (credit and credit2).}
+  domains:
+    type: dict
+    required: true
+    description: By domain name, any of vcpus, pcpus (as xl writes them), weight, cap.
+"""
+
+
+def ask(module: AnsibleModule) -> Host:
+    """How Xen schedules now."""
+
+    def xl(*words: str) -> str:
+        code, out, err = module.run_command(["xl", *words])
+        if code:
+            why = err.strip() or out.strip()
+            module.fail_json(msg=f"xl {' '.join(words)} failed: {why}. See `xl dmesg` on the host.")
+        return str(out)
+
+    scheduler, cpus = parse_info(xl("info"))
+    command = COMMANDS.get(scheduler)
+    schedule = parse_schedule(xl(command)) if command else None
+    return Host(scheduler, cpus, schedule, parse_vcpu_list(xl("vcpu-list"), cpus))
+
+
+def wanted(values: dict[str, Any], cpus: int) -> Wanted:
+    """One domain's part of the request."""
+
+    def number(name: str) -> int | None:
+        return None if values.get(name) in (None, "") else int(values[name])
+
+    pcpus = values.get("pcpus") or []
+    lists = [pcpus] if isinstance(pcpus, (str, int)) else pcpus
+    return Wanted(
+        vcpus=number("vcpus"),
+        pcpus=tuple(parse_cpus(str(each), cpus) for each in lists),
+        weight=number("weight"),
+        cap=number("cap"),
+    )
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "scheduler": {"type": "str", "required": True},
+            "timeslice": {"type": "int"},
+            "ratelimit": {"type": "int"},
+            "domains": {"type": "dict", "required": True},
+        },
+        supports_check_mode=True,
+    )
+    params = module.params
+    before = ask(module)
+    try:
+        domains = {name: wanted(of, before.cpus) for name, of in params["domains"].items()}
+    except ValueError as error:
+        module.fail_json(
+            msg=f"A domain's values are not numbers, or its CPUs not as xl writes them: {error}."
+        )
+    request = Request(params["scheduler"], params["timeslice"], params["ratelimit"], domains)
+
+    def refuse(found: list[str]) -> None:
+        if found:
+            module.fail_json(msg="Xen cannot schedule as asked. " + " ".join(found), problems=found)
+
+    refuse(impossible(request, before))
+    calls = commands(request, before)
+    after = as_requested(request, before)
+    if calls and not module.check_mode:
+        for call in calls:
+            code, out, err = module.run_command(["xl", *call])
+            if code:
+                refuse([f"`xl {' '.join(call)}` failed: {err.strip() or out.strip()}."])
+        after = ask(module)
+        refuse(impossible(request, after))
+        if left := commands(request, after):
+            refuse([f"It did not take `xl {' '.join(call)}`: see `xl dmesg`." for call in left])
+    module.exit_json(
+        changed=bool(calls),
+        commands=[" ".join(["xl", *call]) for call in calls],
+        diff={"before": describe(before, domains), "after": describe(after, domains)},
+    )
+
+
+if __name__ == "__main__":
+    main()
