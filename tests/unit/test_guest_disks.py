@@ -100,14 +100,17 @@ def test_what_a_disk_is_made_from_makes_a_new_one_beside_the_old(host: Host, new
     old = Path(host.wants(keys={"gpu1": KEY})["paths"]["gpu1"])
     if news == "image":
         host.make_image("2")
-    wanted = {"keys": {"gpu1": OTHER if news == "key" else KEY}, "size": 20 if news == "size" else 16}
+    wanted = {
+        "keys": {"gpu1": OTHER if news == "key" else KEY},
+        "size": 20 if news == "size" else 16,
+    }
     told = host.wants(**wanted)
     assert told["changed"]
     new = Path(told["paths"]["gpu1"])
     assert new != old
     assert old.exists(), "a guest may still run on it"
     assert host.wants(prune=True, **wanted)["removed"] == [old.name]
-    assert [path for path in host.disks.glob("*.img")] == [new]
+    assert list(host.disks.glob("*.img")) == [new]
     assert not host.wants(prune=True, **wanted)["changed"]
     assert not host.wants(**wanted)["changed"]
 

@@ -96,7 +96,9 @@ def copy_image(module: AnsibleModule, image: Path, disk: Path, size: int) -> Non
 
 def make(module: AnsibleModule, folder: Path, disk: Disk, image: Path, size: int) -> None:
     """Make one disk whole; an interrupted run begins it anew."""
-    code, _, _ = module.run_command(["xl", "list", disk.name]) if shutil.which("xl") else (1, "", "")
+    code, _, _ = (
+        module.run_command(["xl", "list", disk.name]) if shutil.which("xl") else (1, "", "")
+    )
     if disk.device and code == 0:
         module.fail_json(
             msg=f"{disk.name} runs on {disk.device}, whose host key is to change: end it first "
@@ -140,7 +142,9 @@ def main() -> None:
     missing = [disk for disk in disks if not disk.mark(folder).exists()]
     if any(not disk.device for disk in missing) and not image_key.exists():
         if not module.check_mode:
-            module.fail_json(msg=f"No finished image is at {image}. The role debian_images makes it.")
+            module.fail_json(
+                msg=f"No finished image is at {image}: the role debian_images makes it."
+            )
     elif not module.check_mode:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for disk in missing:

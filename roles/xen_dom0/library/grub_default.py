@@ -92,7 +92,7 @@ def main() -> None:
     environment = str(config.with_name("grubenv"))
 
     def run(*argv: str) -> str:
-        return str(module.run_command(argv, check_rc=True)[1])
+        return str(module.run_command(list(argv), check_rc=True)[1])
 
     def probe(target: str) -> str:
         return run("grub-probe", f"--target={target}", str(config.parent))

@@ -1,0 +1,85 @@
+#!/usr/bin/python3
+"""Ansible module: everything on a real host that could stop the lab or harm the host, at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.host_facts import gather
+from ansible.module_utils.host_problems import Plan, notes, problems
+
+DOCUMENTATION = r"""
+module: host_preflight
+short_description: Check a real host before it becomes a Xen host with a GPU to pass through
+description: Changes nothing. Fails with every problem found, each with its remedy.
+options:
+  gpu: {type: str, required: true, description: Address of the GPU, or C(find).}
+  vendor: {type: str, default: any, description: "Whose GPU to find: any, nvidia, amd or intel."}
+  dom0_memory: {type: int, required: true, description: MiB that dom0 keeps.}
+  guest_memory: {type: int, required: true, description: MiB of all guests together.}
+  cpus: {type: int, required: true, description: "Physical CPUs, dom0's and the guests'."}
+  disk: {type: int, required: true, description: MiB that images and disks take.}
+  folder: {type: path, required: true, description: Where they will be.}
+  bridge: {type: str, required: true, description: Name of the guests' bridge.}
+  bridge_address: {type: str, required: true, description: Its address with prefix.}
+  packages: {type: list, elements: str, required: true, description: What will be installed.}
+  accept: {type: list, elements: str, default: [], description: Problems to only warn of.}
+  root: {type: path, default: /, description: Where the host's files are.}
+"""
+
+PLANNED = ("gpu", "vendor", "dom0_memory", "guest_memory", "cpus", "disk", "bridge")
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "gpu": {"type": "str", "required": True},
+            "vendor": {"type": "str", "default": "any"},
+            "dom0_memory": {"type": "int", "required": True},
+            "guest_memory": {"type": "int", "required": True},
+            "cpus": {"type": "int", "required": True},
+            "disk": {"type": "int", "required": True},
+            "folder": {"type": "path", "required": True},
+            "bridge": {"type": "str", "required": True},
+            "bridge_address": {"type": "str", "required": True},
+            "packages": {"type": "list", "elements": "str", "required": True},
+            "accept": {"type": "list", "elements": "str", "default": []},
+            "root": {"type": "path", "default": "/"},
+        },
+        supports_check_mode=True,
+    )
+    params = module.params
+
+    def run(*argv: str) -> str:
+        program = module.get_bin_path(argv[0], opt_dirs=["/usr/sbin", "/sbin"])
+        if program is None:
+            return ""
+        code, out, _ = module.run_command([program, *argv[1:]])
+        return "" if code else str(out)
+
+    facts = gather(Path(params["root"]), run, params["folder"], params["packages"])
+    plan = Plan(
+        **{name: params[name] for name in PLANNED},
+        bridge_address=params["bridge_address"],
+        folder=params["folder"],
+    )
+    found = problems(facts, plan)
+    for note in notes(facts, plan):
+        module.warn(note)
+    for problem in found:
+        if problem.id in params["accept"]:
+            module.warn(f"Accepted ({problem.id}): {problem.text}")
+    left = [problem for problem in found if problem.id not in params["accept"]]
+    if left:
+        count = "1 problem" if len(left) == 1 else f"{len(left)} problems"
+        texts = "".join(f"\n- [{problem.id}] {problem.text}" for problem in left)
+        module.fail_json(
+            msg=f"Nothing was changed: the host has {count}.{texts}",
+            problems=[problem.id for problem in left],
+        )
+    module.exit_json(changed=False)
+
+
+if __name__ == "__main__":
+    main()

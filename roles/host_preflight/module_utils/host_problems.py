@@ -1,0 +1,225 @@
+"""What stands between a host and the lab: a pure function over what the host says of itself."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ansible.module_utils.host_facts import Facts, network_of
+from ansible.module_utils.pci_devices import Device, find_gpu
+
+DISTRIBUTIONS = ("debian 12", "ubuntu 24.04")
+
+XEN_OVERHEAD = 384
+"""MiB that Xen, its page tables and the guests' device models take beside dom0 and the guests."""
+
+KERNEL_OPTIONS = ("XEN_DOM0", "XEN_PCIDEV_BACKEND", "XEN_BLKDEV_BACKEND", "XEN_NETDEV_BACKEND")
+
+UNWRITABLE = ("diskfilter", "lvm", "cryptodisk", "btrfs", "zfs")
+"""What GRUB cannot write to, and therefore cannot forget a trial boot on."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the lab will take of the host. Sizes are in MiB."""
+
+    gpu: str
+    """Its address, or `find`."""
+    vendor: str
+    dom0_memory: int
+    guest_memory: int
+    """All guests' together."""
+    cpus: int
+    disk: int
+    bridge: str
+    bridge_address: str
+    folder: str
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something that would stop the lab or harm the host."""
+
+    id: str
+    """By which it can be accepted."""
+    text: str
+    """What is wrong, and the remedy."""
+
+
+def problems(facts: Facts, plan: Plan) -> list[Problem]:
+    """Everything at once, in the order in which a person would mend it."""
+    found = [
+        *_system(facts),
+        *_hardware(facts),
+        *_gpu(facts, plan),
+        *_resources(facts, plan),
+        *_software(facts),
+        *_network(facts, plan),
+    ]
+    return [Problem(name, text) for name, text in found]
+
+
+def notes(facts: Facts, plan: Plan) -> list[str]:
+    """What does not stop the lab, but should be known."""
+    said = []
+    lost = {*facts.boot_abstraction.split(), facts.boot_file_system} & set(UNWRITABLE)
+    if lost:
+        said.append(
+            f"/boot/grub is on {', '.join(sorted(lost))}, which GRUB cannot write to: Xen is made "
+            "the default at once, without a trial. Should it not come up, choose the entry without "
+            "Xen in GRUB's menu, on the console."
+        )
+    if not facts.xen and not any(device.group for device in facts.devices.values()):
+        said.append(
+            "Linux does not run the IOMMU now, so what shares the GPU's IOMMU group cannot be seen. "
+            "Boot once with intel_iommu=on (or amd_iommu=on) and check again, to know."
+        )
+    return said
+
+
+Found = Iterator[tuple[str, str]]
+
+
+def _system(facts: Facts) -> Found:
+    if facts.user != 0:
+        yield "root", "This is not root: set ansible_user: root, or ansible_become: true."
+    if facts.machine != "x86_64":
+        yield "machine", f"The host is {facts.machine}; the lab is made for x86-64."
+    if facts.distribution not in DISTRIBUTIONS:
+        yield (
+            "distribution",
+            f"The host runs {facts.distribution.strip() or 'an unknown system'}; the roles are "
+            f"written for {' and '.join(DISTRIBUTIONS)}: install one of these.",
+        )
+
+
+def _hardware(facts: Facts) -> Found:
+    if facts.xen:
+        # dom0 itself is not shown the flags.
+        capable = "hvm" in facts.xen.get("virt_caps", "").split()
+        iommu = "hvm_directio" in facts.xen.get("virt_caps", "").split()
+    else:
+        capable = bool(facts.cpu_flags & {"svm", "vmx"})
+        iommu = bool(facts.acpi_tables & {"DMAR", "IVRS"})
+    if not capable:
+        yield (
+            "cpu-virtualisation",
+            "The CPU's virtualisation is off or missing: switch on VT-x (Intel) or SVM (AMD) in "
+            "the firmware's setup.",
+        )
+    if not iommu:
+        yield (
+            "iommu",
+            "There is no IOMMU, without which no device can be passed through: switch on VT-d "
+            "(Intel) or AMD-Vi/IOMMU (AMD) in the firmware's setup; the board must have one.",
+        )
+    if facts.secure_boot:
+        yield (
+            "secure-boot",
+            "Secure Boot is on, and the distribution's Xen is not signed, so it would not boot: "
+            "switch Secure Boot off in the firmware's setup.",
+        )
+
+
+def _gpu(facts: Facts, plan: Plan) -> Found:
+    try:
+        card = find_gpu(facts.devices, plan.gpu, plan.vendor)
+    except LookupError as error:
+        yield "gpu", str(error)
+        return
+    gpu = card[0]
+    if not gpu.is_display:
+        yield "gpu", f"{gpu} is not a GPU: set gpu_bdf to one of class 03xx, or to `find`."
+    mine = {device.bdf for device in card}
+    if mine & facts.disks_behind:
+        yield "gpu-disk", f"A mounted file system's disk is behind {gpu}: name another device."
+    if mine & facts.network_behind:
+        yield "gpu-network", f"The host's default route goes through {gpu}: name another device."
+    if gpu.boot_display:
+        yield (
+            "boot-display",
+            f"{gpu} is the host's boot display: its console would go dark under Xen. Make another "
+            "card, or the board's own, the first one in the firmware's setup; or, where nobody "
+            "looks at it, accept that: host_preflight_accept: [boot-display].",
+        )
+    if users := facts.gpu_users.get(gpu.bdf):
+        yield "gpu-in-use", f"{gpu} is in use by {', '.join(users)}: end that first."
+    if others := list(_group_mates(facts, card)):
+        yield (
+            "iommu-group",
+            f"{gpu} shares its IOMMU group with {'; '.join(map(str, others))}, which a guest that "
+            "has the GPU could reach: put the card into another slot, or switch on ACS in the "
+            "firmware's setup.",
+        )
+
+
+def _group_mates(facts: Facts, card: list[Device]) -> Iterator[Device]:
+    """Devices in the card's groups that are neither its own functions nor bridges."""
+    groups = {device.group for device in card if device.group}
+    for device in facts.devices.values():
+        if device.group in groups and device not in card and not device.is_bridge:
+            yield device
+
+
+def _resources(facts: Facts, plan: Plan) -> Found:
+    memory = plan.dom0_memory + plan.guest_memory + XEN_OVERHEAD
+    if facts.memory < memory:
+        yield (
+            "memory",
+            f"The host has {facts.memory} MiB of memory; dom0 ({plan.dom0_memory}), the guests "
+            f"({plan.guest_memory}) and Xen ({XEN_OVERHEAD}) need {memory}: lower guest_memory, "
+            "cpu_vms or xen_dom0_memory.",
+        )
+    if facts.cpus < plan.cpus:
+        yield (
+            "cpus",
+            f"The host has {facts.cpus} CPUs; dom0 and the guests are to have {plan.cpus}: lower "
+            "dom0_pcpus or guest_pcpus.",
+        )
+    # What is there already need not fit again.
+    disk = max(plan.disk - facts.disk_ours, 512)
+    if facts.disk_free < disk:
+        yield (
+            "disk",
+            f"{facts.disk_free} MiB of disk are free at {plan.folder}, {disk} MiB are needed: free "
+            "some, mount a larger disk there, or lower guest_disks_size or cpu_vms.",
+        )
+
+
+def _software(facts: Facts) -> Found:
+    if missing := sorted(name for name, version in facts.packages.items() if not version):
+        yield (
+            "packages",
+            f"No version of {', '.join(missing)} can be installed: run `apt-get update`, and see "
+            "that the archive's component (main; Ubuntu: universe) is enabled.",
+        )
+    if not facts.update_grub:
+        yield (
+            "grub",
+            "There is no update-grub: the host does not boot by GRUB, and Xen's entry could not be "
+            "made. Install grub-efi-amd64 (UEFI) or grub-pc (BIOS).",
+        )
+    if not facts.kernels:
+        yield "kernel", "No kernel's configuration is in /boot: install linux-image-amd64."
+        return
+    # The one that GRUB takes.
+    newest = max(facts.kernels, key=lambda version: [*map(int, re.findall(r"\d+", version))])
+    if lost := [name for name in KERNEL_OPTIONS if name not in facts.kernels[newest]]:
+        yield (
+            "kernel",
+            f"The newest kernel, {newest}, cannot be a dom0 ({', '.join(lost)} is off): install "
+            "linux-image-amd64 (Ubuntu: linux-image-generic) and remove the other; kernels made "
+            "for clouds cannot.",
+        )
+
+
+def _network(facts: Facts, plan: Plan) -> Found:
+    wanted = network_of(plan.bridge_address)
+    for interface, address in facts.networks.items():
+        if interface != plan.bridge and network_of(address).overlaps(wanted):
+            yield (
+                "network",
+                f"The guests' network {wanted} is already {interface}'s ({address}): set "
+                "guest_bridge_address and the guests' guest_address to another.",
+            )
