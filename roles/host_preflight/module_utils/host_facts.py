@@ -1,7 +1,7 @@
 """What a Linux host says of itself, as far as it matters to a Xen host with a GPU to pass through.
 
-Everything is read below a root folder and by commands that are handed in, so that it can be asked of
-a folder of files too. Nothing is changed.
+Everything is read below a root folder and by commands that are handed in, so that a folder of
+files can be asked too. Nothing is changed.
 """
 
 from __future__ import annotations

@@ -72,7 +72,7 @@ def notes(facts: Facts, plan: Plan) -> list[str]:
         )
     if not facts.xen and not any(device.group for device in facts.devices.values()):
         said.append(
-            "Linux does not run the IOMMU now, so what shares the GPU's IOMMU group cannot be seen. "
+            "Linux does not run the IOMMU now, so what shares the GPU's group cannot be seen. "
             "Boot once with intel_iommu=on (or amd_iommu=on) and check again, to know."
         )
     return said

@@ -9,8 +9,8 @@ from ansible.module_utils.pci_devices import FIND, find_gpu, read_devices
 DOCUMENTATION = r"""
 module: gpu_functions
 short_description: Find all functions of the GPU to pass through
-description: Changes nothing. Returns the facts gpu_functions (addresses, the display first) and
-  gpu_driver_now (the driver that has the display, or an empty string).
+description: Changes nothing. Returns the facts gpu_functions (addresses, the display first),
+  gpu_pci_id (vendor:device) and gpu_driver_now (the driver that has the display, or nothing).
 options:
   bdf: {type: str, required: true, description: Address of the GPU, or C(find).}
   vendor:
@@ -39,7 +39,11 @@ def main() -> None:
         module.fail_json(msg=str(error))
     if not found[0].is_display:
         module.fail_json(msg=f"{found[0]} is not a GPU. Set gpu_bdf to `{FIND}` to look for one.")
-    facts = {"gpu_functions": [device.bdf for device in found], "gpu_driver_now": found[0].driver}
+    facts = {
+        "gpu_functions": [device.bdf for device in found],
+        "gpu_pci_id": f"{found[0].vendor}:{found[0].device}",
+        "gpu_driver_now": found[0].driver,
+    }
     module.exit_json(changed=False, ansible_facts=facts)
 
 
