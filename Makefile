@@ -66,6 +66,14 @@ status: .venv/installed ## Say whether the lab stands, and which VMs run in it
 test: check .venv/test-packages ## Install what tests need, check statically, and run the tests
 	$(BIN)/pytest
 
+.PHONY: docs
+docs: .venv/installed ## Write the roles' pages in docs/roles from their argument specifications
+	$(BIN)/python docs/generate_roles.py
+
+.PHONY: test-roles
+test-roles: not-measuring .venv/installed ## Converge, converge again, verify, tear down: on an emulated host of its own (20 to 30 minutes)
+	$(BIN)/pytest tests/roles
+
 .PHONY: check
 check: .venv/installed ## Static checks alone: ruff, mypy, ansible-lint, syntax
 	$(BIN)/ruff check .

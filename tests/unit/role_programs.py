@@ -19,7 +19,6 @@ ROLES = Path(__file__).parents[2] / "roles"
 
 # What roles' modules share is imported as Ansible would have it.
 ansible.module_utils.__path__ += map(str, ROLES.glob("*/module_utils"))
-ansible.module_utils.__path__ += [str(ROLES.parent / "plugins/module_utils")]
 
 
 def load(path: str) -> ModuleType:

@@ -155,6 +155,17 @@ def test_a_guest_of_another_with_a_wanted_name_is_an_error(host: Host) -> None:
     assert host.configurations() == {}
 
 
+def test_a_guest_without_a_configuration_is_an_error(host: Host) -> None:
+    arguments = {
+        "config_dir": str(host.config_dir),
+        "guests": {},
+        "addresses": {"gpu1": "10.77.0.10"},
+    }
+    answer = role_programs.call(xen_domains, **arguments)
+    assert answer["failed"]
+    assert "same guests" in answer["msg"]
+
+
 def test_a_guest_that_is_being_torn_down_has_no_name_any_more(host: Host) -> None:
     host.shows(XL_LIST.replace("gpu1", "(null)").replace("cpu1", "(null)"))
     assert host.wants(gpu1="a")["created"] == ["gpu1"]

@@ -92,6 +92,8 @@ def main() -> None:
         supports_check_mode=True,
     )
     folder, guests = Path(module.params["config_dir"]), module.params["guests"]
+    if guests.keys() != module.params["addresses"].keys():
+        module.fail_json(msg="Guests and addresses must name the same guests.")
     xl = Xl(module)
     existing = xl.paused()
     written = {path.stem: path.read_text() for path in folder.glob("*.cfg")}

@@ -1,0 +1,160 @@
+"""What the inventories come to, by Ansible itself: guests' configurations, shares, packages."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+PLAYBOOK = Path(sys.executable).with_name("ansible-playbook")
+
+GUESTS = ("gpu1", "cpu1", "cpu2", "cpu3", "cpu4")
+
+# What a run would have found by the time that guests are created.
+FOUND = {
+    "gpu_functions": ["0000:01:00.0", "0000:01:00.1"],
+    "guest_disks_paths": {name: f"/disks/{name}" for name in GUESTS},
+    "role_path": str(ROOT / "roles/debian_images"),
+}
+ROLES = ("xen_guests", "xen_scheduler", "xen_dom0", "debian_images", "guest_disks")
+ASKED = (
+    "xen_guests_configurations",
+    "xen_scheduler_domains",
+    "xen_dom0_command_line",
+    "debian_images_driver",
+    "guest_disks_devices",
+)
+OF_REAL_HOSTS = ("host_preflight_guest_memory", "host_preflight_disk")
+
+
+def ask(
+    folder: Path, inventory: Path, roles: Sequence[str] = ROLES, asked: Sequence[str] = ASKED
+) -> tuple[int, dict[str, Any], str]:
+    """Ansible's status, what the variables come to, and what it said.
+
+    The roles are the real ones without their tasks.
+    """
+    for role in roles:
+        for part in ("defaults", "vars"):
+            link = folder / "roles" / role / part
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.symlink_to(ROOT / "roles" / role / part)
+    (folder / "templates").symlink_to(ROOT / "roles/xen_guests/templates")
+    answer = folder / "answer.json"
+    values = ", ".join(f"'{name}': {name}" for name in asked)
+    copy = {"content": f"{{{{ {{{values}}} | to_json }}}}", "dest": str(answer)}
+    play = {
+        "hosts": "xen_hosts",
+        "gather_facts": False,
+        "connection": "local",
+        "vars": FOUND,
+        "roles": list(roles),
+        "tasks": [{"copy": copy}],
+    }
+    (folder / "play.yml").write_text(yaml.safe_dump([play]))
+    done = subprocess.run(
+        [PLAYBOOK, "-i", inventory, folder / "play.yml"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "LC_ALL": "C.UTF-8", "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")},
+    )
+    return done.returncode, json.loads(answer.read_text()) if answer.exists() else {}, done.stdout
+
+
+@pytest.fixture(scope="module")
+def dryrun(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    folder = tmp_path_factory.mktemp("dryrun")
+    status, answer, said = ask(folder, ROOT / "inventory/dryrun/hosts.yml")
+    assert status == 0, said
+    return answer
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    folder = tmp_path_factory.mktemp("bench")
+    roles, asked = (*ROLES, "host_preflight"), (*ASKED, *OF_REAL_HOSTS)
+    status, answer, said = ask(folder, ROOT / "inventory/bench.example/hosts.yml", roles, asked)
+    assert status == 0, said
+    return answer
+
+
+def test_the_dry_runs_guests_are_paravirtual_on_one_cpu(dryrun: dict[str, Any]) -> None:
+    guests = dryrun["xen_guests_configurations"]
+    assert tuple(guests) == GUESTS
+    assert all('type = "pv"' in text and 'cpus = "1"' in text for text in guests.values())
+    assert "memory = 896" in guests["gpu1"]
+    assert "memory = 256" in guests["cpu1"]
+
+
+def test_only_the_gpu_vm_gets_the_card_and_gets_all_of_it(dryrun: dict[str, Any]) -> None:
+    guests = dryrun["xen_guests_configurations"]
+    assert 'pci = ["0000:01:00.0", "0000:01:00.1"]' in guests["gpu1"]
+    assert not any("pci" in text for name, text in guests.items() if name != "gpu1")
+
+
+def test_the_dry_runs_disks_are_devices_of_the_host(dryrun: dict[str, Any]) -> None:
+    assert dryrun["guest_disks_devices"]["cpu2"] == "/dev/disk/by-id/virtio-cpu2"
+
+
+def test_dom0_is_pinned_beside_the_guests(dryrun: dict[str, Any], bench: dict[str, Any]) -> None:
+    assert dryrun["xen_scheduler_domains"]["Domain-0"] == {"vcpus": 1, "pcpus": ["0"]}
+    assert bench["xen_scheduler_domains"]["Domain-0"]["pcpus"] == ["0", "1"]
+    assert bench["xen_scheduler_domains"]["cpu1"]["pcpus"] == "2,3,4,5"
+
+
+def test_a_real_gpu_vm_is_hvm_without_emulated_graphics(bench: dict[str, Any]) -> None:
+    gpu = bench["xen_guests_configurations"]["gpu1"]
+    assert 'type = "hvm"' in gpu
+    assert 'vga = "none"' in gpu
+    assert "type=vif," in gpu
+
+
+def test_real_cpu_vms_are_pvh_of_the_papers_size(bench: dict[str, Any]) -> None:
+    cpu = bench["xen_guests_configurations"]["cpu1"]
+    assert 'type = "pvh"' in cpu
+    assert "memory = 6144" in cpu
+    assert "vcpus = 4" in cpu
+    assert "type=vif," not in cpu
+
+
+def test_a_real_hosts_preflight_counts_all_guests(bench: dict[str, Any]) -> None:
+    assert int(bench["host_preflight_guest_memory"]) == 5 * 6144
+    assert int(bench["host_preflight_disk"]) == 8 * 8192
+
+
+def test_xen_is_told_its_scheduler_and_dom0s_part(bench: dict[str, Any]) -> None:
+    assert bench["xen_dom0_command_line"] == (
+        "dom0_mem=2048M,max:2048M dom0_max_vcpus=2 dom0_vcpus_pin sched=credit console=vga"
+    )
+
+
+@pytest.mark.parametrize("driver", ["nvidia", "amd", "intel", "pocl"])
+@pytest.mark.parametrize("suite", ["bookworm", "noble"])
+def test_every_driver_has_its_packages_in_every_release(suite: str, driver: str) -> None:
+    text = (ROOT / "roles/debian_images/vars/main.yml").read_text()
+    needs = yaml.safe_load(text)["debian_images_suites"][suite][driver]
+    kernels = [name for name in needs["packages"] if name.startswith("linux-image-")]
+    assert len(kernels) == 1
+    assert driver == "pocl" or "cloud" not in kernels[0], "it has no drivers for GPUs"
+    assert "main" in needs["components"]
+
+
+def test_what_cannot_be_evaluated_is_an_error_and_not_one_guest_less(tmp_path: Path) -> None:
+    hosts = yaml.safe_load((ROOT / "inventory/dryrun/hosts.yml").read_text())
+    del hosts["all"]["children"]["guests"]["children"]["cpu_vms"]["hosts"]["cpu2"]["guest_address"]
+    folder = tmp_path / "inventory"
+    folder.mkdir()
+    (folder / "group_vars").symlink_to(ROOT / "inventory/dryrun/group_vars")
+    (folder / "hosts.yml").write_text(yaml.safe_dump(hosts))
+    status, _, said = ask(tmp_path, folder / "hosts.yml")
+    assert status != 0
+    assert "guest_address" in said
