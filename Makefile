@@ -71,8 +71,8 @@ docs: .venv/installed ## Write the roles' pages in docs/roles from their argumen
 	$(BIN)/python docs/generate_roles.py
 
 .PHONY: test-roles
-test-roles: not-measuring .venv/installed ## Converge, converge again, verify, tear down: on an emulated host of its own (20 to 30 minutes)
-	$(BIN)/pytest tests/roles
+test-roles: .venv/installed ## Converge, converge again, verify, tear down: on an emulated host of its own (20 to 30 minutes)
+	$(BIN)/pytest -m roles tests/roles
 
 .PHONY: check
 check: .venv/installed ## Static checks alone: ruff, mypy, ansible-lint, syntax
