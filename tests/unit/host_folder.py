@@ -28,6 +28,7 @@ class HostFolder:
         }
         self.write("etc/os-release", 'PRETTY_NAME="Debian"\nID=debian\nVERSION_ID="12"\n')
         self.write("proc/cpuinfo", "processor\t: 0\nflags\t\t: fpu vmx ept\n\n" * 4)
+        self.write("sys/devices/system/cpu/present", "0-3\n")
         self.write("proc/meminfo", f"MemTotal:  {32 * 1024**2} kB\nMemFree: 1 kB\n")
         self.write(f"boot/config-{KERNEL}", DOM0)
         self.write("usr/sbin/update-grub")

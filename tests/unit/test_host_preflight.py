@@ -213,6 +213,13 @@ def test_cpus_are_for_dom0_and_the_guests(host: HostFolder) -> None:
     assert "4 CPUs" in the_one(host, "cpus", replace(PLAN, cpus=5))
 
 
+def test_cpus_that_linux_leaves_alone_count_too(host: HostFolder) -> None:
+    host.write("proc/cpuinfo", "processor\t: 0\nflags\t\t: fpu vmx\n\n")  # maxcpus=1
+    assert found(host) == []
+    host.write("sys/devices/system/cpu/present", "0,2\n")
+    assert "2 CPUs" in the_one(host, "cpus")
+
+
 def test_disk_is_needed_only_for_what_is_not_there_yet(
     host: HostFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,7 +16,7 @@ import yaml
 ROOT = Path(__file__).parents[2]
 PLAYBOOK = Path(sys.executable).with_name("ansible-playbook")
 
-GUESTS = ("gpu1", "cpu1", "cpu2", "cpu3", "cpu4")
+GUESTS = ("gpu1", "cpu1", "cpu2", "cpu3", "cpu4", "cpu5")
 
 # What a run would have found by the time that guests are created.
 FOUND = {

@@ -68,7 +68,7 @@ def gather(root: Path, run: Run, folder: str, packages: Iterable[str]) -> Facts:
         user=os.geteuid(),
         machine=platform.machine(),
         distribution=_distribution(root),
-        cpus=int(xen["nr_cpus"]) if xen else cpuinfo.count("processor\t"),
+        cpus=int(xen["nr_cpus"]) if xen else _cpus(root),
         cpu_flags=frozenset(re.findall(r"^flags\s*:(.*)$", cpuinfo, re.MULTILINE)[0].split()),
         memory=int(xen["total_memory"]) if xen else _memory(root),
         disk_free=_free(root / folder.lstrip("/")),
@@ -93,6 +93,13 @@ def _distribution(root: Path) -> str:
     pairs = re.findall(r'^(\w+)="?([^"\n]*)"?$', (root / "etc/os-release").read_text(), re.M)
     release = dict(pairs)
     return f"{release.get('ID', '')} {release.get('VERSION_ID', '')}"
+
+
+def _cpus(root: Path) -> int:
+    """CPUs that there are, also those that Linux was told to leave alone."""
+    present = (root / "sys/devices/system/cpu/present").read_text().strip()
+    ranges = (part.partition("-") for part in present.split(","))
+    return sum(int(last or first) - int(first) + 1 for first, _, last in ranges)
 
 
 def _memory(root: Path) -> int:
