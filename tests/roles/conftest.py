@@ -27,11 +27,13 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 def host() -> Iterator[EmulatedHost]:
     """An emulated host; ended afterwards, with its log kept in its folder.
 
-    LAB_ROLES_DIR chooses the folder; images in it are used again.
+    LAB_ROLES_DIR chooses the folder; images in it are used again. LAB_ROLES_KEEP=1 leaves the host
+    running, to be looked at.
     """
     folder = Path(os.environ.get("LAB_ROLES_DIR", ROOT / ".lab-roles"))
     folder.mkdir(mode=0o700, exist_ok=True)
     (folder / "ansible.log").write_text("")
     host = EmulatedHost(folder)
     yield host
-    assert host.playbook("playbooks/teardown.yml", real=False).status == 0
+    if "LAB_ROLES_KEEP" not in os.environ:
+        assert host.playbook("playbooks/teardown.yml", real=False).status == 0
