@@ -154,6 +154,15 @@ def test_an_entry_that_is_not_there_is_said(host: Host, lost: str, words: str) -
     assert "update-grub" in told["msg"]
 
 
+def test_what_update_grub_of_debian_12_wrote_is_understood() -> None:
+    """Captured in the emulated host, with Xen 4.17."""
+    config = (Path(__file__).parents[1] / "data/grub.cfg").read_text()
+    entries = grub_default.entries(config)
+    uuid = "37dd7812-64c7-45b5-9a12-d3c0ff3d8887"
+    assert entries.xen == f"xen-gnulinux-simple-{uuid}"
+    assert entries.linux == f"gnulinux-simple-{uuid}"
+
+
 def test_entries_inside_a_submenu_are_no_entries_to_boot() -> None:
     config = CONFIG.replace(
         "menuentry 'Debian GNU/Linux, mit", "\tmenuentry 'Debian GNU/Linux, mit"
