@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -55,10 +56,18 @@ def lab_folder_of(inventory: Path) -> Path:
         raise LabNotUp(f"There is no inventory {inventory}.", "see inventory/")
     try:
         done = subprocess.run(
-            [ansible, *words], capture_output=True, text=True, timeout=ANSIBLE_TIMEOUT, check=True
+            [ansible, *words],
+            # YAML, which ansible.cfg chooses for people, cannot be told from the text around it.
+            env=os.environ | {"ANSIBLE_CALLBACK_RESULT_FORMAT": "json"},
+            capture_output=True,
+            text=True,
+            timeout=ANSIBLE_TIMEOUT,
+            check=True,
         )
-        folder = json.loads(done.stdout.partition("=> ")[2])["lab_dir"]
-        return Path(folder)
+        folder = Path(json.loads(done.stdout.partition("=> ")[2])["lab_dir"])
+        if not folder.is_absolute():
+            raise ValueError(str(folder))  # Ansible's words for a variable that is not there
+        return folder
     except (OSError, subprocess.SubprocessError, ValueError, KeyError, TypeError) as error:
         raise LabNotUp(
             f"Ansible could not tell the lab_dir of {inventory}: {error}.",

@@ -54,6 +54,8 @@ class World:
     """What a cooperative GPU VM still uses of the CPU."""
     commands: list[tuple[str, str]] = field(default_factory=list)
     """Every (host, command) that was run to its end."""
+    started: list[str] = field(default_factory=list)
+    """The host of every process that was started."""
     running: set[FakeProcess] = field(default_factory=set)
     """Every process that was started and has not ended."""
     files: set[tuple[str, str]] = field(default_factory=set)
@@ -210,6 +212,7 @@ class FakeProcess:
         self.words = words
         self.said: list[str] = []
         self.world.running.add(self)
+        self.world.started.append(host.name)
         self.begin()
 
     def begin(self) -> None: ...

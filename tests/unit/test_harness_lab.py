@@ -19,6 +19,7 @@ from harness.errors import LabNotUp, LabUnsuitable
 from harness.lab.deploy import deploy
 from harness.lab.inventory import measuring_alone, read_inventory
 from harness.lab.logs import collect_logs
+from harness.lab.opening import lab_folder_of
 from harness.lab.xen import SAMPLER, Domain, Xen, parse_xl_info, parse_xl_list
 
 FACTS: dict[str, Any] = {
@@ -40,6 +41,21 @@ def test_two_measurements_do_not_run_in_one_lab(tmp_path: Path) -> None:
         pass
     with measuring_alone(tmp_path):
         pass  # the first one has ended
+
+
+class TestLabFolder:
+    def test_is_the_inventorys_lab_dir(self) -> None:
+        root = Path(__file__).parents[2]
+        assert lab_folder_of(root / "inventory" / "dryrun") == root / ".lab"
+
+    def test_of_no_inventory(self, tmp_path: Path) -> None:
+        with pytest.raises(LabNotUp, match="no inventory"):
+            lab_folder_of(tmp_path / "nowhere")
+
+    def test_of_an_inventory_that_says_none(self, tmp_path: Path) -> None:
+        (tmp_path / "hosts.yml").write_text("all: {hosts: {localhost: }}\n")
+        with pytest.raises(LabNotUp, match="could not tell the lab_dir"):
+            lab_folder_of(tmp_path)
 
 
 class TestInventory:

@@ -120,6 +120,12 @@ class TestAGoodRun:
         assert not world.running
         assert not any(vm.paused for vm in world.vms.values())
 
+    def test_jobs_stay_from_point_to_point(self, world: World, run: FinishedRun) -> None:
+        """The GPU job starts anew only for other settings of the driver: for the check of its
+        numbers, to measure, with the blocking driver, and to measure again."""
+        starts = {host: world.started.count(host) for host in world.started}
+        assert starts == {"gpu1": 4, "cpu1": 1, "cpu2": 1, "xen1": 1}
+
     def test_programs_are_sent_once_for_each_machine(self, world: World, run: FinishedRun) -> None:
         asked = [host for host, command in world.commands if command.startswith("if test -e")]
         assert sorted(asked) == ["cpu1", "cpu2", "cpu3", "cpu4", "gpu1", "xen1"]
