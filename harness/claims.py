@@ -128,6 +128,7 @@ def load_claims(profile: Profile, lab: str, path: Path = CLAIMS_FILE) -> list[Cl
         "g500_vms": profile.g500_vms,
         "ablation_vms": profile.ablation_vms,
         "adaptive_vms": profile.adaptive_vms,
+        "timeline": (None,) if profile.timeline_vms else (),
         "repeat_unsplit": profile.repeat_unsplit,
         "blocking_driver": profile.blocking_driver,
         "run": (None,),

@@ -54,7 +54,15 @@ class GpuJob:
 
     def go(self, launches: int, timeout: float) -> GpuReport:
         """Run the measured launches."""
+        self.begin(launches)
+        return self.report(timeout)
+
+    def begin(self, launches: int) -> None:
+        """Let the measured launches begin."""
         self.job.send(f"go {launches}")
+
+    def report(self, timeout: float) -> GpuReport:
+        """Return what became of them, once they are over."""
         report = self.job.expect("report", timeout)
         return GpuReport(
             start=float(report["start"]),

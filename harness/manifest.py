@@ -17,11 +17,13 @@ from harness.lab.lab import Lab
 from harness.profiles import Profile
 from harness.results import BEGUN, RunFolder
 from harness.samples import PointSamples, Verification
+from harness.timeline import Timeline, TimelineSamples, evaluate_timeline
 from harness.workloads.gpu_matmul import package_digest
 
 T = TypeVar("T")
 
 VERIFICATION = "raw/verification.json"
+TIMELINE_SAMPLES = "raw/timeline.json"
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,12 @@ def continue_run(folder: RunFolder, wanted: Manifest) -> tuple[Manifest, list[Po
     raw = (path for path in sorted((folder.path / "raw").glob("n*.json")))
     samples = [_read(PointSamples, path) for path in raw]
     return began, [sample for sample in samples if not evaluate(sample).problems]
+
+
+def read_timeline(folder: RunFolder) -> Timeline | None:
+    """Return the timeline that a run measured already, if it did."""
+    path = folder.path / TIMELINE_SAMPLES
+    return evaluate_timeline(_read(TimelineSamples, path)) if path.exists() else None
 
 
 def read_verification(folder: RunFolder) -> Verification | None:

@@ -89,7 +89,7 @@ def measure_point(
     sampler.begin()
     if jobs.have_new():
         sampler.wait_until(sampler.clock() + SETTLE, timeout)
-    clocks = read_clocks(sampler, _jobs_by_vm(lab, gpu.job if gpu else None, cpus))
+    clocks = read_clocks(sampler, jobs_by_vm(lab, gpu.job if gpu else None, cpus))
 
     report = None
     if gpu is not None:
@@ -173,6 +173,7 @@ def verify_numbers(lab: Lab, jobs: Jobs, profile: Profile) -> Verification:
     return gpu.verify(profile.verify_size)
 
 
-def _jobs_by_vm(lab: Lab, gpu: Job | None, cpus: Mapping[str, CpuJob]) -> dict[str, Job]:
+def jobs_by_vm(lab: Lab, gpu: Job | None, cpus: Mapping[str, CpuJob]) -> dict[str, Job]:
+    """Return the jobs by the name of the VM in which they run."""
     jobs = {vm: cpu.job for vm, cpu in cpus.items()}
     return jobs if gpu is None else {lab.gpu_vm: gpu, **jobs}

@@ -15,6 +15,7 @@ from harness.experiments import ALONE, Mode, Point, adaptive
 from harness.profiles import Profile
 from harness.repetitions import PointResult, spread
 from harness.samples import Verification
+from harness.timeline import Timeline
 
 RECOVERED = 0.05
 """Relative gain of CPU throughput below which the CPU VMs count as not having recovered."""
@@ -56,6 +57,9 @@ class Measurements:
     profile: Profile
     results: tuple[PointResult, ...]
     verification: Verification | None
+    timeline: Timeline | None = None
+    timeline_problem: str = ""
+    """Why the timeline could not be measured; empty if nobody tried, or it was."""
 
     def beside(self, n: int) -> Measurements:
         """Return what may be compared with points beside n CPU VMs: what their host measured."""
@@ -281,6 +285,15 @@ def adaptive_slow_down(run: Measurements, n: int) -> float:
     return _slow_down(run, n, run.find(adaptive(n)))
 
 
+def timeline_wrong_launches(run: Measurements, _n: int) -> float:
+    """Kernel launches that went by a VM count which was no longer true."""
+    if run.timeline_problem:
+        raise Unjudgeable(f"the timeline: {run.timeline_problem}")
+    if run.timeline is None:
+        raise NotMeasured("the timeline was not measured")
+    return float(len(run.timeline.wrong_launches()))
+
+
 def _gain(run: Measurements, n: int, result: PointResult) -> float:
     unsplit = _positive(run.at(n, Mode.UNSPLIT).cpu_throughput)
     return _positive(result.cpu_throughput) / unsplit - 1
@@ -341,5 +354,6 @@ STATISTICS: dict[str, Callable[[Measurements, int], float]] = {
         adaptive_cpu_gain,
         adaptive_gpu_cost,
         adaptive_slow_down,
+        timeline_wrong_launches,
     )
 }

@@ -29,6 +29,10 @@ class Profile:
     """The numbers of CPU VMs at which splitting and waiting are told apart."""
     adaptive_vms: tuple[int, ...] = ()
     """The numbers of CPU VMs, of Fig. 6's, at which the policy adaptive is compared."""
+    timeline_vms: tuple[int, ...] = ()
+    """How many CPU VMs run, one number after the other, while the GPU job of the timeline runs."""
+    timeline_launches: int = 24
+    """Kernel launches in that job."""
     alpha: int = 2
     """Groups per running VM (the paper's Eq. 1) where it is not searched for."""
     alphas: tuple[int, ...] = (2,)
@@ -63,18 +67,22 @@ class Profile:
     @property
     def most_cpu_vms(self) -> int:
         """CPU VMs that the lab must have."""
-        return max([*self.cpu_vms, *(n + 1 for n in self.fig2_vms), *self.sweep_vms])
+        fig2 = [n + 1 for n in self.fig2_vms]
+        return max([*self.cpu_vms, *fig2, *self.sweep_vms, *self.timeline_vms])
 
     def for_lab(self, kind: str, clock: str, wanted: int | None = None) -> Profile:
         """Return the profile with as many repetitions as are wanted, or as a lab's clock asks for.
 
         On the deterministic clock repetitions agree within a fraction of a percent, and one does.
         What checks the emulated driver is left to the emulated host: a real driver has no such
-        setting.
+        setting. A timeline needs a host that tells the VM count while it changes.
         """
         least = wanted or (self.real_repetitions if clock == "real" else self.least_repetitions)
         blocking = self.blocking_driver if kind == "dryrun" else ()
-        return replace(self, least_repetitions=least, blocking_driver=blocking)
+        timeline = self.timeline_vms if kind != "local" else ()
+        return replace(
+            self, least_repetitions=least, blocking_driver=blocking, timeline_vms=timeline
+        )
 
 
 PROFILES = {
@@ -101,6 +109,7 @@ PROFILES = {
             g500_vms=(4,),
             ablation_vms=(1, 2, 3, 4),
             adaptive_vms=(1, 2, 3, 4),
+            timeline_vms=(1, 2, 4, 1),
             alphas=(1, 2, 5),
             fig6_repetitions=3,
             repeat_unsplit=(1,),
@@ -126,6 +135,7 @@ PROFILES = {
             g500_vms=(4,),
             ablation_vms=(1, 2, 3, 4),
             adaptive_vms=(1, 2, 3, 4),
+            timeline_vms=(1, 2, 4, 1),
             alphas=(1, 2, 5),
             fig6_repetitions=3,
             repeat_unsplit=(1,),

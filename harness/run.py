@@ -12,19 +12,22 @@ from pathlib import Path
 
 from harness.claims import Verdict, judge, load_claims
 from harness.environment import describe_environment
-from harness.errors import LabUnsuitable
+from harness.errors import HarnessError, LabUnsuitable
 from harness.evaluate import SampleResult, evaluate
 from harness.experiments import ALONE, Point, alone_split
 from harness.jobs import Jobs
 from harness.lab.lab import Lab
 from harness.manifest import (
+    TIMELINE_SAMPLES,
     VERIFICATION,
     Manifest,
     begun_launches,
     continue_run,
+    read_timeline,
     read_verification,
 )
 from harness.measure import running_vms, try_point, verify_numbers
+from harness.measure_timeline import measure_timeline, timeline_seconds
 from harness.measurements import Measurements, Unjudgeable
 from harness.profiles import PAPER_GPU_SECONDS, Profile
 from harness.progress import RunProgress
@@ -36,6 +39,8 @@ from harness.report.write import write_report
 from harness.results import BEGUN, RunFolder
 from harness.samples import PointSamples, Verification
 from harness.schedule import Task, chosen, homes, tasks
+from harness.timeline import NAME as TIMELINE
+from harness.timeline import Timeline, evaluate_timeline
 
 
 @dataclass(frozen=True)
@@ -89,10 +94,16 @@ class Run:
         self.manifest = Manifest.of(labs, profile, datetime.now(UTC))
         self.samples: list[PointSamples] = []
         self.verification: Verification | None = None
+        self.timeline: Timeline | None = None
+        self.timeline_problem = ""
         if options.resume:
             self.manifest, self.samples = continue_run(folder, self.manifest)
             self.verification = read_verification(folder)
-        self.only = chosen(profile, options.points) if options.points else None
+            self.timeline = read_timeline(folder)
+        points = [p for p in options.points if p != TIMELINE or not profile.timeline_vms]
+        self.only = chosen(profile, points) if options.points else None
+        self.times = bool(profile.timeline_vms) and self.timeline is None
+        self.times &= not options.points or TIMELINE in options.points
         self.verifies = self.only is None and self.verification is None
         self.results: list[SampleResult] = [evaluate(sample) for sample in self.samples]
         self._measured = threading.Lock()
@@ -119,6 +130,8 @@ class Run:
         begin = [START_GUESS * len(self.labs)] + [START_GUESS] * self.verifies
         weights = begin + [point] * (len(points) + alone)
         weights[-1] += START_GUESS * (jobs - 1)
+        if self.times:
+            weights.append(POINT_GUESS + PACE_GUESS * timeline_seconds(self.profile))
         return [weight / len(self.labs) for weight in weights]
 
     def measure(self, progress: RunProgress) -> None:
@@ -156,6 +169,9 @@ class Run:
                 with progress.part(point.label):
                     self._take(lab, jobs, point, 1)
                 last = point
+            if self.times and lab is self.labs[0]:
+                with progress.part("timeline"):
+                    self._take_timeline(lab, jobs)
         if self.keep and last is not None:
             lab.arrange(running_vms(lab, last))
 
@@ -173,6 +189,16 @@ class Run:
         with self._measured:
             self.samples.append(samples)
             self.results.append(evaluate(samples))
+
+    def _take_timeline(self, lab: Lab, jobs: Jobs) -> None:
+        """Measure the timeline; what goes wrong is kept, and costs the timeline only."""
+        try:
+            samples = measure_timeline(lab, jobs, self.profile)
+            self.folder.write_json(TIMELINE_SAMPLES, samples)
+            self.timeline = evaluate_timeline(samples)
+        except HarnessError as error:
+            jobs.stop()
+            self.timeline_problem = error.what
 
     def _best_alphas(self) -> dict[int, int]:
         """Return the best alpha by the number of CPU VMs, as far as it can be said."""
@@ -203,8 +229,9 @@ class Run:
         with self._measured:
             results = combine(self.results, lab.clock)
         return Measurements(
-            lab.kind, lab.clock, lab.shared_cpus, self.profile, results, self.verification
-        )
+            lab.kind, lab.clock, lab.shared_cpus, self.profile, results, self.verification,
+            self.timeline, self.timeline_problem,
+        )  # fmt: skip
 
 
 START_GUESS = 20.0

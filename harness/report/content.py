@@ -23,6 +23,7 @@ from harness.report.tables import (
     figure_table,
     points_table,
 )
+from harness.report.timeline import TimelineReport, timeline_report
 
 LABS = {
     "dryrun": "dryrun: an emulated Xen host",
@@ -62,6 +63,7 @@ class Content:
     """Role of the colour, name and meaning of every mode that was measured."""
     ablation: Table | None
     calibration: Table | None
+    timeline: TimelineReport | None
     points: Table
     problems: tuple[tuple[str, str], ...]
     """What is wrong at which point, and which repetitions were left out."""
@@ -89,6 +91,7 @@ def content(summary: Summary, run: str, files: Iterable[str] = ()) -> Content:
         ),
         ablation=ablation_table(summary),
         calibration=calibration_table(summary),
+        timeline=timeline_report(summary.timeline),
         points=points_table(summary),
         problems=tuple(_problems(summary.points)),
         environment=_environment(summary),

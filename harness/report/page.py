@@ -12,8 +12,9 @@ from harness.report.points import outcome_of
 from harness.report.series import Panel
 from harness.report.style import COLOURS, OUTCOMES
 from harness.report.summary import ClaimSummary
-from harness.report.svg import panel_svg
+from harness.report.svg import drawing_svg, panel_svg
 from harness.report.tables import MISSING, describe
+from harness.report.timeline import TimelineReport, canvas
 
 FINE = 0.001
 """Limits below this, and the values they belong to, are written with a power of ten."""
@@ -75,6 +76,7 @@ def _environment(*, autoescape: bool) -> Environment:
         "outcome": outcome_of,
         "says_more": _says_more,
         "svg": _svg,
+        "timeline_svg": _timeline_svg,
         "value": _value,
         "limit": _limit,
     }
@@ -84,6 +86,11 @@ def _environment(*, autoescape: bool) -> Environment:
 def _svg(panel: Panel) -> Markup:
     # Made by this program, with every text in it escaped by ElementTree.
     return Markup(panel_svg(panel, describe(panel)))
+
+
+def _timeline_svg(report: TimelineReport) -> Markup:
+    drawing = canvas(report.timeline)
+    return Markup(drawing_svg(drawing, "timeline-drawing", report.title, report.describe()))
 
 
 def _says_more(claim: ClaimSummary) -> bool:

@@ -69,6 +69,7 @@ def summarise(
             str(n): physical_limit(n, measurements.shared_cpus) for n in profile.cpu_vms
         },
         verification=measurements.verification,
+        timeline=measurements.timeline,
     )
 
 

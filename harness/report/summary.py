@@ -17,6 +17,7 @@ from harness.environment import Environment
 from harness.errors import UnreadableResults
 from harness.repetitions import Interval
 from harness.samples import Verification
+from harness.timeline import Timeline
 
 SCHEMA = 2
 
@@ -152,6 +153,7 @@ class Summary:
     physical_limits: dict[str, float]
     """The largest possible gain of CPU throughput over unsplit, by the number of CPU VMs."""
     verification: Verification | None
+    timeline: Timeline | None = None
 
     def point(self, label: str) -> PointSummary | None:
         """Return a point by its label; None if it was not measured."""

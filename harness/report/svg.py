@@ -5,9 +5,11 @@ from __future__ import annotations
 
 import io
 import re
+from contextlib import AbstractContextManager
 from xml.etree import ElementTree
 
 from matplotlib import rc_context
+from matplotlib.figure import Figure as Canvas
 
 from harness.report.plot import canvas
 from harness.report.series import Panel
@@ -25,31 +27,34 @@ ROLES = {colour.light.lower(): f"var(--{role})" for role, colour in COLOURS.item
 
 def panel_svg(panel: Panel, description: str) -> str:
     """Draw a diagram; text stays text, and its fonts are the page's."""
+    return drawing_svg(canvas(panel), panel.id, panel.title, description)
+
+
+def drawing_svg(
+    drawing: AbstractContextManager[Canvas], name: str, title: str, description: str
+) -> str:
+    """Return a drawing as a part of a page, where its name occurs once."""
     file = io.StringIO()
     # A salt of its own makes the same diagram the same text, whenever it is drawn.
-    with rc_context({"svg.fonttype": "none", "svg.hashsalt": panel.id}), canvas(panel) as figure:
+    with rc_context({"svg.fonttype": "none", "svg.hashsalt": name}), drawing as figure:
         figure.savefig(file, format="svg", transparent=True, metadata={"Date": None})
-    return _embedded(file.getvalue(), panel, description)
-
-
-def _embedded(text: str, panel: Panel, description: str) -> str:
-    root = ElementTree.fromstring(text)
-    for name in ("width", "height", "version"):
-        root.attrib.pop(name, None)
+    root = ElementTree.fromstring(file.getvalue())
+    for attribute in ("width", "height", "version"):
+        root.attrib.pop(attribute, None)
     for metadata in root.findall(f"{{{SVG}}}metadata"):
         root.remove(metadata)
-    _make_names_unique(root, panel.id)
+    _make_names_unique(root, name)
     for element in root.iter():
         if "style" in element.attrib:
             element.set("style", _recoloured(element.attrib["style"]))
-    names = {"title": panel.title, "desc": description}
+    names = {"title": title, "desc": description}
     for position, (tag, content) in enumerate(names.items()):
-        element = ElementTree.Element(f"{{{SVG}}}{tag}", {"id": f"{panel.id}-{tag}"})
+        element = ElementTree.Element(f"{{{SVG}}}{tag}", {"id": f"{name}-{tag}"})
         element.text = content
         root.insert(position, element)
-    root.set("id", panel.id)
+    root.set("id", name)
     root.set("role", "img")
-    root.set("aria-labelledby", f"{panel.id}-title {panel.id}-desc")
+    root.set("aria-labelledby", f"{name}-title {name}-desc")
     return ElementTree.tostring(root, encoding="unicode")
 
 

@@ -23,8 +23,8 @@ from harness.workloads.gpu_matmul import package_digest
 ALONE = 450.0
 """Multiplications per second of a CPU VM that has the CPU to itself."""
 
-GPU_SECONDS = 65.0
-"""The GPU job's time at scale 1."""
+LAUNCH_SECONDS = 65.0 / 4
+"""The time of one kernel launch at scale 1."""
 
 
 @dataclass
@@ -81,6 +81,8 @@ class World:
         names = ["gpu1", *(f"cpu{n}" for n in range(1, self.cpu_vms + 1))]
         self.vms = {name: FakeVm(domid) for domid, name in enumerate(names, start=1)}
         self.gpu_share: float | None = None
+        self.gpu_job: FakeGpuJob | None = None
+        """The one whose kernels run."""
         self.samples: list[tuple[float, dict[int, int]]] = []
 
     def advance(self, seconds: float, step: float = 0.05) -> None:
@@ -88,7 +90,9 @@ class World:
         end = self.time + seconds
         while self.time < end - 1e-9:
             length = min(step, end - self.time)
-            computing = [vm for vm in self.vms.values() if vm.computing]
+            if self.gpu_job is not None:
+                length = min(length, self.gpu_job.left)
+            computing = [vm for vm in self.vms.values() if vm.computing and not vm.paused]
             gpu_share = self._gpu_share(len(computing))
             self.vms["gpu1"].cpu_seconds += gpu_share * length
             for vm in computing:
@@ -97,6 +101,8 @@ class World:
                 self._multiply(vm, length, share * ALONE)
             self.time += length
             self.sample()
+            if self.gpu_job is not None:
+                self.gpu_job.ran(length)
 
     def _gpu_share(self, computing: int) -> float:
         if self.gpu_share is None:
@@ -336,8 +342,8 @@ class FakeGpuJob(FakeProcess):
 
     def launch(self, launches: int) -> None:
         self.world.on_gpu_go()
-        groups, reason = self.groups()
-        length = GPU_SECONDS * float(self.environment["EMUGPU_SCALE"]) / launches
+        self.launches = launches
+        self.records: list[dict[str, Any]] = []
         spins = self.options["wait"] == "driver"
         blocks = self.environment.get("EMUGPU_WAIT") == "interrupt"
         self.world.gpu_share = (
@@ -347,29 +353,42 @@ class FakeGpuJob(FakeProcess):
             if spins
             else self.world.split_cpu_share
         )
+        self.begin_launch()
+        self.world.gpu_job = self
+
+    def begin_launch(self) -> None:
+        groups, reason = self.groups()
+        self.left = LAUNCH_SECONDS * float(self.environment["EMUGPU_SCALE"])
         if groups > 1:
-            length *= 1 + self.world.split_speedup_lost
-        times = [self.clock()]
-        for _ in range(launches):
-            self.world.advance(length)
-            times.append(self.clock())
-        self.world.gpu_share = None
-        self.say(
-            "report",
-            start=times[0],
-            end=times[-1],
-            launches=[
-                {
-                    "start": start,
-                    "end": end,
-                    "groups": groups,
-                    "wanted": groups,
-                    "vm_count": self.world.running_vms(),
-                    "reason": reason,
-                }
-                for start, end in pairwise(times)
-            ],
+            self.left *= 1 + self.world.split_speedup_lost
+        self.records.append(
+            {
+                "start": self.clock(),
+                "end": self.clock(),
+                "groups": groups,
+                "wanted": groups,
+                "vm_count": self.world.running_vms(),
+                "reason": reason,
+            }
         )
 
+    def ran(self, seconds: float) -> None:
+        """The kernel ran for so long."""
+        self.left -= seconds
+        if self.left > 1e-9:
+            return
+        self.records[-1]["end"] = self.clock()
+        if len(self.records) < self.launches:
+            self.begin_launch()
+            return
+        self.world.gpu_share = self.world.gpu_job = None
+        start, end = self.records[0]["start"], self.records[-1]["end"]
+        self.say("report", start=start, end=end, launches=self.records)
+
+    def read_line(self, timeout: float) -> str:
+        while not self.said and self.world.gpu_job is self:
+            self.world.advance(0.05)
+        return super().read_line(timeout)
+
     def ended(self) -> None:
-        self.world.gpu_share = None
+        self.world.gpu_share = self.world.gpu_job = None
