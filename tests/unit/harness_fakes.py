@@ -23,8 +23,8 @@ from harness.workloads.gpu_matmul import package_digest
 ALONE = 450.0
 """Multiplications per second of a CPU VM that has the CPU to itself."""
 
-LAUNCH_SECONDS = 65.0 / 4
-"""The time of one kernel launch at scale 1."""
+GPU_SECONDS = 65.0
+"""The GPU job's time at scale 1: of four launches."""
 
 
 @dataclass
@@ -358,7 +358,7 @@ class FakeGpuJob(FakeProcess):
 
     def begin_launch(self) -> None:
         groups, reason = self.groups()
-        self.left = LAUNCH_SECONDS * float(self.environment["EMUGPU_SCALE"])
+        self.left = GPU_SECONDS / 4 * float(self.environment["EMUGPU_SCALE"])
         if groups > 1:
             self.left *= 1 + self.world.split_speedup_lost
         self.records.append(

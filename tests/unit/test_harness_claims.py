@@ -15,6 +15,7 @@ from harness.measurements import Measurements, physical_limit
 from harness.profiles import PROFILES, Profile
 from harness.repetitions import PointResult
 from harness.samples import Verification
+from harness.timeline import NAME as TIMELINE
 
 QUICK, SMOKE, FULL = (PROFILES[name] for name in ("quick", "smoke", "full"))
 
@@ -280,4 +281,7 @@ class TestTheFile:
     @pytest.mark.parametrize("profile", PROFILES.values(), ids=lambda profile: profile.name)
     def test_every_experiment_of_a_claim_is_there(self, profile: Profile) -> None:
         claimed = {claim.experiment for claim in load_claims(profile, "dryrun")}
-        assert claimed <= {experiment.id for experiment in experiments(profile)} | {"checks"}
+        assert claimed <= {experiment.id for experiment in experiments(profile)} | {
+            "checks",
+            TIMELINE,
+        }
