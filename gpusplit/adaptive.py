@@ -69,14 +69,19 @@ class Adaptive:
         self._cpu_seconds = cpu_seconds
         self._stolen_seconds = stolen_seconds or StolenSeconds()
         self._lock = threading.Lock()
-        self._kernels: dict[tuple[Hashable, int], _Kernel] = {}
-        self._controls: dict[int, Control] = {}
-        self._count: int | None = None
         self._alone: dict[int | None, Decision] = {
             None: Decision(1, "the number of VMs is unknown"),
             1: Decision(1, "this VM is alone"),
         }
-        self._open_window()
+        self.forget()
+
+    def forget(self) -> None:
+        """Begin anew."""
+        with self._lock:
+            self._kernels: dict[tuple[Hashable, int], _Kernel] = {}
+            self._controls: dict[int, Control] = {}
+            self._count: int | None = None
+            self._open_window()
 
     @property
     def control(self) -> Control:

@@ -44,6 +44,13 @@ def learn(key: Key, work_items: int, seconds: float) -> None:
         observer.observe(key[0], work_items, key[2], seconds)
 
 
+def forget_launches() -> None:
+    """What launches took is found out anew, by everybody who goes by it."""
+    launches.forget()
+    for observer in observers:
+        observer.forget()
+
+
 def measured(kernel: Hashable, work_items: int, seconds: float, rough: bool = False) -> None:
     """So many *work_items* of *kernel* took so many *seconds* of the device."""
     if work_items <= 0 or seconds <= 0:

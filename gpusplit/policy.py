@@ -76,6 +76,10 @@ class Observer(Protocol):
         """A launch of *kernel* in so many *groups* took so many *seconds*."""
         ...
 
+    def forget(self) -> None:
+        """Know nothing again."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Unsplit:

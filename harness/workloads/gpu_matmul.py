@@ -234,7 +234,7 @@ def serve(product: MatrixProduct) -> None:
             product.launch(warm_up, warm_up_size, config)
             # Every run is a program's first: how long kernels take is found out anew, or a point
             # would depend on which points were measured before it.
-            history.launches.forget()
+            history.forget_launches()
             say("set")
         elif word == "go":
             measure(product, kernel, config, int(argument))

@@ -168,6 +168,15 @@ def test_a_pause_of_the_program_is_no_measurement() -> None:
     assert host.policy.control == before
 
 
+def test_what_is_forgotten_is_found_out_anew() -> None:
+    host = Host(yielding)
+    host.run(3)
+    host.policy.forget()
+    host.launch()
+    assert host.ran[-1].groups == 1
+    assert host.run(2)[-1].groups > 1
+
+
 # Whatever the host is like.
 
 hosts = some.builds(
