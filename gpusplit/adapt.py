@@ -217,7 +217,10 @@ def _split(control: Control, window: Window, over: bool) -> Control:
         )  # fmt: skip
     if control.rest > 0:
         return replace(control, rest=control.rest - 1, strikes=strikes, quiet=quiet)
-    return replace(control, phase=Phase.UNSPLIT, level=1, strikes=0, quiet=None)
+    return replace(
+        control, phase=Phase.UNSPLIT, level=1, strikes=0, quiet=None,
+        reason="unsplit once more, for comparison",
+    )  # fmt: skip
 
 
 def _stay_unsplit(control: Control, reason: str) -> Control:

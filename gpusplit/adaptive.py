@@ -174,7 +174,7 @@ class Adaptive:
             self._open_window()
 
     def _decide_all(self) -> None:
-        for kernel in self._kernels.values():
+        for kernel in list(self._kernels.values()):  # others may find new ones meanwhile
             current = 1 if kernel.decision is None else kernel.decision.groups
             decision = self._decision(kernel, current)
             # The same object where nothing changed: plans are remembered by it.

@@ -16,7 +16,7 @@ Key = tuple[Hashable, tuple[int, ...], int]
 launches = Predictor()
 
 #: Who else is told.
-observers: weakref.WeakSet[Observer] = weakref.WeakSet()
+_observers: list[weakref.ref[Observer]] = []
 
 #: Seconds per work-item of the last launches of each kernel, and whether that is a guess from a
 #: small probe, which the first whole launch replaces.
@@ -24,6 +24,12 @@ _rates: dict[Hashable, deque[float]] = {}
 _rough: set[Hashable] = set()
 #: So many launches are remembered; the slowest of them counts.
 _REMEMBERED = 4
+
+
+def tell(observer: Observer) -> None:
+    """Let *observer* know of all launches from now on, as long as it lives."""
+    alive = [known for known in _observers if known() is not None]
+    _observers[:] = [*alive, weakref.ref(observer)]
 
 
 def expect(key: Key) -> float | None:
@@ -40,15 +46,17 @@ def learn(key: Key, work_items: int, seconds: float) -> None:
     launches.learn(key, seconds)
     launches.learn(key[:2], seconds)
     measured(key[0], work_items, seconds)
-    for observer in observers:
-        observer.observe(key[0], work_items, key[2], seconds)
+    for observer in tuple(_observers):  # another thread may add one
+        if (found := observer()) is not None:
+            found.observe(key[0], work_items, key[2], seconds)
 
 
 def forget_launches() -> None:
     """What launches took is found out anew, by everybody who goes by it."""
     launches.forget()
-    for observer in observers:
-        observer.forget()
+    for observer in tuple(_observers):
+        if (found := observer()) is not None:
+            found.forget()
 
 
 def measured(kernel: Hashable, work_items: int, seconds: float, rough: bool = False) -> None:

@@ -105,7 +105,7 @@ class Launcher:
         #: Whether anybody wants to know how long launches take.
         self._timed = self._cooperative or self._observes
         if isinstance(self.policy, Observer):
-            history.observers.add(self.policy)
+            history.tell(self.policy)
 
     def enqueue(
         self,
