@@ -196,14 +196,14 @@ hosts = some.builds(
 )
 
 
-@settings(deadline=None, max_examples=20)
+@settings(deadline=None, max_examples=50)
 @given(hosts)
 def test_no_budget_is_exceeded_once_it_has_settled(host: Host) -> None:
     host.run(60)
     assert slow_down(host.run(60)) <= host.budget + host.noise / 10
 
 
-@settings(deadline=None, max_examples=20)
+@settings(deadline=None, max_examples=50)
 @given(hosts)
 def test_nothing_oscillates(host: Host) -> None:
     assert changes(host.run(60)) <= FIRST_MINUTE
@@ -211,7 +211,7 @@ def test_nothing_oscillates(host: Host) -> None:
     assert changes(host.run(60)) <= LATER_MINUTE
 
 
-@settings(deadline=None, max_examples=20)
+@settings(deadline=None, max_examples=50)
 @given(hosts)
 def test_the_neighbours_get_what_can_be_had(host: Host) -> None:
     """Without noise: no number of groups within the budget frees 5 % of a CPU more."""
@@ -232,7 +232,7 @@ def test_the_neighbours_get_what_can_be_had(host: Host) -> None:
     assert kept - host.use(best) * left <= worth + 1e-6
 
 
-@settings(deadline=None, max_examples=15)
+@settings(deadline=None, max_examples=50)
 @given(hosts, some.lists(some.tuples(some.integers(1, 5), some.floats(0.1, 5)), max_size=20))
 def test_vms_that_come_and_go_exceed_no_budget(host: Host, counts: list[tuple[int, float]]) -> None:
     for host.vms, seconds in counts:
