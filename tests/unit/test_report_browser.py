@@ -21,7 +21,7 @@ from harness.report.write import write_report
 pytestmark = pytest.mark.browser
 
 DESKTOP, PHONE = (1280, 900), (360, 740)
-FIGURES = ["fig2", "fig4", "fig5", "fig6", "g500", "ablation"]
+FIGURES = ["fig2", "fig4", "fig5", "fig6", "g500", "ablation", "adaptive"]
 
 DRAWINGS = """
 return [...document.querySelectorAll('figure svg[role=img]')].map(svg => {
@@ -118,7 +118,7 @@ class TestBothSizes:
         browser.open(size)
         drawings = browser.run(DRAWINGS)
         assert list(dict.fromkeys(d["figure"] for d in drawings)) == FIGURES
-        assert len(drawings) == 12
+        assert len(drawings) == 14
         for drawing in drawings:
             assert drawing["width"] >= 250
             assert drawing["height"] >= 180
