@@ -18,6 +18,7 @@ CPU_VMS_full := 5
 CPU_VMS = $(CPU_VMS_$(PROFILE))
 KNOWN_PROFILE = test -n "$(CPU_VMS)" || { echo "PROFILE=$(PROFILE) is unknown: choose smoke, quick or full." >&2; exit 2; }
 LAB_AS_WANTED = --cpu-vms $(CPU_VMS) --options "$(LAB_OPTIONS)"
+VAGRANT_BOX := .lab-vagrant/xen.box
 SUDO := $(if $(filter-out 0,$(shell id -u)),sudo,)
 
 .DEFAULT_GOAL := help
@@ -73,6 +74,17 @@ docs: .venv/installed ## Write the roles' pages in docs/roles from their argumen
 .PHONY: test-roles
 test-roles: .venv/installed ## Converge, converge again, verify, tear down: on an emulated host of its own (20 to 30 minutes)
 	$(BIN)/pytest -m roles tests/roles
+
+.PHONY: vagrant-box
+vagrant-box: .venv/installed ## Make the box that `vagrant up` starts (it does this itself)
+	@before=$$(cat $(VAGRANT_BOX).key 2>/dev/null); \
+	$(BIN)/ansible-playbook -i inventory/vagrant/hosts.yml playbooks/vagrant_box.yml $(LAB_OPTIONS) && \
+	if test "$$before" != "$$(cat $(VAGRANT_BOX).key)" && vagrant box list 2>/dev/null | grep -q '^gpusplit-xen '; then \
+	    vagrant box remove --force --all gpusplit-xen; fi # it is added from the file by `vagrant up`
+
+.PHONY: vagrant-check
+vagrant-check: vagrant-box ## Really run the Vagrantfile, with a libvirt and a network of its own (root; about 20 minutes)
+	$(SUDO) tests/vagrant/run
 
 .PHONY: check
 check: .venv/installed ## Static checks alone: ruff, mypy, ansible-lint, syntax
