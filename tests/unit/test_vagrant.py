@@ -60,7 +60,7 @@ def as_words(device: str) -> str:
         return device
     properties = json.loads(device)
     words = [properties.pop("driver")]
-    words += [f"{name}={'on' if value is True else value}" for name, value in properties.items()]
+    words += [f"{name}={value}" for name, value in properties.items()]
     return ",".join(words)
 
 
