@@ -159,9 +159,7 @@ def test_without_a_yes_nothing_is_torn_down(host: EmulatedHost) -> None:
 def test_a_teardown_leaves_nothing_behind(host: EmulatedHost) -> None:
     # The image came with Xen's packages; a real host would have got them from the role.
     host.ssh("xen1", f"echo {XENS_PACKAGES} >/var/lib/gpusplit/installed-packages")
-    run = host.playbook(
-        "playbooks/teardown.yml", teardown_confirmed="yes", teardown_emulator="keep"
-    )
+    run = host.playbook("playbooks/teardown.yml", **TEARDOWN)
     assert run.status == 0, run.said
     assert host.exists("/proc/xen/capabilities", "/sys/class/net/xenbr0", *OURS) == []
     assert host.ssh("xen1", "cat /proc/cmdline").startswith("BOOT_IMAGE=/boot/vmlinuz")
@@ -171,8 +169,6 @@ def test_a_teardown_leaves_nothing_behind(host: EmulatedHost) -> None:
 
 
 def test_a_second_teardown_changes_nothing(host: EmulatedHost) -> None:
-    run = host.playbook(
-        "playbooks/teardown.yml", teardown_confirmed="yes", teardown_emulator="keep"
-    )
+    run = host.playbook("playbooks/teardown.yml", **TEARDOWN)
     assert run.status == 0, run.said
     assert run.changed["xen1"] == 0, run.what_changed
