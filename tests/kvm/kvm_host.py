@@ -171,9 +171,9 @@ class Host:
         return len(os.listdir(f"/proc/{self.publisher.pid}/fd"))
 
     def comes_to_hold(self, open_files: int, seconds: float = 5.0) -> bool:
-        """Whether the publisher has no more than so many files open, now or soon."""
+        """Whether the publisher has so many files open, now or soon."""
         until = time.monotonic() + seconds
-        while self.open_files() > open_files:
+        while self.open_files() != open_files:
             if time.monotonic() > until:
                 return False
             time.sleep(0.02)

@@ -121,7 +121,8 @@ def test_a_guest_that_goes_is_forgotten(host: Host) -> None:
 def test_a_process_that_connects_again_and_again_holds_one_connection(host: Host) -> None:
     host.starts_publisher()
     other = host.guest()
-    other.is_told()
+    for _ in range(3):  # as above
+        other.is_told()
     before = host.open_files()
     greedy = [host.guest(another_process=False) for _ in range(200)]
     assert greedy[-1].is_told().count == 1
