@@ -156,6 +156,15 @@ class Jobs:
                 self._new = True
         return {vm: self._cpus[vm] for vm in vms}
 
+    def end_cpu(self, vm: str) -> None:
+        """End the CPU job of a VM that runs, if it has one."""
+        if vm in self._cpus:
+            self._cpus.pop(vm).job.stop()
+
+    def await_boot(self, vm: str) -> None:
+        """Return when a VM that was created answers and has its programs."""
+        self._reaching(vm, self._lab.prepare)
+
     def sampler(self) -> Sampler:
         """Return what samples the accounting; start it if need be."""
         if self._sampler is None:

@@ -1,6 +1,13 @@
-"""The timeline, measured: the GPU job runs once, and CPU VMs are paused and woken beside it."""
+"""The timeline, measured: the GPU job runs once, and CPU VMs come and go beside it.
+
+Those that compute are woken and paused, so that their jobs stay. One without a job is created and
+destroyed; while it boots it is a neighbour like any other.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 from harness.experiments import Mode, driver_environment, gpusplit_options, split
 from harness.jobs import Jobs
@@ -11,6 +18,10 @@ from harness.profiles import PAPER_GPU_SECONDS, Profile
 from harness.samples import tightest
 from harness.timeline import Change, TimelineSamples
 
+CREATION_PARTS = 2
+"""Parts of the timeline in which the created VM is there: creating it takes seconds of a busy
+dom0. Every other stretch between two changes is one part."""
+
 
 def timeline_seconds(profile: Profile) -> float:
     """Return about how long the GPU job of the timeline takes."""
@@ -20,7 +31,31 @@ def timeline_seconds(profile: Profile) -> float:
 
 def measure_timeline(lab: Lab, jobs: Jobs, profile: Profile) -> TimelineSamples:
     """Run the GPU job once, long enough for every change. Raises HarnessError's kinds."""
-    vms = lab.cpu_vms[: max(profile.timeline_vms)]
+    most = max(profile.timeline_vms)
+    vms, spare = lab.cpu_vms[:most], lab.cpu_vms[most]
+    with _destroyed(lab, jobs, spare):
+        samples = _measure(lab, jobs, profile, vms, spare)
+    jobs.await_boot(spare)
+    return samples
+
+
+@contextmanager
+def _destroyed(lab: Lab, jobs: Jobs, vm: str) -> Iterator[None]:
+    """Have a CPU VM away for a while; afterwards it boots, whatever happened."""
+    # A job in a paused VM cannot end.
+    jobs.arrange([vm, lab.gpu_vm])
+    jobs.end_cpu(vm)
+    try:
+        lab.destroy(vm)
+        yield
+    finally:
+        lab.create(vm)
+
+
+def _measure(
+    lab: Lab, jobs: Jobs, profile: Profile, vms: Sequence[str], spare: str
+) -> TimelineSamples:
+    """Let *vms* compute and *spare*, which is not there yet, come and go."""
     point = split(len(vms), Mode.GPUSPLIT, alpha=profile.alpha)
     seconds = timeline_seconds(profile)
     timeout = LEAST_TIMEOUT + SLOWEST * seconds
@@ -46,13 +81,25 @@ def measure_timeline(lab: Lab, jobs: Jobs, profile: Profile) -> TimelineSamples:
     jobs.arrange([*vms[:first], lab.gpu_vm])
     started = sampler.clock()
     gpu.begin(profile.timeline_launches)
-    changes = []
-    for position, number in enumerate(later, start=1):
-        due = started + seconds * position / len(profile.timeline_vms)
-        sampler.wait_until(due, timeout)
+    parts = len(profile.timeline_vms) + CREATION_PARTS + 1
+    changes: list[Change] = []
+
+    def change(part: int, how: str, running: Sequence[str], act: Callable[[], None]) -> None:
+        sampler.wait_until(started + seconds * part / parts, timeout)
         began = sampler.clock()
-        jobs.arrange([*vms[:number], lab.gpu_vm])
-        changes.append(Change(number, began, sampler.clock()))
+        act()
+        jobs.arrange([*running, lab.gpu_vm])
+        changes.append(Change(len(running), began, sampler.clock(), how))
+
+    running = first
+    for part, number in enumerate(later, start=1):
+        how = "woken" if number > running else "paused"
+        change(part, how, vms[:number], lambda: None)
+        running = number
+    part = len(profile.timeline_vms)
+    stay = vms[:running]
+    change(part, "created", [*stay, spare], lambda: lab.create(spare))
+    change(part + CREATION_PARTS, "destroyed", stay, lambda: lab.destroy(spare))
     report = gpu.report(timeout)
     sampler.wait_until(sampler.clock() + AFTER_WINDOW, timeout)
     accounting = sampler.end()

@@ -30,8 +30,9 @@ class Profile:
     adaptive_vms: tuple[int, ...] = ()
     """The numbers of CPU VMs, of Fig. 6's, at which the policy adaptive is compared."""
     timeline_vms: tuple[int, ...] = ()
-    """How many CPU VMs run, one number after the other, while the GPU job of the timeline runs."""
-    timeline_launches: int = 24
+    """How many CPU VMs run, one number after the other, while the GPU job of the timeline runs;
+    after the last, one more is created and destroyed."""
+    timeline_launches: int = 42
     """Kernel launches in that job."""
     alpha: int = 2
     """Groups per running VM (the paper's Eq. 1) where it is not searched for."""
@@ -68,7 +69,9 @@ class Profile:
     def most_cpu_vms(self) -> int:
         """CPU VMs that the lab must have."""
         fig2 = [n + 1 for n in self.fig2_vms]
-        return max([*self.cpu_vms, *fig2, *self.sweep_vms, *self.timeline_vms])
+        # Beside those that compute, the timeline has one that comes and goes.
+        timeline = [n + 1 for n in self.timeline_vms]
+        return max([*self.cpu_vms, *fig2, *self.sweep_vms, *timeline])
 
     def for_lab(self, kind: str, clock: str, wanted: int | None = None) -> Profile:
         """Return the profile with as many repetitions as are wanted, or as a lab's clock asks for.
@@ -136,6 +139,7 @@ PROFILES = {
             ablation_vms=(1, 2, 3, 4),
             adaptive_vms=(1, 2, 3, 4),
             timeline_vms=(1, 2, 4, 1),
+            timeline_launches=21,
             alphas=(1, 2, 5),
             fig6_repetitions=3,
             repeat_unsplit=(1,),

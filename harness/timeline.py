@@ -1,4 +1,4 @@
-"""The timeline: CPU VMs stop and go on while the GPU job runs, and the job follows.
+"""The timeline: CPU VMs come and go while the GPU job runs, and the job follows.
 
 Unlike a point it is about change: how soon the next kernel call knows the new number of running
 VMs, and what everybody gets meanwhile. `measure_timeline` takes the raw samples; here they are
@@ -25,13 +25,15 @@ BIN = 1.0
 
 @dataclass(frozen=True)
 class Change:
-    """CPU VMs were paused or woken, between two moments of the reference clock."""
+    """CPU VMs came or went, between two moments of the reference clock."""
 
     cpu_vms: int
     """CPU VMs that run from then on."""
     began: float
     ended: float
     """The new number was published by then."""
+    how: str = ""
+    """`woken`, `paused`, `created` or `destroyed`."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,8 @@ class Step:
     began: float
     ended: float
     cpu_vms: int
+    how: str = ""
+    """What became of CPU VMs at its beginning, as in Change; empty for the first."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +126,7 @@ def evaluate_timeline(samples: TimelineSamples) -> Timeline:
         for launch in samples.gpu.launches
     )
     steps = [Step(0.0, 0.0, samples.first)]
-    steps += [Step(c.began - start, c.ended - start, c.cpu_vms) for c in samples.changes]
+    steps += [Step(c.began - start, c.ended - start, c.cpu_vms, c.how) for c in samples.changes]
     bins = int((samples.gpu.end - samples.gpu.start) / BIN)
     return Timeline(
         host=samples.host,

@@ -77,6 +77,18 @@ class Lab(Protocol):
         Returns an identity for each of them, which changes when the VM is restarted.
         """
 
+    def destroy(self, vm: str) -> None:
+        """Have a VM that runs no job end at once, as if its power was cut.
+
+        LabUnsuitable where VMs cannot come and go.
+        """
+
+    def create(self, vm: str) -> None:
+        """Have a VM that was destroyed again; it boots. Does nothing if it is there.
+
+        LabUnsuitable where VMs cannot come and go.
+        """
+
     def identities(self, vms: Collection[str]) -> dict[str, str]:
         """Return the identities of these VMs now; a VM that is gone is left out."""
 

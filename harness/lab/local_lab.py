@@ -100,6 +100,12 @@ class LocalLab:
         """Nothing to arrange: a VM without a job that computes does not run."""
         return self.identities(running)
 
+    def destroy(self, vm: str) -> None:
+        raise _no_vms()
+
+    def create(self, vm: str) -> None:
+        raise _no_vms()
+
     def identities(self, vms: Collection[str]) -> dict[str, str]:
         return dict.fromkeys(vms, "this machine")
 
@@ -175,6 +181,13 @@ class LocalLab:
         before = time.time()
         used = self.shares.cpu_seconds()
         return CpuSample((before + time.time()) / 2, used)
+
+
+def _no_vms() -> LabUnsuitable:
+    return LabUnsuitable(
+        "Without a hypervisor there are no VMs that could come and go.",
+        "measure the timeline in the dry run or on a Xen host",
+    )
 
 
 def processor_name(cpuinfo: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
@@ -15,6 +16,13 @@ SAMPLER = Path(__file__).with_name("xen_sampler.py")
 
 COUNT_NODE = "gpusplit/running"
 """Where the lab's monitor publishes the number of running VMs, below the GPU VM's own node."""
+
+
+GUEST_CONFIGS = "/etc/xen/gpusplit"
+"""Where the role xen_guests keeps the xl configuration of every guest, in dom0."""
+
+CREATE_TIMEOUT = 300.0
+"""Seconds that `xl create` may take; in the emulation about ten."""
 
 
 @dataclass(frozen=True)
@@ -58,13 +66,15 @@ class Xen:
         """Let the wanted VMs run and pause the others among those named; return their domids.
 
         Idle VMs are paused and not only left idle, because a paused VM is not counted as
-        running, and does nothing at all.
+        running, and does nothing at all. One that is not there need not be paused.
         """
         domains = self.domains()
         changes = []
         # Pauses first: at no time do more VMs run than before or after.
         for name in sorted(among, key=lambda name: name in wanted):
             if name not in domains:
+                if name not in wanted:
+                    continue
                 raise LabUnsuitable(
                     f"The VM {name} does not exist on the host.",
                     "`make lab` creates what is missing; the consoles are in the run's logs",
@@ -74,7 +84,17 @@ class Xen:
                 changes.append(f"xl {'unpause' if name in wanted else 'pause'} {name}")
         if changes:
             self.dom0.run(" && ".join(changes))
-        return {name: domains[name].domid for name in among}
+        return {name: domains[name].domid for name in among if name in domains}
+
+    def destroy(self, name: str) -> None:
+        """End a domain at once."""
+        self.dom0.run(f"xl destroy {shlex.quote(name)}")
+
+    def create(self, name: str) -> None:
+        """Create a domain as its configuration says, unless it is there."""
+        if name not in self.domains():
+            config = shlex.quote(f"{GUEST_CONFIGS}/{name}.cfg")
+            self.dom0.run(f"xl create {config}", CREATE_TIMEOUT)
 
     def published_count(self, gpu_domid: int) -> int | None:
         """Return the number of running VMs that the GPU VM can read; None if there is none."""

@@ -92,11 +92,20 @@ class XenLab:
 
         Returns their domids: Xen gives a new one to a domain that is created or rebooted.
         """
-        self._domids = self.xen.run_only(running, among=self.inventory.vms)
+        # A VM that is gone keeps its name in what was sampled of it.
+        self._domids |= self.xen.run_only(running, among=self.inventory.vms)
         if self.gpu_vm in running:
             # The GPU VM reads this count at every launch. While it is paused nobody reads it.
             self.xen.wait_for_count(self._domids[self.gpu_vm], len(running))
         return {name: f"domid {self._domids[name]}" for name in running}
+
+    def destroy(self, vm: str) -> None:
+        self.xen.destroy(vm)
+        # Its files may not have reached its disk.
+        self._put = {key: path for key, path in self._put.items() if key[0] != vm}
+
+    def create(self, vm: str) -> None:
+        self.xen.create(vm)
 
     def identities(self, vms: Collection[str]) -> dict[str, str]:
         domains = self.xen.domains()
@@ -108,7 +117,7 @@ class XenLab:
 
     def release(self) -> None:
         """Let all VMs run, as the lab was before."""
-        self._domids = self.xen.run_only(self.inventory.vms, among=self.inventory.vms)
+        self._domids |= self.xen.run_only(self.inventory.vms, among=self.inventory.vms)
 
     def launches(self, profile: Profile) -> int:
         return profile.gpu_launches

@@ -6,7 +6,7 @@ in them takes a result for granted. Values that cannot be trusted are left out, 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from harness.experiments import Mode
 from harness.report.series import Panel, Series, span
@@ -47,7 +47,7 @@ def changes(values: Iterable[float], more: str, less: str) -> str:
 
 def at(numbers: Collection[int]) -> str:
     """Write numbers of CPU VMs, such as `n = 1, 2 and 4`."""
-    return f"n = {_listed([str(n) for n in sorted(numbers)])}"
+    return f"n = {listed([str(n) for n in sorted(numbers)])}"
 
 
 def doubts(panels: Iterable[Panel]) -> str:
@@ -207,7 +207,7 @@ def _fewest_and_most(panel: Panel, more: str, less: str) -> str:
     }
     if len(words) == 2 and len(set(words.values())) == 1:
         return f"{words[told[0].name]} in {told[0].name} and in {told[-1].name}"
-    return _listed([f"{text} in {name}" for name, text in words.items()]) if words else ""
+    return listed([f"{text} in {name}" for name, text in words.items()]) if words else ""
 
 
 def _last_step(panel: Panel) -> str:
@@ -245,7 +245,7 @@ def _behind(panels: tuple[Panel, ...]) -> list[str]:
         return []
     return [
         f"In {len(behind)} of {len(common)} points the paper's method gains more than gpusplit: "
-        f"{_listed(behind)}."
+        f"{listed(behind)}."
     ]
 
 
@@ -284,7 +284,8 @@ def _from_to(one: float, other: float) -> str:
     return low if low == high else f"{low} to {high}"
 
 
-def _listed(words: list[str]) -> str:
+def listed(words: Sequence[str]) -> str:
+    """Join words as prose does: one, two and three."""
     return " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))
 
 

@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 from matplotlib.ticker import MaxNLocator
 
+from harness.report.findings import listed
 from harness.report.plot import GRID, INK, MUTED, STYLE
 from harness.report.style import COLOURS
 from harness.report.tables import MISSING, Cell, Table
@@ -51,13 +52,15 @@ def finding(timeline: Timeline) -> str:
     """Say whether the GPU job followed every change."""
     wrong = timeline.wrong_launches()
     number = len(timeline.steps) - 1
+    how = list(dict.fromkeys(step.how for step in timeline.steps[1:] if step.how))
+    what = f"were {listed(how)}" if how else "stopped or went on"
     after = (
         f"all {len(timeline.launches)} kernel launches"
         if not wrong
         else f"all but {len(wrong)} of {len(timeline.launches)} kernel launches"
     )
     return (
-        f"CPU VMs stopped or went on {number} times while the GPU job ran. {after.capitalize()} "
+        f"CPU VMs {what}, {number} changes while the GPU job ran. {after.capitalize()} "
         f"that began {REACTION:g} s after a change or later had the groups of the new VM count."
     )
 
@@ -73,6 +76,7 @@ def timeline_table(timeline: Timeline) -> Table:
         rate = _throughput(timeline, step.ended, end)
         rows.append(
             (
+                Cell(step.how or MISSING),
                 Cell(f"{step.began:.1f}"),
                 Cell(str(step.cpu_vms + 1)),
                 Cell(MISSING if first is None else f"{max(0.0, first.start - step.began):.1f}"),
@@ -82,6 +86,7 @@ def timeline_table(timeline: Timeline) -> Table:
             )
         )
     head = (
+        "CPU VMs",
         "from, s",
         "running VMs",
         "first launch that knew, s later",
@@ -89,7 +94,7 @@ def timeline_table(timeline: Timeline) -> Table:
         "launch, s",
         "multiplications/s, all CPU VMs",
     )
-    return Table(head, tuple(rows), words=0)
+    return Table(head, tuple(rows), words=1)
 
 
 def _throughput(timeline: Timeline, start: float, end: float) -> float | None:

@@ -58,6 +58,8 @@ class World:
     """The host of every process that was started."""
     running: set[FakeProcess] = field(default_factory=set)
     """Every process that was started and has not ended."""
+    comings: list[str] = field(default_factory=list)
+    """Commands by which VMs were created and destroyed."""
     files: set[tuple[str, str]] = field(default_factory=set)
     count_offset: int = 0
     """What the published VM count is off by."""
@@ -80,6 +82,8 @@ class World:
     def __post_init__(self) -> None:
         names = ["gpu1", *(f"cpu{n}" for n in range(1, self.cpu_vms + 1))]
         self.vms = {name: FakeVm(domid) for domid, name in enumerate(names, start=1)}
+        self.last_domid = len(names)
+        self.names = tuple(names)
         self.gpu_share: float | None = None
         self.gpu_job: FakeGpuJob | None = None
         """The one whose kernels run."""
@@ -128,7 +132,7 @@ class World:
             clock="deterministic",
             host="xen1",
             gpu_vm="gpu1",
-            cpu_vms=tuple(name for name in self.vms if name.startswith("cpu")),
+            cpu_vms=tuple(name for name in self.names if name.startswith("cpu")),
             emulator_pid=None,
         )
 
@@ -181,6 +185,8 @@ class FakeHost:
         if self.name in self.world.unreachable:
             raise HostUnreachable(f"{self.name} cannot be reached over SSH.", "plug it in")
         vm = self.world.vms.get(self.name)
+        if vm is None and self.name != "xen1":
+            raise HostUnreachable(f"{self.name} cannot be reached over SSH.", "create it")
         assert vm is None or not vm.paused, f"{self.name} is paused and would never answer"
 
     def _dom0(self, command: str) -> str:
@@ -203,6 +209,16 @@ class FakeHost:
                 vm = world.vms[name]
                 assert vm.paused is (verb == "unpause"), f"{change}: Xen would count this twice"
                 vm.paused = verb == "pause"
+            return ""
+        if match := re.fullmatch(r"xl destroy (\S+)", command):
+            del world.vms[match[1]]
+            world.comings.append(command)
+            return ""
+        if match := re.fullmatch(r"xl create /etc/xen/gpusplit/(\S+)\.cfg", command):
+            assert match[1] not in world.vms, f"{match[1]} is there already"
+            world.last_domid += 1
+            world.vms[match[1]] = FakeVm(world.last_domid)
+            world.comings.append(command)
             return ""
         if command.startswith("ls -1 /var/log/xen/console"):
             return "guest-cpu1.log\n"

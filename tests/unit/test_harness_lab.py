@@ -142,6 +142,17 @@ class TestXen:
         xen = Xen(FakeHost("xen1", World(cpu_vms=2)))
         with pytest.raises(LabUnsuitable, match="cpu3"):
             xen.run_only({"cpu3"}, among={"cpu3"})
+        # It does not run, as is wanted.
+        assert xen.run_only({"cpu1"}, among={"cpu1", "cpu3"}) == {"cpu1": 2}
+
+    def test_a_vm_comes_and_goes(self) -> None:
+        world = World(cpu_vms=2)
+        xen = Xen(FakeHost("xen1", world))
+        xen.destroy("cpu2")
+        assert "cpu2" not in xen.domains()
+        xen.create("cpu2")
+        xen.create("cpu2")  # it is there: nothing to do
+        assert xen.domains()["cpu2"].domid == 4
 
 
 Talk = subprocess.Popen[str]

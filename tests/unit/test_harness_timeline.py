@@ -27,7 +27,7 @@ from harness.results import RunFolder
 from harness.run import FinishedRun, Options, Run, run_experiment
 from harness.timeline import Step, Timeline, TimelineLaunch, TimelineSamples, evaluate_timeline
 
-PROFILE = dataclasses.replace(PROFILES["smoke"], timeline_vms=(1, 3, 2), timeline_launches=18)
+PROFILE = dataclasses.replace(PROFILES["smoke"], timeline_vms=(1, 3, 2), timeline_launches=24)
 
 
 @pytest.fixture(scope="module")
@@ -53,15 +53,26 @@ def run(world: World, folder: Path, *points: str) -> FinishedRun:
 
 class TestMeasured:
     def test_every_launch_has_the_groups_of_the_vms_that_run(self, timeline: Timeline) -> None:
-        assert len(timeline.launches) == 18
+        assert len(timeline.launches) == 24
         assert {launch.groups for launch in timeline.launches} == {4, 8, 6}
         assert not timeline.wrong_launches()
 
     def test_the_changes_are_spread_over_the_job(self, timeline: Timeline) -> None:
-        assert [step.cpu_vms for step in timeline.steps] == [1, 3, 2]
+        assert [step.cpu_vms for step in timeline.steps] == [1, 3, 2, 3, 2]
         end = timeline.launches[-1].end
-        assert timeline.steps[1].began == pytest.approx(end / 3, rel=0.05)
-        assert timeline.steps[2].began == pytest.approx(end * 2 / 3, rel=0.05)
+        began = [step.began for step in timeline.steps]
+        # The created VM is there for twice as long as any other stretch.
+        assert began == pytest.approx([end * part / 6 for part in (0, 1, 2, 3, 5)], rel=0.05)
+
+    def test_vms_are_woken_and_paused_and_one_is_created_and_destroyed(
+        self, timeline: Timeline
+    ) -> None:
+        assert [step.how for step in timeline.steps[1:]] == [
+            "woken",
+            "paused",
+            "created",
+            "destroyed",
+        ]
 
     def test_guests_with_wrong_clocks_are_put_on_one_clock(self, timeline: Timeline) -> None:
         """cpu2 runs from the first change on, however wrong its clock is."""
@@ -81,6 +92,32 @@ class TestMeasured:
         lab = world.lab(tmp_path)
         lab.prepare()
         with Jobs(lab, PROFILE) as jobs:
+            measure_timeline(lab, jobs, PROFILE)
+        assert world.running_vms() == 5
+        assert not world.running
+
+    def test_the_vm_that_comes_and_goes_has_no_job_and_is_there_afterwards(
+        self, tmp_path: Path
+    ) -> None:
+        world = World()
+        lab = world.lab(tmp_path)
+        lab.prepare()
+        with Jobs(lab, PROFILE) as jobs:
+            jobs.cpus(["cpu4"])  # of an earlier point
+            measure_timeline(lab, jobs, PROFILE)
+        create = "xl create /etc/xen/gpusplit/cpu4.cfg"
+        assert world.comings == ["xl destroy cpu4", create, "xl destroy cpu4", create]
+
+    def test_and_also_if_something_breaks_meanwhile(self, tmp_path: Path) -> None:
+        world = World()
+
+        def interrupt() -> None:
+            raise KeyboardInterrupt
+
+        world.on_gpu_go = interrupt
+        lab = world.lab(tmp_path)
+        lab.prepare()
+        with pytest.raises(KeyboardInterrupt), Jobs(lab, PROFILE) as jobs:
             measure_timeline(lab, jobs, PROFILE)
         assert world.running_vms() == 5
         assert not world.running
@@ -153,13 +190,15 @@ class TestARun:
 class TestReport:
     def test_a_row_for_every_stretch(self, timeline: Timeline) -> None:
         rows = [[cell.text for cell in row] for row in timeline_table(timeline).rows]
-        assert [row[1] for row in rows] == ["2", "4", "3"]
-        assert [row[3] for row in rows] == ["4", "8", "6"]
-        assert all(float(row[2]) < 2 for row in rows), "the next kernel call"
-        assert all(float(row[5]) == pytest.approx(450 * 0.98, rel=0.03) for row in rows)
+        assert [row[0] for row in rows][1:] == ["woken", "paused", "created", "destroyed"]
+        assert [row[2] for row in rows] == ["2", "4", "3", "4", "3"]
+        assert [row[4] for row in rows] == ["4", "8", "6", "8", "6"]
+        assert all(float(row[3]) < 2 for row in rows), "the next kernel call"
+        assert all(float(row[6]) == pytest.approx(450 * 0.98, rel=0.03) for row in rows)
 
     def test_the_finding_counts_what_went_wrong(self, timeline: Timeline) -> None:
-        assert "All 18 kernel launches" in finding(timeline)
+        assert "were woken, paused, created and destroyed" in finding(timeline)
+        assert "All 24 kernel launches" in finding(timeline)
         stuck = tuple(dataclasses.replace(one, vm_count=2) for one in timeline.launches)
         text = finding(dataclasses.replace(timeline, launches=stuck))
         assert "All but" in text
