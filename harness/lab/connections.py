@@ -11,7 +11,7 @@ import logging
 import shlex
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -58,7 +58,7 @@ class SshProcess:
             self._pid = int(self.read_line(COMMAND_TIMEOUT))
         except BaseException:
             # Nobody will stop it later; with its input closed it ends.
-            self._channel.close()
+            self._close()
             raise
 
     def send(self, line: str) -> None:
@@ -93,6 +93,11 @@ class SshProcess:
         except (*SSH_FAILURES, invoke.exceptions.CommandTimedOut):
             pass  # With the connection gone, sshd closes the job's input, and the job ends.
         finally:
+            self._close()
+
+    def _close(self) -> None:
+        # A channel whose connection is gone cannot say goodbye, and need not.
+        with suppress(*SSH_FAILURES):
             self._channel.close()
 
     def _ends_within(self, seconds: float) -> bool:

@@ -8,6 +8,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -125,7 +126,9 @@ def _copy(source: Any, sink: Any) -> None:
     except (OSError, EOFError, paramiko.SSHException):
         pass
     finally:
-        sink.close()
+        # A channel whose connection is gone cannot say goodbye.
+        with suppress(OSError, EOFError):
+            sink.close()
 
 
 def _serve(channel: paramiko.Channel, shell: subprocess.Popen[bytes]) -> None:
