@@ -1,4 +1,4 @@
-"""`harness`: a run's report made again, and two runs compared. Measuring is `pytest harness/`."""
+"""`harness`: runs reported, judged and compared. To measure: `pytest harness/`."""
 
 from __future__ import annotations
 
@@ -11,10 +11,13 @@ from pathlib import Path
 from rich.console import Console
 
 from harness.compare import compare
+from harness.conclude import judge_interrupted
 from harness.errors import HarnessError
 from harness.report.comparison import print_comparison
 from harness.report.summary import read_summary
+from harness.report.table import print_tables
 from harness.report.write import write_report
+from harness.results import RunFolder
 
 DIFFERENT, BAD_INPUT = 1, 2
 """Exit statuses beside 0: the runs differ; what was given is no run."""
@@ -39,6 +42,14 @@ def report(options: argparse.Namespace) -> int:
     """Make a run's report again from its summary.json."""
     folder = _folder(options.run)
     print(write_report(read_summary(folder), folder))
+    return 0
+
+
+def judge(options: argparse.Namespace) -> int:
+    """Judge what an interrupted run measured."""
+    finished = judge_interrupted(RunFolder(options.run))
+    print_tables(_console(), finished.summary)
+    print(finished.report)
     return 0
 
 
@@ -88,6 +99,16 @@ def _parser() -> argparse.ArgumentParser:
     )
     again.add_argument("run", type=Path, metavar="RUN", help="the run's folder, in results/")
     again.set_defaults(do=report)
+
+    interrupted = commands.add_parser(
+        "judge",
+        help="judge what an interrupted run measured",
+        description="Judge what an interrupted run measured so far and write its report, without "
+        "its lab: claims about what was not measured are invalid. `pytest harness/ --resume` "
+        "measures the rest instead.",
+    )
+    interrupted.add_argument("run", type=Path, metavar="RUN", help="the run's folder, in results/")
+    interrupted.set_defaults(do=judge)
 
     two = commands.add_parser(
         "compare",

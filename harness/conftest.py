@@ -21,6 +21,7 @@ import pytest
 from rich.console import Console
 
 from harness.claims import Claim, Kind, Outcome, Verdict, load_claims
+from harness.conclude import FinishedRun
 from harness.errors import HarnessError
 from harness.lab.lab import Lab
 from harness.lab.opening import LABS, lab_folder_of, open_lab
@@ -28,7 +29,7 @@ from harness.profiles import DEFAULT_PROFILE, PROFILES, Profile
 from harness.progress import RunProgress
 from harness.report.table import print_tables
 from harness.results import LATEST, RunFolder
-from harness.run import FinishedRun, Options, Run, run_experiment
+from harness.run import Options, Run, run_experiment
 
 ROOT = Path(__file__).resolve().parent.parent
 

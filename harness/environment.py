@@ -18,35 +18,50 @@ PACKAGES = ("ansible-core", "fabric", "gpusplit", "matplotlib", "paramiko", "pyt
 
 
 @dataclass(frozen=True)
+class Machines:
+    """What a run is made on, as far as it is known when it begins."""
+
+    controller: dict[str, str]
+    """This machine's Python, kernel and packages."""
+    host: dict[str, str]
+    """What the lab says of its host: the hypervisor, the kernel, the CPUs."""
+
+
+@dataclass(frozen=True)
 class Environment:
     """What a run ran on."""
 
     commit: str
     """The checkout's commit, with `+changes` if files differed from it; `unknown` outside git."""
     controller: dict[str, str]
-    """This machine's Python, kernel and packages."""
+    """Of the machine that ran the harness: Python, kernel and packages."""
     host: dict[str, str]
-    """What the lab says of its host: the hypervisor, the kernel, the CPUs."""
+    """What the lab said of its host: the hypervisor, the kernel, the CPUs."""
     gpu_vm: dict[str, str]
     """What the GPU job said of its guest, its OpenCL and its device."""
 
 
-def describe_environment(lab: Lab, samples: Iterable[PointSamples]) -> Environment:
-    """Gather what this run ran on."""
-    gpu_vm: dict[str, str] = {}
-    for point in samples:
-        if point.gpu is not None:
-            gpu_vm = {"device": point.gpu.device, **point.gpu.versions}
-    return Environment(
-        commit=commit(ROOT),
+def describe_machines(lab: Lab) -> Machines:
+    """Gather what a run that begins will run on."""
+    return Machines(
         controller={
             "python": platform.python_version(),
             "kernel": platform.release(),
             **{name: _version(name) for name in PACKAGES},
         },
         host=lab.describe(),
-        gpu_vm=gpu_vm,
     )
+
+
+def describe_environment(
+    commit: str, machines: Machines, samples: Iterable[PointSamples]
+) -> Environment:
+    """Gather what a run ran on: what was known when it began, and what its GPU jobs said."""
+    gpu_vm: dict[str, str] = {}
+    for point in samples:
+        if point.gpu is not None:
+            gpu_vm = {"device": point.gpu.device, **point.gpu.versions}
+    return Environment(commit, machines.controller, machines.host, gpu_vm)
 
 
 def commit(checkout: Path) -> str:

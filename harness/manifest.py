@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from harness.environment import ROOT, commit
+from harness.environment import ROOT, Machines, commit, describe_machines
 from harness.errors import UnreadableResults
 from harness.evaluate import evaluate
 from harness.lab.lab import Lab
@@ -39,6 +39,9 @@ class Manifest:
     """A digest of the harness and of gpusplit, for a checkout that was changed."""
     parameters: dict[str, Any]
     """The profile's fields."""
+    shared_cpus: int
+    """Physical CPUs that all VMs share."""
+    machines: Machines
     started: str
 
     @classmethod
@@ -52,12 +55,15 @@ class Manifest:
             commit=commit(ROOT),
             sources=f"{package_digest(ROOT / 'harness')} {package_digest(ROOT / 'gpusplit')}",
             parameters=TypeAdapter(Profile).dump_python(profile, mode="json"),
+            shared_cpus=labs[0].shared_cpus,
+            machines=describe_machines(labs[0]),
             started=started.isoformat(timespec="seconds"),
         )
 
     def differences(self, other: Manifest) -> list[str]:
         """Name the fields in which another run measures something else."""
-        names = [field.name for field in fields(self) if field.name != "started"]
+        # Another kernel or Python is told in the report, which speaks of the beginning.
+        names = [field.name for field in fields(self) if field.name not in ("started", "machines")]
         return [name for name in names if getattr(self, name) != getattr(other, name)]
 
 
@@ -66,8 +72,12 @@ def begun_launches(folder: RunFolder) -> int:
 
     UnreadableResults if there is no run.json that can be read.
     """
-    began = _read(Manifest, folder.path / BEGUN)
-    return int(began.parameters["gpu_launches"])
+    return int(read_manifest(folder).parameters["gpu_launches"])
+
+
+def read_manifest(folder: RunFolder) -> Manifest:
+    """Return how a run began. UnreadableResults if there is no run.json that can be read."""
+    return _read(Manifest, folder.path / BEGUN)
 
 
 def continue_run(folder: RunFolder, wanted: Manifest) -> tuple[Manifest, list[PointSamples]]:
@@ -75,7 +85,7 @@ def continue_run(folder: RunFolder, wanted: Manifest) -> tuple[Manifest, list[Po
 
     UnreadableResults if it measured something else than what is wanted now.
     """
-    began = _read(Manifest, folder.path / BEGUN)
+    began = read_manifest(folder)
     different = began.differences(wanted)
     if different:
         was_and_is = "; ".join(
@@ -89,9 +99,13 @@ def continue_run(folder: RunFolder, wanted: Manifest) -> tuple[Manifest, list[Po
             "continue it from the same checkout with the same options, or begin a new run "
             "without --resume",
         )
-    raw = (path for path in sorted((folder.path / "raw").glob("n*.json")))
-    samples = [_read(PointSamples, path) for path in raw]
-    return began, [sample for sample in samples if not evaluate(sample).problems]
+    return began, [sample for sample in read_samples(folder) if not evaluate(sample).problems]
+
+
+def read_samples(folder: RunFolder) -> list[PointSamples]:
+    """Return what a run measured, well or not."""
+    raw = sorted((folder.path / "raw").glob("n*.json"))
+    return [_read(PointSamples, path) for path in raw]
 
 
 def read_timeline(folder: RunFolder) -> Timeline | None:

@@ -8,10 +8,8 @@ from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from pathlib import Path
 
-from harness.claims import Verdict, judge, load_claims
-from harness.environment import describe_environment
+from harness.conclude import FinishedRun, conclude
 from harness.errors import HarnessError, LabUnsuitable
 from harness.evaluate import SampleResult, evaluate
 from harness.experiments import ALONE, Point, alone_split
@@ -32,10 +30,7 @@ from harness.measurements import Measurements, Unjudgeable
 from harness.profiles import PAPER_GPU_SECONDS, Profile
 from harness.progress import RunProgress
 from harness.repetitions import combine
-from harness.report.picture import PICTURE
-from harness.report.summarise import raw_name, summarise
-from harness.report.summary import NAME, Summary
-from harness.report.write import write_report
+from harness.report.summarise import raw_name
 from harness.results import BEGUN, RunFolder
 from harness.samples import PointSamples, Verification
 from harness.schedule import Task, chosen, homes, tasks
@@ -53,23 +48,6 @@ class Options:
     """Add to what the folder's run has measured already."""
     keep: bool = False
     """Leave the VMs arranged as at the last point."""
-
-
-@dataclass(frozen=True)
-class FinishedRun:
-    """A run that was measured to its end, whatever the verdicts are."""
-
-    folder: Path
-    report: Path
-    """report.html."""
-    summary: Summary
-    measurements: Measurements
-    verdicts: tuple[Verdict, ...]
-
-    @property
-    def picture(self) -> Path:
-        """The picture; a run of single points may have none."""
-        return self.folder / PICTURE
 
 
 class Run:
@@ -252,24 +230,8 @@ def run_experiment(run: Run, progress: RunProgress) -> FinishedRun:
     run.folder.write_json(BEGUN, run.manifest)
     run.measure(progress)
 
-    measurements = run.measurements()
-    verdicts = tuple(
-        judge(claim, measurements)
-        for claim in load_claims(run.profile, measurements.lab)
-        if claim.is_made_for(measurements.clock)
-    )
-    environment = describe_environment(run.labs[0], run.samples)
-    started = datetime.fromisoformat(run.manifest.started)
-    summary = summarise(measurements, verdicts, environment, started, datetime.now(UTC))
-    try:
-        run.folder.write_json(NAME, summary)
-        report = write_report(summary, run.folder.path)
-    except OSError as error:
-        raise LabUnsuitable(
-            f"The results could not be written to {run.folder.path}: {error}.",
-            "free some space; what was measured is there, and --resume judges it",
-        ) from error
-    return FinishedRun(run.folder.path, report, summary, measurements, verdicts)
+    now = datetime.now(UTC)
+    return conclude(run.folder, run.manifest, run.samples, run.measurements(), now)
 
 
 def require_cpu_vms(labs: Sequence[Lab], profile: Profile) -> None:

@@ -14,7 +14,9 @@ from harness_fakes import ALONE, GPU_SECONDS, World
 from rich.console import Console
 
 from harness import jobs, manifest
+from harness.__main__ import main
 from harness.claims import Outcome
+from harness.conclude import FinishedRun, judge_interrupted
 from harness.errors import HarnessError, HostUnreachable, LabUnsuitable, NotReady, UnreadableResults
 from harness.evaluate import evaluate
 from harness.experiments import ALONE as GPU_JOB_ALONE
@@ -25,8 +27,9 @@ from harness.lab.xen_lab import XenLab
 from harness.measure import measure_point
 from harness.profiles import PROFILES
 from harness.progress import RunProgress
+from harness.report.summary import read_summary
 from harness.results import RunFolder
-from harness.run import FinishedRun, Options, Run, run_experiment
+from harness.run import Options, Run, run_experiment
 
 SMOKE = PROFILES["smoke"]
 
@@ -344,6 +347,43 @@ class TestResume:
         assert RunFolder.find(tmp_path, "20260102").path.name == "20260102"
         with pytest.raises(UnreadableResults, match="no run"):
             RunFolder.find(tmp_path, "20260103")
+
+
+class TestJudgedWithoutTheLab:
+    def interrupted(self, folder: Path) -> Path:
+        TestResume().interrupted(folder)
+        return folder / "results"
+
+    def test_what_was_measured_is_judged_and_the_rest_is_invalid(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        results = self.interrupted(tmp_path)
+        assert main(["judge", str(results)]) == 0
+        assert str(results / "report.html") in capsys.readouterr().out
+        summary = read_summary(results)
+        verdicts = {claim.id: claim.outcome for claim in summary.claims}
+        assert verdicts["cpu-gain-n1"] == "pass"
+        assert verdicts["cpu-gain-n2"] == "invalid"
+        assert summary.environment.host["xen_version"] == "4.17.6", "of when it began"
+
+    def test_as_the_run_itself_judges_it(self, tmp_path: Path) -> None:
+        run = take(World(), tmp_path)
+        before = read_summary(run.folder)
+        (run.folder / "summary.json").unlink()
+        judge_interrupted(RunFolder(run.folder))
+        assert replace(read_summary(run.folder), finished=before.finished) == before
+
+    def test_a_run_that_came_to_its_end_is_left_alone(
+        self, run: FinishedRun, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert main(["judge", str(run.folder)]) == 2
+        assert "harness report" in capsys.readouterr().err
+
+    def test_a_folder_without_a_run_is_said_to_be_none(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert main(["judge", str(tmp_path)]) == 2
+        assert "run.json" in capsys.readouterr().err
 
 
 class TestOnlySomePoints:

@@ -14,6 +14,7 @@ from pydantic import TypeAdapter
 from rich.console import Console
 
 from harness.claims import Outcome, judge, load_claims
+from harness.conclude import FinishedRun
 from harness.errors import LabUnsuitable
 from harness.jobs import Jobs
 from harness.measure_timeline import measure_timeline
@@ -24,7 +25,7 @@ from harness.report.summary import Summary
 from harness.report.timeline import finding, timeline_report, timeline_table
 from harness.report.write import write_report
 from harness.results import RunFolder
-from harness.run import FinishedRun, Options, Run, run_experiment
+from harness.run import Options, Run, run_experiment
 from harness.timeline import Step, Timeline, TimelineLaunch, TimelineSamples, evaluate_timeline
 
 PROFILE = dataclasses.replace(PROFILES["smoke"], timeline_vms=(1, 3, 2), timeline_launches=24)
