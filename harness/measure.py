@@ -29,8 +29,8 @@ AFTER_WINDOW = 0.5
 lies behind its end. A VM that shares its CPU with four others waits 0.12 s for its turn."""
 
 SETTLE = 2.0
-"""Seconds that pass after a job was started, before anything counts: logging in leaves the host
-busy for most of a second."""
+"""Seconds that pass for every VM that runs after a job was started, before anything counts: logging
+in leaves a guest busy for a second or more of its CPU time, of which it gets a share only."""
 
 CLOCK_READINGS = 3
 """How often each clock is read, for the tightest reading: a busy VM answers when its turn comes."""
@@ -93,7 +93,7 @@ def measure_point(
         cpu.expect_warm(timeout)
     sampler.begin()
     if jobs.have_new():
-        sampler.wait_until(sampler.clock() + SETTLE, timeout)
+        sampler.wait_until(sampler.clock() + SETTLE * len(running), timeout)
     clocks = read_clocks(sampler, jobs_by_vm(lab, gpu.job if gpu else None, cpus))
 
     report = None

@@ -73,7 +73,7 @@ def _measure(
         cpu.expect_warm(timeout)
     sampler.begin()
     if jobs.have_new():
-        sampler.wait_until(sampler.clock() + SETTLE, timeout)
+        sampler.wait_until(sampler.clock() + SETTLE * (len(vms) + 1), timeout)
     # Before anything is paused: a paused VM does not tell its time.
     clocks = read_clocks(sampler, jobs_by_vm(lab, gpu.job, cpus))
 
