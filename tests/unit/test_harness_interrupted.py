@@ -1,0 +1,135 @@
+"""A run that was interrupted is continued, or judged as it is."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from harness_fakes import World
+from harness_takes import outcomes, take
+
+from harness import jobs, manifest
+from harness.__main__ import main
+from harness.claims import Outcome
+from harness.conclude import judge_interrupted
+from harness.errors import UnreadableResults
+from harness.lab.xen_lab import XenLab
+from harness.report.summary import read_summary
+from harness.results import RunFolder
+from harness.run import Options
+
+
+@pytest.fixture(autouse=True)
+def no_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine that does not answer is given up at once."""
+    monkeypatch.setattr(jobs, "RECOVERY", 0.0)
+
+
+def launched(world: World) -> list[int]:
+    """Count the GPU job's runs from now on."""
+    runs: list[int] = []
+    world.on_gpu_go = lambda: runs.append(1)
+    return runs
+
+
+def interrupted(folder: Path) -> World:
+    world = World()
+
+    def interrupt() -> None:
+        if world.vms["cpu2"].computing:
+            raise KeyboardInterrupt
+
+    world.on_gpu_go = interrupt
+    with pytest.raises(KeyboardInterrupt):
+        take(world, folder)
+    shutil.rmtree(folder / "lab")
+    world.on_gpu_go = lambda: None
+    return world
+
+
+class TestResume:
+    def test_measures_only_what_is_missing(self, tmp_path: Path) -> None:
+        world = interrupted(tmp_path)
+        runs = launched(world)
+        run = take(world, tmp_path, Options(resume=True))
+        # unsplit, gpusplit and paper beside two, unsplit again beside one, two splits alone
+        assert len(runs) == 6
+        assert not any(verdict.fails_the_run for verdict in run.verdicts)
+        assert run.summary.verification is not None
+
+    def test_the_gpu_job_keeps_the_length_that_was_found_first(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(XenLab, "launches", lambda self, profile: 6)
+        world = interrupted(tmp_path)
+        monkeypatch.setattr(XenLab, "launches", lambda self, profile: 5)
+        run = take(world, tmp_path, Options(resume=True))
+        raw = (json.loads(path.read_text()) for path in (run.folder / "raw").glob("n*.json"))
+        assert {len(sample["gpu"]["launches"]) for sample in raw if sample["gpu"]} == {6}
+        assert run.summary.parameters["gpu_launches"] == 6
+
+    def test_an_invalid_point_is_measured_again(self, tmp_path: Path) -> None:
+        world = World(slow_clock={"cpu2": 0.2})
+        take(world, tmp_path)
+        shutil.rmtree(tmp_path / "lab")
+        world.slow_clock.clear()
+        run = take(world, tmp_path, Options(resume=True))
+        assert outcomes(run)["cpu-gain-n2"] is Outcome.PASS
+
+    def test_of_another_run_is_refused(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        world = interrupted(tmp_path)
+        monkeypatch.setattr(manifest, "commit", lambda _: "another")
+        with pytest.raises(UnreadableResults, match=r"differs in commit \(commit was .*another"):
+            take(world, tmp_path, Options(resume=True))
+
+    def test_finds_the_latest_that_has_not_ended(self, tmp_path: Path) -> None:
+        with pytest.raises(UnreadableResults, match="no unfinished run"):
+            RunFolder.find(tmp_path, "latest")
+        for name, files in (("20260101", ["run.json"]), ("20260102", ["run.json", "summary.json"])):
+            (tmp_path / name).mkdir()
+            for file in files:
+                (tmp_path / name / file).touch()
+        assert RunFolder.find(tmp_path, "latest").path.name == "20260101"
+        assert RunFolder.find(tmp_path, "20260102").path.name == "20260102"
+        with pytest.raises(UnreadableResults, match="no run"):
+            RunFolder.find(tmp_path, "20260103")
+
+
+class TestJudgedWithoutTheLab:
+    def test_what_was_measured_is_judged_and_the_rest_is_invalid(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        interrupted(tmp_path)
+        results = tmp_path / "results"
+        assert main(["judge", str(results)]) == 0
+        assert str(results / "report.html") in capsys.readouterr().out
+        summary = read_summary(results)
+        verdicts = {claim.id: claim.outcome for claim in summary.claims}
+        assert verdicts["cpu-gain-n1"] == "pass"
+        assert verdicts["cpu-gain-n2"] == "invalid"
+        assert summary.environment.host["xen_version"] == "4.17.6", "of when it began"
+
+    def test_as_the_run_itself_judges_it(self, tmp_path: Path) -> None:
+        run = take(World(), tmp_path)
+        before = read_summary(run.folder)
+        (run.folder / "summary.json").unlink()
+        judge_interrupted(RunFolder(run.folder))
+        assert replace(read_summary(run.folder), finished=before.finished) == before
+
+    def test_a_run_that_came_to_its_end_is_left_alone(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        run = take(World(), tmp_path)
+        assert main(["judge", str(run.folder)]) == 2
+        assert "harness report" in capsys.readouterr().err
+
+    def test_a_folder_without_a_run_is_said_to_be_none(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert main(["judge", str(tmp_path)]) == 2
+        assert "run.json" in capsys.readouterr().err
