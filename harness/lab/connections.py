@@ -126,22 +126,26 @@ class SshHost:
         self.connection = connection
 
     def run(self, command: str, timeout: float = COMMAND_TIMEOUT) -> str:
+        timed_out = CommandTimedOut(
+            f"{self.name}: no end of `{command}` within {timeout:.0f} s.",
+            "see the machine's console in the run's logs; is it overloaded or hung?",
+        )
         try:
             with ssh_failures_as_ours(self.name):
                 self._reopen_if_lost()
+                began = time.monotonic()
                 result = self.connection.run(
                     command, hide=True, warn=True, in_stream=False, timeout=timeout
                 )
         except invoke.exceptions.CommandTimedOut:
-            raise CommandTimedOut(
-                f"{self.name}: no end of `{command}` within {timeout:.0f} s.",
-                "see the machine's console in the run's logs; is it overloaded or hung?",
-            ) from None
+            raise timed_out from None
         except invoke.exceptions.ThreadException as error:
             # A reading thread died: it is the connection that did.
             raise lost(self.name) from error
         if result.exited == -1:
-            raise lost(self.name)
+            # Invoke's timer closes the channel, and until its thread has ended invoke takes that
+            # for the command's end.
+            raise timed_out if time.monotonic() - began >= timeout else lost(self.name)
         if result.exited != 0:
             raise CommandFailed(
                 f"{self.name}: `{command}` ended with status {result.exited}: "

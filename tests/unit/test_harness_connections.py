@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import invoke
 import paramiko
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -263,6 +264,14 @@ class TestCommands:
         assert not isinstance(caught.value, HostUnreachable)
 
     def test_a_command_that_hangs_times_out(self, net: Net) -> None:
+        with net.connections() as lab, pytest.raises(CommandTimedOut, match="`sleep 60`"):
+            lab.host("cpu1").run("sleep 60", timeout=0.3)
+
+    def test_a_time_out_that_invoke_sees_late_is_one(
+        self, net: Net, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        # So it is while the thread that closed the channel has not ended.
+        monkeypatch.setattr(invoke.runners.Runner, "timed_out", False)
         with net.connections() as lab, pytest.raises(CommandTimedOut, match="`sleep 60`"):
             lab.host("cpu1").run("sleep 60", timeout=0.3)
 
