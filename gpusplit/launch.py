@@ -27,6 +27,7 @@ from gpusplit import (
     waiting,
 )
 from gpusplit.config import Config
+from gpusplit.interrupts import Deferred
 from gpusplit.lanes import Lanes, enqueue
 from gpusplit.ndrange import NDRange, NotAnNDRange
 from gpusplit.plan import Plan, Whole, beyond_limits, cut, fix_local_size, least_groups, probe
@@ -365,7 +366,7 @@ class Launcher:
         # Waiting for a slice that hangs on an event which this thread is to set would not end.
         may_hold = not wait_for or all(map(events.complete, wait_for))
         parts = plan.parts
-        with state.lock:
+        with state.lock, Deferred() as deferred:
             probing = plan.decision.probe and may_hold
             prober = state.prober(queue) if probing else None
             try:
@@ -377,7 +378,7 @@ class Launcher:
             try:
                 sending = Sending(
                     lanes, state, known, self._most_in_flight if may_hold else None,
-                    self._cooperative,
+                    self._cooperative, deferred,
                 )  # fmt: skip
                 if probing:
                     parts = self._probe(sending, known, plan)

@@ -18,6 +18,7 @@ from gpusplit import events, queues, telemetry, waiting
 
 if TYPE_CHECKING:
     from gpusplit.arguments import KernelState
+    from gpusplit.interrupts import Deferred
     from gpusplit.lanes import Lanes
     from gpusplit.ndrange import NDRange
     from gpusplit.queues import QueueState
@@ -36,10 +37,12 @@ class Sending:
         known: KernelState,
         most_in_flight: int | None,
         cooperative: bool,
+        deferred: Deferred,
     ) -> None:
         """most_in_flight: slices enqueued and not complete; None if this thread may not wait.
 
         cooperative: whether to sleep while waiting, rather than wait as the driver does.
+        deferred: what keeps Ctrl-C from coming between two slices.
         """
         self.lanes = lanes
         #: What a signal's handler raised while slices were held back.
@@ -48,6 +51,7 @@ class Sending:
         self._kernel = known.key[1] if known.key is not None else ""
         self._most_in_flight = most_in_flight
         self._cooperative = cooperative
+        self._deferred = deferred
 
     def send(self, parts: Iterable[NDRange]) -> None:
         """Enqueue *parts*."""
@@ -77,18 +81,26 @@ class Sending:
         split is enqueued in one piece before Python raises it.
         """
         try:
-            if not self.lanes.begun():
+            return not self._deferred.arrived and self._hold(event, expected)
+        except BaseException as error:
+            self.interruption = error
+            self._deferred.raises = False
+            return False
+
+    def _hold(self, event: cl.Event, expected: float | None) -> bool:
+        self._deferred.raises = True
+        try:
+            begun = self.lanes.begun()
+            if not begun:
                 patience = START_GRACE + 2 * queues.expected_left(self._state)
-                if waiting.wait_cooperatively(self.lanes.begun, None, limit=patience) is None:
-                    return False
-            if self._cooperative:
+                seen = waiting.wait_cooperatively(self.lanes.begun, None, limit=patience)
+                begun = seen is not None
+            if begun and self._cooperative:
                 waiting.wait_cooperatively(lambda: events.complete(event), expected)
-            else:
+            elif begun:
                 waiting.driver_wait(event)
         except cl.Error:
             # The slice failed, which is for those to hear who wait for the launch.
-            return False
-        except BaseException as error:
-            self.interruption = error
-            return False
-        return True
+            begun = False
+        self._deferred.raises = False
+        return begun

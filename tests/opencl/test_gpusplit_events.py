@@ -5,6 +5,7 @@ Events, profiling times, wait lists, queues, threads, arguments, sizes and error
 
 from __future__ import annotations
 
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -288,6 +289,53 @@ def test_what_a_signal_raises_while_slices_are_held_back_does_not_lose_the_other
             patched.setattr(launch.waiting, "wait_cooperatively", interrupted)
             with pytest.raises(KeyboardInterrupt):
                 kernel(PLUS)(queue, SIZE, LOCAL, a, np.int32(1))
+        assert (read(queue, a, ZEROS) == 1).all()
+
+
+@pytest.mark.parametrize("wait", ["driver", "cooperative"])
+def test_ctrl_c_does_not_come_between_two_slices(
+    queue: cl.CommandQueue, monkeypatch: pytest.MonkeyPatch, wait: str
+) -> None:
+    sent = 0
+
+    def enqueue(*call: Any) -> cl.Event:
+        nonlocal sent
+        sent += 1
+        if sent == 7:
+            signal.raise_signal(signal.SIGINT)
+        return lanes_enqueue(*call)
+
+    lanes_enqueue = lanes.enqueue
+    handler = signal.getsignal(signal.SIGINT)
+    a, k = buffer(ZEROS), kernel(PLUS)
+    with split(in_flight=2, groups=20, wait=wait):
+        with monkeypatch.context() as patched:
+            patched.setattr(lanes, "enqueue", enqueue)
+            with pytest.raises(KeyboardInterrupt):
+                k(queue, SIZE, LOCAL, a, np.int32(1))
+        assert sent >= 20
+        assert (read(queue, a, ZEROS) == 1).all()
+    assert signal.getsignal(signal.SIGINT) is handler
+
+
+def test_ctrl_c_ends_the_waiting_between_slices(
+    queue: cl.CommandQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits = 0
+
+    def pressed(*_: Any, **__: Any) -> bool:
+        nonlocal waits
+        waits += 1
+        signal.raise_signal(signal.SIGINT)
+        raise AssertionError("it went on waiting")
+
+    a = buffer(ZEROS)
+    with split(in_flight=1, groups=20):
+        with monkeypatch.context() as patched:
+            patched.setattr(launch.waiting, "wait_cooperatively", pressed)
+            with pytest.raises(KeyboardInterrupt):
+                kernel(PLUS)(queue, SIZE, LOCAL, a, np.int32(1))
+        assert waits == 1
         assert (read(queue, a, ZEROS) == 1).all()
 
 
