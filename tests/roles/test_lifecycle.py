@@ -48,6 +48,9 @@ def test_a_preflight_says_all_problems_at_once_and_changes_nothing(host: Emulate
         "site.yml", gpu_bdf="0000:00:1f.0", dom0_memory=64000, gpu_pci_id="1002:5159"
     )
     assert run.status != 0
+    run = host.playbook("playbooks/preflight.yml", scheduler_timeslice=1, scheduler_ratelimit=5000)
+    assert run.status != 0
+    assert "longer than the time slice" in run.said
     run = host.playbook("playbooks/preflight.yml", dom0_memory=64000, dom0_pcpus=2)
     assert run.status != 0
     assert "the host has 2 problems" in run.said

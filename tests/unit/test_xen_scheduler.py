@@ -159,6 +159,10 @@ def test_what_was_requested_is_how_the_host_schedules_then() -> None:
             HOST,
             ["gpu1 is to run on CPU 3, but the host has 3", "guest_pcpus"],
         ),
+        (Request("credit", timeslice=1001), HOST, ["scheduler_timeslice is 1001", "1 to 1000 ms"]),
+        (Request("credit", ratelimit=99), HOST, ["scheduler_ratelimit is 99", "100 to 500000 us"]),
+        (Request("credit", domains={"gpu1": Wanted(weight=0)}), HOST, ["guest_weight of gpu1"]),
+        (Request("credit", domains={"cpu1": Wanted(cap=201)}), HOST, ["cap of cpu1", "0 to 200 %"]),
     ],
 )
 def test_what_no_command_can_bring_about_is_said_with_its_remedy(
@@ -258,6 +262,17 @@ def test_all_that_is_impossible_is_said_at_once_and_nothing_is_set(dom0: Dom0) -
     assert told["failed"]
     assert len(told["problems"]) == 2
     assert dom0.calls() == []
+
+
+def test_a_plan_that_no_host_could_follow_is_refused_before_there_is_one(dom0: Dom0) -> None:
+    (dom0.folder / "xl").unlink()
+    assert not dom0.asks(planned=True, **ASKED)["failed"]
+    domains = {"cpu1": {"vcpus": 2, "pcpus": ["1", "2", "3"], "cap": 250}}
+    told = dom0.asks(planned=True, timeslice=1, ratelimit=5000, domains=domains)
+    assert told["failed"]
+    assert len(told["problems"]) == 3
+    told = dom0.asks(planned=True, scheduler="credit2", timeslice=30)
+    assert "scheduler_timeslice empty" in told["msg"]
 
 
 def test_a_value_that_is_no_number_is_an_error(dom0: Dom0) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.xl_scheduler import (
     COMMANDS,
+    MOST_CPUS,
     Host,
     Request,
     Wanted,
@@ -19,6 +20,7 @@ from ansible.module_utils.xl_scheduler import (
     parse_info,
     parse_schedule,
     parse_vcpu_list,
+    planned,
 )
 
 DOCUMENTATION = r"""
@@ -36,6 +38,10 @@ options:
     type: dict
     required: true
     description: By domain name, any of vcpus, pcpus (as xl writes them), weight, cap.
+  planned:
+    type: bool
+    default: false
+    description: Ask no host, and change nothing. Only fail if no host could schedule so.
 """
 
 
@@ -78,13 +84,15 @@ def main() -> None:
             "timeslice": {"type": "int"},
             "ratelimit": {"type": "int"},
             "domains": {"type": "dict", "required": True},
+            "planned": {"type": "bool", "default": False},
         },
         supports_check_mode=True,
     )
     params = module.params
-    before = ask(module)
+    before = None if params["planned"] else ask(module)
+    cpus = before.cpus if before else MOST_CPUS
     try:
-        domains = {name: wanted(of, before.cpus) for name, of in params["domains"].items()}
+        domains = {name: wanted(of, cpus) for name, of in params["domains"].items()}
     except ValueError as error:
         module.fail_json(
             msg=f"A domain's values are not numbers, or its CPUs not as xl writes them: {error}."
@@ -95,6 +103,9 @@ def main() -> None:
         if found:
             module.fail_json(msg="Xen cannot schedule as asked. " + " ".join(found), problems=found)
 
+    if before is None:
+        refuse(impossible(request, planned(request)))
+        module.exit_json(changed=False)
     refuse(impossible(request, before))
     calls = commands(request, before)
     after = as_requested(request, before)

@@ -9,6 +9,9 @@ from dataclasses import dataclass, field, replace
 COMMANDS = {"credit": "sched-credit", "credit2": "sched-credit2"}
 """xl's command for each scheduler that has weights and caps."""
 
+MOST_CPUS = 4095
+"""More than any host has: Xen's own limit."""
+
 
 @dataclass(frozen=True)
 class Share:
@@ -125,6 +128,19 @@ def parse_info(text: str) -> tuple[str, int]:
     return facts["xen_scheduler"], int(facts["nr_cpus"])
 
 
+def planned(request: Request) -> Host:
+    """A host on which everything runs that is asked for: what is impossible there, is anywhere."""
+    return Host(
+        scheduler=request.scheduler,
+        cpus=MOST_CPUS,
+        schedule=Schedule(None, 0, {}) if request.scheduler in COMMANDS else None,
+        placements={
+            name: Placement((frozenset(),) * (wanted.vcpus or 1))
+            for name, wanted in request.domains.items()
+        },
+    )
+
+
 def impossible(request: Request, host: Host) -> list[str]:
     """What no command can bring about: one sentence each, with the remedy."""
     found = []
@@ -139,6 +155,10 @@ def impossible(request: Request, host: Host) -> list[str]:
         )
     if host.schedule is None and request.ratelimit is not None:
         found.append(f"{host.scheduler} has no rate limit: leave scheduler_ratelimit empty.")
+    if host.schedule is not None:
+        found += _outside("scheduler_timeslice", request.timeslice, 1, 1000, "ms")
+        # Zero is no limit.
+        found += _outside("scheduler_ratelimit", request.ratelimit or None, 100, 500_000, "us")
     if request.timeslice and request.ratelimit and request.ratelimit > request.timeslice * 1000:
         found.append(
             f"A rate limit of {request.ratelimit} us is longer than the time slice of "
@@ -159,6 +179,8 @@ def impossible(request: Request, host: Host) -> list[str]:
                 f"{name} has {has} vCPUs, but {len(wanted.pcpus)} lists of CPUs to run on: "
                 "give one list for all of them, or one for each."
             )
+        found += _outside(f"guest_weight of {name}", wanted.weight, 1, 65535, "")
+        found += _outside(f"guest_cap of {name}", wanted.cap, 0, 100 * has, "%, 100 for each vCPU")
         if outside := frozenset().union(*wanted.pcpus) - frozenset(range(host.cpus)):
             found.append(
                 f"{name} is to run on CPU {show_cpus(outside)}, but the host has {host.cpus} "
@@ -167,6 +189,13 @@ def impossible(request: Request, host: Host) -> list[str]:
         if host.schedule is None and (wanted.weight is not None or wanted.cap is not None):
             found.append(f"{host.scheduler} has no weights and caps: leave those of {name} empty.")
     return found
+
+
+def _outside(name: str, value: int | None, least: int, most: int, unit: str) -> list[str]:
+    """The sentence, if there is a value and Xen does not take it."""
+    if value is None or least <= value <= most:
+        return []
+    return [f"{name} is {value}, and Xen takes {least} to {most} {unit}".rstrip() + "."]
 
 
 def commands(request: Request, host: Host) -> list[list[str]]:
