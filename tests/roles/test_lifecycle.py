@@ -21,6 +21,7 @@ OURS = (
     "/etc/modules-load.d/gpusplit-passthrough.conf",
     "/etc/systemd/system/gpusplit-bridge.service",
     "/etc/systemd/system/gpusplit-publisher.service",
+    "/etc/systemd/system/var-log-xen-console.mount",
     "/usr/local/sbin/gpusplit-publisher",
     "/etc/xen/gpusplit",
     "/var/lib/gpusplit",
@@ -111,6 +112,13 @@ def test_every_machine_has_a_host_key_of_its_own(host: EmulatedHost) -> None:
 def test_nobody_logs_in_by_password(host: EmulatedHost) -> None:
     for name in ("xen1", "gpu1", "cpu1"):
         assert "passwordauthentication no" in host.ssh(name, "sshd -T")
+
+
+def test_a_guest_cannot_fill_dom0s_disk_by_its_console(host: EmulatedHost) -> None:
+    kind, size = host.ssh("xen1", "stat -f -c '%T %s*%b' /var/log/xen/console").split()
+    block, blocks = map(int, size.split("*"))
+    assert (kind, block * blocks) == ("tmpfs", 64 << 20)
+    assert "guest-cpu1.log" in host.ssh("xen1", "ls /var/log/xen/console")
 
 
 def test_the_gpu_vm_is_told_how_many_vms_run(host: EmulatedHost) -> None:
