@@ -72,7 +72,7 @@ docs: .venv/installed ## Write the roles' pages in docs/roles from their argumen
 	$(BIN)/python docs/generate_roles.py
 
 .PHONY: test-roles
-test-roles: .venv/installed ## Converge, converge again, verify, tear down: on an emulated host of its own (20 to 30 minutes)
+test-roles: .venv/installed ## Converge, converge again, verify, tear down: on an emulated host of its own (25 to 50 minutes)
 	$(BIN)/pytest -m roles tests/roles
 
 .PHONY: vagrant-box
