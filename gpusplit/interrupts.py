@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import signal
 import threading
-from types import FrameType, TracebackType
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
 
 
 class Deferred:
@@ -25,7 +27,7 @@ class Deferred:
     def __init__(self) -> None:
         """Nothing is deferred yet."""
         self.raises = False
-        self._handler: object = None
+        self._handler: Callable[[int, FrameType | None], Any] | None = None
         self._call: tuple[int, FrameType | None] | None = None
 
     @property
@@ -40,13 +42,8 @@ class Deferred:
                 signal.signal(signal.SIGINT, self._on_signal)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if not callable(self._handler):
+    def __exit__(self, *_: object) -> None:
+        if self._handler is None:
             return
         found = signal.signal(signal.SIGINT, self._handler)
         if found != self._on_signal:
@@ -56,7 +53,7 @@ class Deferred:
             self._handler(*self._call)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        if self.raises and callable(self._handler):
+        if self.raises and self._handler is not None:
             self.raises = False
             self._handler(number, frame)
         else:
