@@ -35,19 +35,35 @@ def launched(world: World) -> list[int]:
     return runs
 
 
-def interrupted(folder: Path) -> World:
+def interrupt(folder: Path) -> World:
+    """A world whose run was ended by Ctrl-C beside two CPU VMs."""
     world = World()
 
-    def interrupt() -> None:
+    def press() -> None:
         if world.vms["cpu2"].computing:
             raise KeyboardInterrupt
 
-    world.on_gpu_go = interrupt
+    world.on_gpu_go = press
     with pytest.raises(KeyboardInterrupt):
         take(world, folder)
+    return world
+
+
+def interrupted(folder: Path) -> World:
+    """The same, ready for another run."""
+    world = interrupt(folder)
     shutil.rmtree(folder / "lab")
     world.on_gpu_go = lambda: None
     return world
+
+
+def test_ctrl_c_stops_the_jobs_and_keeps_what_was_measured(tmp_path: Path) -> None:
+    world = interrupt(tmp_path)
+    assert not world.running
+    assert not any(vm.paused for vm in world.vms.values())
+    raw = {path.name for path in (tmp_path / "results" / "raw").iterdir()}
+    assert "n2-no_gpu.1.xen1.json" in raw
+    assert not (tmp_path / "results" / "summary.json").exists()
 
 
 class TestResume:

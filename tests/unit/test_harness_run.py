@@ -242,22 +242,6 @@ class TestARunInWhichSomethingBreaks:
         assert invalid.keys() == {"n2-no_gpu"}
         assert "No space left on device" in invalid["n2-no_gpu"]
 
-    def test_ctrl_c_stops_the_jobs_and_keeps_what_was_measured(self, tmp_path: Path) -> None:
-        world = World()
-
-        def interrupt() -> None:
-            if world.vms["cpu2"].computing:
-                raise KeyboardInterrupt
-
-        world.on_gpu_go = interrupt
-        with pytest.raises(KeyboardInterrupt):
-            take(world, tmp_path)
-        assert not world.running
-        assert not any(vm.paused for vm in world.vms.values())
-        raw = {path.name for path in (tmp_path / "results" / "raw").iterdir()}
-        assert "n2-no_gpu.1.xen1.json" in raw
-        assert not (tmp_path / "results" / "summary.json").exists()
-
 
 class TestOnlySomePoints:
     def test_are_measured(self, tmp_path: Path) -> None:
