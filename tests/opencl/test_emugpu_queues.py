@@ -202,8 +202,8 @@ def test_a_thread_that_waits_wakes_when_another_sets_the_user_event(emugpu):
             go = cl.UserEvent(context)
             held = launch(rows=16, wait_for=[go])
             setter = threading.Timer(0.3, lambda: go.set_status(COMPLETE))
-            setter.start()
             start = time.monotonic()
+            setter.start()
             held.wait()
             say(waited=time.monotonic() - start)
             """,

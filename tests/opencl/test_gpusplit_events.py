@@ -43,6 +43,8 @@ PLUS = "kernel void k(global int *a, int n) { a[get_global_id(0)] += n; }"
 COPY = "kernel void k(global int *a, global int *b) { b[get_global_id(0)] = a[get_global_id(0)]; }"
 SIZE, LOCAL = (4096,), (64,)
 ZEROS = np.zeros(SIZE, np.int32)
+NEVER_FREED: list[cl.Kernel] = []
+"""Kernels that had a second object: a later kernel at the same address would be left whole, too."""
 
 
 @pytest.fixture
@@ -66,16 +68,20 @@ def test_the_event_is_a_kernels_and_of_the_callers_queue(queue: cl.CommandQueue)
 def test_profiling_times_span_all_slices() -> None:
     queue = cl.CommandQueue(context(), properties=PROFILING)
     k, a = kernel(ADD), buffer(ZEROS)
-    with split() as launches:
-        event = k(queue, SIZE, LOCAL, a, np.int32(20_000))
-        event.wait()
-    assert launches[0].groups > 1
-    times = event.profile
-    assert times.queued <= times.submit <= times.start < times.end
-    # One slice of five takes a fifth; on busy machines more, but never the launch as a whole.
-    whole = k(queue, SIZE, LOCAL, a, np.int32(20_000))
-    whole.wait()
-    assert times.end - times.start > 0.3 * (whole.profile.end - whole.profile.start)
+
+    def spans_all() -> bool:
+        with split() as launches:
+            event = k(queue, SIZE, LOCAL, a, np.int32(20_000))
+            event.wait()
+        assert launches[0].groups > 1
+        times = event.profile
+        assert times.queued <= times.submit <= times.start < times.end
+        whole = k(queue, SIZE, LOCAL, a, np.int32(20_000))
+        whole.wait()
+        return times.end - times.start > 0.5 * (whole.profile.end - whole.profile.start)
+
+    # One slice of five takes a fifth. Busy machines stretch either, but not every time.
+    assert any(spans_all() for _ in range(5))
 
 
 def test_an_unprofiled_queue_has_no_times_as_ever(queue: cl.CommandQueue) -> None:
@@ -205,6 +211,7 @@ def test_arguments_that_nobody_saw_leave_the_kernel_whole(queue: cl.CommandQueue
 def test_a_kernel_behind_two_objects_is_left_whole(queue: cl.CommandQueue) -> None:
     """The other object may have been given arguments that this one does not know of."""
     k, a, b = kernel(ADD), buffer(ZEROS), buffer(ZEROS)
+    NEVER_FREED.append(k)
     k.set_args(a, np.int32(1))
     cl.Kernel.from_int_ptr(k.int_ptr).set_args(b, np.int32(1))
     with split() as launches:

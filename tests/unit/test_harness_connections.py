@@ -129,6 +129,8 @@ def _copy(source: Any, sink: Any) -> None:
     finally:
         # A channel whose connection is gone cannot say goodbye.
         with suppress(OSError, EOFError):
+            sink.shutdown(socket.SHUT_RDWR)  # close alone leaves the other way's recv() waiting
+        with suppress(OSError, EOFError):
             sink.close()
 
 

@@ -137,7 +137,7 @@ def test_a_source_that_never_speaks_costs_the_first_launch_a_moment_and_no_other
     began = time.monotonic()
     for _ in range(100):
         assert source.vm_count() is None
-    assert time.monotonic() - began < 0.5
+    assert time.monotonic() - began < 2.5, "half of what waiting each time takes"
 
 
 def test_many_threads_share_one_listener(told: Told, source: Subscription) -> None:
