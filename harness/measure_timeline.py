@@ -1,13 +1,12 @@
 """The timeline, measured: the GPU job runs once, and CPU VMs come and go beside it.
 
-Those that compute are woken and paused, so that their jobs stay. One without a job is created and
-destroyed; while it boots it is a neighbour like any other.
+Those that compute are woken and paused, so that their jobs stay. One without a job is there at
+first, is destroyed, and is created again: while it boots it is a neighbour like any other.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 
 from harness.experiments import Mode, driver_environment, gpusplit_options, split
 from harness.jobs import Jobs
@@ -18,9 +17,9 @@ from harness.profiles import PAPER_GPU_SECONDS, Profile
 from harness.samples import tightest
 from harness.timeline import Change, TimelineSamples
 
-CREATION_PARTS = 2
-"""Parts of the timeline in which the created VM is there: creating it takes seconds of a busy
-dom0. Every other stretch between two changes is one part."""
+CREATION_PARTS = 3
+"""Parts of the timeline, its last, in which the created VM is there: creating it takes seconds of a
+busy dom0. Every other stretch between two changes is one part."""
 
 
 def timeline_seconds(profile: Profile) -> float:
@@ -33,34 +32,25 @@ def measure_timeline(lab: Lab, jobs: Jobs, profile: Profile) -> TimelineSamples:
     """Run the GPU job once, long enough for every change. Raises HarnessError's kinds."""
     most = max(profile.timeline_vms)
     vms, spare = lab.cpu_vms[:most], lab.cpu_vms[most]
-    with _destroyed(lab, jobs, spare):
+    # A job in a paused VM cannot end.
+    jobs.arrange([*vms, spare, lab.gpu_vm])
+    jobs.end_cpu(spare)
+    try:
         samples = _measure(lab, jobs, profile, vms, spare)
+    finally:
+        lab.create(spare)
     jobs.await_boot(spare)
     return samples
-
-
-@contextmanager
-def _destroyed(lab: Lab, jobs: Jobs, vm: str) -> Iterator[None]:
-    """Have a CPU VM away for a while; afterwards it boots, whatever happened."""
-    # A job in a paused VM cannot end.
-    jobs.arrange([vm, lab.gpu_vm])
-    jobs.end_cpu(vm)
-    try:
-        lab.destroy(vm)
-        yield
-    finally:
-        lab.create(vm)
 
 
 def _measure(
     lab: Lab, jobs: Jobs, profile: Profile, vms: Sequence[str], spare: str
 ) -> TimelineSamples:
-    """Let *vms* compute and *spare*, which is not there yet, come and go."""
+    """Let *vms* compute, and *spare*, which has no job, go and come."""
     point = split(len(vms), Mode.GPUSPLIT, alpha=profile.alpha)
     seconds = timeline_seconds(profile)
     timeout = LEAST_TIMEOUT + SLOWEST * seconds
 
-    jobs.arrange([*vms, lab.gpu_vm])
     sampler = jobs.sampler()
     environment = driver_environment(point, profile)
     gpu = jobs.gpu(environment)
@@ -78,10 +68,10 @@ def _measure(
     clocks = read_clocks(sampler, jobs_by_vm(lab, gpu.job, cpus))
 
     first, *later = profile.timeline_vms
-    jobs.arrange([*vms[:first], lab.gpu_vm])
+    jobs.arrange([*vms[:first], spare, lab.gpu_vm])
     started = sampler.clock()
     gpu.begin(profile.timeline_launches)
-    parts = len(profile.timeline_vms) + CREATION_PARTS + 1
+    parts = 1 + len(profile.timeline_vms) + CREATION_PARTS
     changes: list[Change] = []
 
     def change(part: int, how: str, running: Sequence[str], act: Callable[[], None]) -> None:
@@ -91,27 +81,25 @@ def _measure(
         jobs.arrange([*running, lab.gpu_vm])
         changes.append(Change(len(running), began, sampler.clock(), how))
 
+    change(1, "destroyed", vms[:first], lambda: lab.destroy(spare))
     running = first
-    for part, number in enumerate(later, start=1):
+    for part, number in enumerate(later, start=2):
         how = "woken" if number > running else "paused"
         change(part, how, vms[:number], lambda: None)
         running = number
-    part = len(profile.timeline_vms)
-    stay = vms[:running]
-    change(part, "created", [*stay, spare], lambda: lab.create(spare))
-    change(part + CREATION_PARTS, "destroyed", stay, lambda: lab.destroy(spare))
+    change(parts - CREATION_PARTS, "created", [*vms[:running], spare], lambda: lab.create(spare))
     report = gpu.report(timeout)
     sampler.wait_until(sampler.clock() + AFTER_WINDOW, timeout)
     accounting = sampler.end()
     # A job in a paused VM cannot end.
-    jobs.arrange([*vms, lab.gpu_vm])
+    jobs.arrange([*vms, spare, lab.gpu_vm])
     for cpu in cpus.values():
         cpu.halt()
     return TimelineSamples(
         host=lab.host,
         gpu_vm=lab.gpu_vm,
         alpha=profile.alpha,
-        first=first,
+        first=first + 1,
         start=report.start - tightest(clocks)[lab.gpu_vm].offset,
         changes=tuple(changes),
         gpu=report,

@@ -31,8 +31,8 @@ class Profile:
     """The numbers of CPU VMs, of Fig. 6's, at which the policy adaptive is compared."""
     timeline_vms: tuple[int, ...] = ()
     """How many CPU VMs run, one number after the other, while the GPU job of the timeline runs;
-    after the last, one more is created and destroyed."""
-    timeline_launches: int = 42
+    one more, without a job, is destroyed before them and created after them."""
+    timeline_launches: int = 28
     """Kernel launches in that job."""
     alpha: int = 2
     """Groups per running VM (the paper's Eq. 1) where it is not searched for."""
