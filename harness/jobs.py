@@ -161,9 +161,9 @@ class Jobs:
         if vm in self._cpus:
             self._cpus.pop(vm).job.stop()
 
-    def await_boot(self, vm: str) -> None:
-        """Return when a VM that was created answers and has its programs."""
-        self._reaching(vm, self._lab.prepare)
+    def prepare_lab(self) -> None:
+        """Return when every VM answers and has its programs: one may boot yet."""
+        self._reaching(self._lab.host, self._lab.prepare)
 
     def sampler(self) -> Sampler:
         """Return what samples the accounting; start it if need be."""

@@ -29,18 +29,19 @@ def timeline_seconds(profile: Profile) -> float:
 
 
 def measure_timeline(lab: Lab, jobs: Jobs, profile: Profile) -> TimelineSamples:
-    """Run the GPU job once, long enough for every change. Raises HarnessError's kinds."""
+    """Run the GPU job once, long enough for every change. Raises HarnessError's kinds.
+
+    The VM that was destroyed and created may still boot at the end.
+    """
     most = max(profile.timeline_vms)
     vms, spare = lab.cpu_vms[:most], lab.cpu_vms[most]
     # A job in a paused VM cannot end.
     jobs.arrange([*vms, spare, lab.gpu_vm])
     jobs.end_cpu(spare)
     try:
-        samples = _measure(lab, jobs, profile, vms, spare)
+        return _measure(lab, jobs, profile, vms, spare)
     finally:
         lab.create(spare)
-    jobs.await_boot(spare)
-    return samples
 
 
 def _measure(

@@ -109,6 +109,7 @@ PROFILES = {
             gpu_scale=0.1,
             fig2_vms=(1, 2, 3, 4),
             sweep_vms=(1, 2, 3, 4),
+            sweep_groups=(2, 10, 20),
             g500_vms=(4,),
             ablation_vms=(1, 2, 3, 4),
             adaptive_vms=(1, 2, 3, 4),

@@ -130,7 +130,7 @@ class Run:
         last: Point | None = None
         with Jobs(lab, self.profile) as jobs:
             with progress.part(f"reaching every VM of {lab.host}"):
-                lab.prepare()
+                jobs.prepare_lab()
             if self.verifies and lab is self.labs[0]:
                 with progress.part("checking the GPU job's numbers against numpy"):
                     self.verification = verify_numbers(lab, jobs, self.profile)
