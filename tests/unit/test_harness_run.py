@@ -174,6 +174,23 @@ class TestARunThatCannotBeMade:
         assert "another version" in self.refused(World(digest="old"), tmp_path, LabUnsuitable)
 
 
+def test_a_vm_that_boots_yet_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jobs, "RECOVERY", 60.0)
+    monkeypatch.setattr(jobs, "RETRY_EVERY", 0.0)
+    world = World(unreachable={"cpu2"})
+    asked: list[bool] = []
+
+    def boot() -> None:
+        asked.append(True)
+        if len(asked) == 10:
+            world.unreachable.discard("cpu2")
+
+    world.on_list = boot
+    run = take(world, tmp_path)
+    assert len(asked) > 10
+    assert not any(point.problems for point in run.summary.points)
+
+
 class TestARunInWhichSomethingBreaks:
     """The point at which it breaks is invalid, with its reason; the others are measured."""
 
