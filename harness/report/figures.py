@@ -262,7 +262,7 @@ def _group_panels(
                     for n, point in sorted(select(points, mode, count).items())
                     if n > 0 or side == "gpu"
                 },
-                shade=0.2 + 0.8 * (position + 1) / len(counts),
+                shade=1 - 0.8 * (len(counts) - 1 - position) / len(counts),
             )
             for position, count in enumerate(counts)
         )
