@@ -106,6 +106,16 @@ class TestFigures:
         assert paper.cpu_vms == (0, *NUMBERS)
         assert paper.bound == 0.05
 
+    def test_any_number_of_groupings_has_shades_that_tell_them_apart(
+        self, run: dict[str, Any]
+    ) -> None:
+        for left_out in (20, 4, 10):
+            run["points"] = [p for p in run["points"] if f"{left_out}groups" not in p["label"]]
+            for panel in drawn(run)["fig4"].panels:
+                shades = [series.shade for series in panel.series]
+                assert shades == sorted(set(shades))
+                assert all(0 < shade <= 1 for shade in shades)
+
     def test_fig6_takes_the_alpha_that_the_calibration_chose(self, run: dict[str, Any]) -> None:
         other = point(run, "n2-gpusplit-alpha2") | {
             "label": "n2-gpusplit-alpha4",
