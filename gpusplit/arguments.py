@@ -21,9 +21,8 @@ from gpusplit import hooks
 if TYPE_CHECKING:
     from gpusplit.ndrange import NDRange
     from gpusplit.plan import Plan
+    from gpusplit.programs import Program, Variants
     from gpusplit.queues import QueueState
-    from gpusplit.safety import Verdict
-    from gpusplit.variant import Variant
 
 _ATTRIBUTE = "_gpusplit"
 
@@ -43,7 +42,7 @@ class KernelState:
     """What gpusplit knows of one Kernel object; it lives as long as that."""
 
     __slots__ = (
-        "calls", "key", "lock", "plans", "recent", "sticky", "told", "variants", "verdicts",
+        "calls", "held", "key", "lock", "plans", "program", "recent", "sticky", "told", "variants",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -52,13 +51,15 @@ class KernelState:
         self.calls: list[Call] = []
         #: Whether they still hold after the next launch.
         self.sticky = False
-        #: One launch at a time: slices share the variant's hidden arguments.
+        #: One launch at a time: slices share the variant's arguments.
         self.lock = threading.Lock()
         #: By what name the history knows the kernel: its program and its own name.
         self.key: tuple[int, str] | None = None
-        #: By the device's address.
-        self.verdicts: dict[int, Verdict] = {}
-        self.variants: dict[Hashable, Variant | str] = {}
+        self.program: Program | None = None
+        #: What is launched in its place, by the form of a launch and the device's address.
+        self.variants: dict[Hashable, cl.Kernel] = {}
+        #: The program's variants, which live while somebody holds them.
+        self.held: Variants | None = None
         #: How launches were cut: by launcher, NDRange and number of groups wanted.
         self.plans: dict[Hashable, tuple[NDRange, tuple[NDRange, ...], int]] = {}
         #: Plans by launcher and the sizes as the caller wrote them.

@@ -24,6 +24,7 @@ _HELP = {
     "queues": "queues that slices go to in turn, 1 to 4; 0: 2 with cooperative waits, else 1",
     "in_flight": "groups enqueued and not complete; 0: 64 with cooperative waits, else 1",
     "cores": "the GPU's cores; 0: ask the device",
+    "judge": "background (launches stay whole until their verdict is found) or wait (for it)",
     "summary": "say at the end what was split",
     "timeline": "write a timeline for chrome://tracing or Perfetto to this file",
 }

@@ -15,6 +15,7 @@ from gpusplit.policy import BoundedTime, Fixed, PerVmCount, Policy, Unsplit
 PREFIX = "GPUSPLIT_"
 
 POLICIES = ("unsplit", "fixed", "vms", "time", "adaptive")
+JUDGES = ("background", "wait")
 WAITS = ("cooperative", "driver")
 
 
@@ -43,6 +44,8 @@ class Config:
         cooperative waits; 1 with the driver's, which synchronises every group before the next.
     cores: the GPU's cores; 0 asks the device.  A launch of fewer work-items is never split, and
         no slice is made of fewer.
+    judge: background (a launch stays whole until the verdict on its kernel is found) or wait (it
+        waits for it: for short programs and tests).
     summary: print what was split when the program ends.
     timeline: a file for a timeline in the Trace Event Format; empty for none.
     """
@@ -57,6 +60,7 @@ class Config:
     queues: int = 0
     in_flight: int = 0
     cores: int = 0
+    judge: str = "background"
     summary: bool = False
     timeline: str = ""
 
@@ -65,6 +69,7 @@ class Config:
         for name, choices in (
             ("policy", POLICIES),
             ("wait", WAITS),
+            ("judge", JUDGES),
             ("queues", (0, 1, 2, 3, 4)),
         ):
             value = getattr(self, name)

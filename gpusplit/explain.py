@@ -9,9 +9,10 @@ from typing import Any, TextIO
 
 import pyopencl as cl
 
-from gpusplit import clsource, hooks, programs, safety
+from gpusplit import headers, hooks, judging, programs
 from gpusplit.cli import run_program
 from gpusplit.config import Config
+from gpusplit.judge.verdict import Request
 
 
 @dataclass(slots=True)
@@ -24,10 +25,11 @@ class _Seen:
 def explain_program(words: Sequence[str], is_module: bool, config: Config, out: TextIO) -> int:
     """Print the verdicts on the kernels that a program launches, or on those of a .cl file.
 
-    A program is run for it, unsplit; a .cl file is only read.
+    A program is run for it, unsplit; a .cl file is only read, as the first device would read it
+    with the build options that follow its name.
     """
     if not is_module and words[0].endswith(".cl"):
-        return _explain_source(Path(words[0]), out)
+        return _explain_source(Path(words[0]), words[1:], out)
     seen: dict[tuple[int, str], _Seen] = {}
     # Kept, so that a program's address names no other program later.
     kept: list[Any] = []
@@ -39,7 +41,10 @@ def explain_program(words: Sequence[str], is_module: bool, config: Config, out: 
         key = (program.int_ptr, kernel.function_name)
         if key not in seen:
             kept.append(program)
-            seen[key] = _Seen(programs.examine(kernel, queue.device).describe())
+            found = programs.of_kernel(kernel, queue.device)
+            answer = judging.answer(found, kernel, queue.device, wait=True)
+            assert answer is not None
+            seen[key] = _Seen(answer.verdict(kernel.function_name).describe())
         seen[key].launches += 1
         if len(seen[key].sizes) < 3:
             seen[key].sizes.add(tuple(size))
@@ -63,31 +68,20 @@ def explain_program(words: Sequence[str], is_module: bool, config: Config, out: 
     return 0
 
 
-def _explain_source(path: Path, out: TextIO) -> int:
-    text = path.read_text(encoding="utf-8", errors="replace")
-    find = programs.header_finder(f"-I {path.parent}")
-    names = kernel_names(text)
-    if not names:
-        print(f"{path}: no kernels found", file=out)
+def _explain_source(path: Path, options: Sequence[str], out: TextIO) -> int:
+    text = path.read_text(encoding="utf-8", errors="surrogateescape")
+    device = cl.create_some_context(interactive=False).devices[0]
+    folders = [*(option[2:] for option in options if option.startswith("-I")), str(path.parent)]
+    found, trouble = headers.take(text, folders)
+    request = Request(
+        text, headers=found, trouble=trouble, options=" ".join(options),
+        address_bits=device.address_bits,
+    )  # fmt: skip
+    question = judging.Question(request, cl.Context([device]), device)
+    answer = question.stored() or question.find()
+    if not answer.kernels:
+        print(f"{path}: {answer.otherwise or 'no kernels found'}", file=out)
         return 1
-    for name in names:
-        print(f"{name}: {safety.examine(text, name, '', find).describe()}", file=out)
+    for name, verdict in sorted(answer.kernels.items()):
+        print(f"{name}: {verdict.describe()}", file=out)
     return 0
-
-
-def kernel_names(source: str) -> list[str]:
-    """The names of the kernels that *source* defines, in alphabetical order.
-
-    >>> kernel_names("void f() {} kernel void k(global int *a) {}")
-    ['k']
-    """
-    parsed = clsource.parse(source)
-    words = {"kernel", "__kernel"}
-    for name, macros in parsed.macros.items():
-        if any(token.text in ("kernel", "__kernel") for m in macros for token in m.body):
-            words.add(name)
-    return sorted(
-        name
-        for name, functions in parsed.functions.items()
-        if any(token.text in words for function in functions for token in function.tokens)
-    )

@@ -45,15 +45,18 @@ class Lanes:
         out_of_order: bool,
         kernel: cl.Kernel,
         wait_for: WaitList,
+        shape: Callable[[NDRange], NDRange] | None = None,
         prober: cl.CommandQueue | None = None,
         keep_off: bool = False,
     ) -> None:
         """companions: further queues for slices; none to use the caller's alone.
 
+        shape: as what a slice is launched; None for as it is.
         prober: a profiled queue for a first slice whose time is wanted.
         keep_off: send slices to the companions alone, since they are profiled.
         """
         self._kernel = kernel
+        self._shape = shape
         self._wait_for = wait_for
         self._out_of_order = out_of_order
         self._queues = [queue, *companions]
@@ -72,6 +75,8 @@ class Lanes:
     def send(self, part: NDRange, probing: bool = False) -> tuple[cl.Event, int]:
         """Enqueue *part* on the next lane, or as the probe; its event and lane."""
         lane = self._probe_lane if probing else self._skip + len(self.sent) % self._turns
+        if self._shape is not None:
+            part = self._shape(part)
         event = enqueue(
             self._queues[lane], self._kernel, part.global_size, part.local_size, part.offset,
             self._after(lane),

@@ -20,10 +20,12 @@ from gpusplit import (
     arguments,
     events,
     history,
+    judging,
     programs,
     queues,
     telemetry,
     tenancy,
+    variant,
     waiting,
 )
 from gpusplit.config import Config
@@ -39,7 +41,9 @@ if TYPE_CHECKING:
     from pyopencl.typing import WaitList
 
     from gpusplit.arguments import KernelState
-    from gpusplit.safety import Verdict
+    from gpusplit.judge.verdict import Verdict
+    from gpusplit.programs import Program
+    from gpusplit.variant import Form
 
 log = logging.getLogger("gpusplit")
 
@@ -98,9 +102,7 @@ class Launcher:
         self._most_in_flight = config.most_in_flight
         self._decisions: dict[int | None, Decision] = {}
         self._splits = config.policy != "unsplit"
-        if self._splits:
-            # Now and not at the first large launch, for which the GPU would have to wait.
-            programs.load()
+        self._waits_for_verdicts = config.judge == "wait"
         self._cooperative = config.cooperative
         self._observes = self.policy.observes
         #: Whether anybody wants to know how long launches take.
@@ -151,8 +153,8 @@ class Launcher:
             plan = self._plan(call, known)
             # One launch of a kernel at a time: its slices share the variant's hidden arguments.
             with known.lock:
-                target = self._target(call, known, plan)
-                event = self._enqueue_slices(queue, target, known, plan, wait_for)
+                target, form = self._target(call, known, plan)
+                event = self._enqueue_slices(queue, target, form, known, plan, wait_for)
         except Whole as reason:
             return self._enqueue_whole(call, known, reason)
         arguments.launched(known)
@@ -294,39 +296,53 @@ class Launcher:
         state: QueueState,
         refuse: Callable[[str], Whole],
     ) -> Verdict:
-        verdict = known.verdicts.get(state.device_address)
-        if verdict is None:
-            verdict = programs.examine(kernel, state.device)
-            known.verdicts[state.device_address] = verdict
+        program = self._program(kernel, known, state)
+        answer = judging.answer(program, kernel, state.device, self._waits_for_verdicts)
+        if answer is None:
+            raise refuse("its verdict is being looked for")
+        verdict = answer.verdict(kernel.function_name)
         if verdict.refusal is not None:
             raise refuse(verdict.refusal)
-        if verdict.needs_prelude and verdict.pocl_pitfall and state.is_pocl:
-            raise refuse("it computes dimensions of IDs, which PoCL may miscompile in a variant")
         if arguments.count(known) < kernel.num_args:
             raise refuse("its arguments were set before gpusplit could see them")
         if arguments.any_of_type(known, cl.SVMPointer):
             raise refuse("it works on shared virtual memory")
         return verdict
 
-    def _target(self, call: tuple[Any, ...], known: KernelState, plan: Plan) -> cl.Kernel:
-        """The kernel to launch in slices: the caller's, or its variant with its arguments set."""
+    def _program(self, kernel: cl.Kernel, known: KernelState, state: QueueState) -> Program:
+        if known.program is None:
+            known.program = programs.of_kernel(kernel, state.device)
+        return known.program
+
+    def _target(
+        self, call: tuple[Any, ...], known: KernelState, plan: Plan
+    ) -> tuple[cl.Kernel, Form | None]:
+        """The kernel to launch in slices: the caller's, or its variant with its arguments set.
+
+        And in which form its slices are launched.
+        """
         queue: cl.CommandQueue = call[0]
         kernel: cl.Kernel = call[1]
-        if not plan.verdict.needs_prelude:
-            return kernel
-        # Imported when a kernel needs it, as the analysis is: imports are slow in slow guests.
-        from gpusplit import variant
-
+        if not plan.verdict.asks:
+            return kernel, None
         if arguments.aliased(kernel):
             raise refused(plan, "another object stands for the same kernel and may set arguments")
+        if max(*plan.whole.end, plan.whole.work_items) > variant.LARGEST:
+            raise refused(plan, "IDs beyond 32 bits")
+        state = queues.state(queue)
+        program = self._program(kernel, known, state)
+        parts = None if plan.decision.probe else plan.parts
+        bits = variant.POCLS_BITS if state.is_pocl else variant.OFFSET_BITS
+        form = variant.form(plan.whole, parts, plan.verdict.asks, bits)
         try:
-            device = queues.state(queue).device
-            found = variant.find(kernel, known, plan.verdict, plan.whole, device)
-            arguments.replay(known, found.kernel)
-            variant.set_hidden(found, plan.whole)
+            found = variant.find(
+                kernel, known, program, program.answers[state.device_address], form, state.device,
+                self._waits_for_verdicts,
+            )  # fmt: skip
+            arguments.replay(known, found)
         except (variant.NoVariant, cl.Error) as error:
             raise refused(plan, str(error)) from None
-        return found.kernel
+        return found, form
 
     # Doing it.
 
@@ -349,8 +365,8 @@ class Launcher:
         return event
 
     def _enqueue_slices(
-        self, queue: cl.CommandQueue, kernel: cl.Kernel, known: KernelState, plan: Plan,
-        wait_for: WaitList,
+        self, queue: cl.CommandQueue, kernel: cl.Kernel, form: Form | None, known: KernelState,
+        plan: Plan, wait_for: WaitList,
     ) -> cl.Event:  # fmt: skip
         """Enqueue the slices of *plan*; the event that stands for all of them.
 
@@ -371,8 +387,9 @@ class Launcher:
             prober = state.prober(queue) if probing else None
             try:
                 lanes = Lanes(
-                    queue, companions, state.out_of_order, kernel, wait_for, prober, tracing
-                )
+                    queue, companions, state.out_of_order, kernel, wait_for,
+                    form.shape if form is not None and form.carried else None, prober, tracing,
+                )  # fmt: skip
             except cl.Error as error:
                 raise refused(plan, f"no slice could be enqueued: {error}") from None
             try:

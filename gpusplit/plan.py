@@ -11,7 +11,7 @@ from gpusplit.ndrange import NDRange, slices, steps
 from gpusplit.policy import Decision
 
 if TYPE_CHECKING:
-    from gpusplit.safety import Verdict
+    from gpusplit.judge.verdict import Verdict
 
 #: A local size that gpusplit chooses has at most so many work-items, as most drivers' choice.
 _LARGEST_LOCAL = 256

@@ -1,136 +1,167 @@
-"""Where a kernel comes from: its source and build options, its SPIR-V, its PTX, or nothing."""
+"""Where a kernel comes from: source, headers and build options, SPIR-V, PTX, or nothing known.
+
+Headers are taken while a program is built, since they may be others later.  A program that a cache
+gives back as a binary is known by it: whoever keeps a binary has asked OpenCL for it before, and
+then gpusplit notes where it came from.
+"""
 
 from __future__ import annotations
 
+import json
 import os
-import threading
-import time
+import weakref
 from collections import OrderedDict
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import pyopencl as cl
 
-from gpusplit import hooks
+from gpusplit import headers, hooks, store
+from gpusplit.judge import options as build_options
+from gpusplit.judge.verdict import Answer, Header, Request
 
-# What judges programs is imported when there is one to judge: most runs on slow guests have none.
-if TYPE_CHECKING:
-    from gpusplit.safety import Headers, Verdict
+#: Programs that are remembered; a later one at the same address takes an earlier one's place.
+_MOST = 512
 
-#: Programs whose source pyopencl alone knows, because it took their binary from its own cache.
-_remembered: OrderedDict[int, tuple[Any, str]] = OrderedDict()
-_REMEMBERED_MOST = 512
-_lock = threading.Lock()
+#: With one of these set, drivers read text that nobody here sees.
+_DRIVERS_OPTIONS = (
+    "POCL_EXTRA_BUILD_FLAGS", "AMD_OCL_BUILD_OPTIONS", "AMD_OCL_BUILD_OPTIONS_APPEND",
+    "IGC_ExtraOCLOptions", "CLVK_CLSPV_OPTIONS",
+)  # fmt: skip
 
-#: File systems keep time in steps of some milliseconds.
-_STARTED = time.time() - 0.05
-
-#: pyopencl puts its own headers on every program's include path.
-_PYOPENCL_HEADERS = Path(cl.__file__).parent / "cl"
+_SOURCE, _BINARIES = cl.program_info.SOURCE, cl.program_info.BINARIES
+_get_info: Any = cl._cl._Program.get_info
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """What a kernel's program was made from.
+    """What a program was made from, as far as it is known: parts of a judge.verdict.Request."""
 
-    Attributes
-    ----------
-    kind: source, spirv, ptx or unknown.
-    text: the source or PTX; empty otherwise.
-    binary: the SPIR-V; empty otherwise.
-    options: the build options.
+    source: str = ""
+    spirv: bytes = b""
+    options: str = ""
+    headers: tuple[Header, ...] = ()
+    trouble: str = ""
+
+
+class Variants:
+    """The built variants of one program, by the macros of their launches and the device.
+
+    They live as long as something of the program does that Python holds: a program's object or one
+    of its kernels.  A text is why one cannot be built.
     """
 
-    kind: str
-    text: str = ""
-    binary: bytes = b""
-    options: str = ""
+    def __init__(self) -> None:
+        """None yet."""
+        self.built: dict[tuple[str, int], Any] = {}
 
 
-def load() -> None:
-    """Import what judges programs, which takes a while on a slow CPU."""
-    from gpusplit import ptx, safety, spirv, variant
+@dataclass(slots=True)
+class Program:
+    """What gpusplit knows of one OpenCL program; nothing in it keeps an OpenCL object.
 
-    del ptx, safety, spirv, variant
+    answers: the judge's, by the device's address; variants: see there.
+    """
 
+    origin: Origin
+    raw_source: str
+    answers: dict[int, Answer] = field(default_factory=dict)
+    _variants: weakref.ref[Variants] | None = None
 
-def origin(kernel: cl.Kernel, device: cl.Device) -> Origin:
-    """What *kernel*'s program was made from, as far as OpenCL and pyopencl tell."""
-    program = kernel.get_info(cl.kernel_info.PROGRAM)
-    raw: Any = program._prg  # type: ignore[attr-defined]
-    options = _options(raw, device)
-    remembered = _remembered.get(raw.int_ptr)
-    if remembered is not None:
-        return Origin("source", remembered[1], options=options)
-    text = _info(raw, cl.program_info.SOURCE)
-    if isinstance(text, str) and text.strip("\0 \n"):
-        return Origin("source", text.rstrip("\0"), options=options)
-    binary = _info(raw, getattr(cl.program_info, "IL", None))
-    if isinstance(binary, bytes) and binary:
-        return Origin("spirv", binary=binary, options=options)
-    if "NVIDIA" in device.vendor:
-        from gpusplit import ptx
-
-        devices = _info(raw, cl.program_info.DEVICES) or []
-        binaries = _info(raw, cl.program_info.BINARIES) or []
-        for candidate, image in zip(devices, binaries, strict=False):
-            if candidate == device and ptx.is_ptx(image):
-                return Origin("ptx", image.decode("utf-8", "replace"), options=options)
-    return Origin("unknown", options=options)
+    def variants(self) -> Variants:
+        """The program's variants; whoever asks must hold them."""
+        found = self._variants() if self._variants is not None else None
+        if found is None:
+            found = Variants()
+            self._variants = weakref.ref(found)
+        return found
 
 
-def examine(kernel: cl.Kernel, device: cl.Device) -> Verdict:
-    """The verdict on *kernel* from whatever its program was made from."""
-    from gpusplit import ptx, safety, spirv
-
-    found = origin(kernel, device)
-    name = kernel.function_name
-    if found.kind == "source":
-        return safety.examine(found.text, name, found.options, header_finder(found.options))
-    if found.kind == "spirv":
-        return spirv.examine(found.binary, name)
-    if found.kind == "ptx":
-        return ptx.examine(found.text, name)
-    return safety.whole("the program has no source (a binary or built-in kernels)")
+_known: OrderedDict[int, Program] = OrderedDict()
 
 
-def header_finder(options: str) -> Headers:
-    """Finds headers on the include path that *options* name, and pyopencl's own."""
-    from gpusplit import safety
-
-    folders = [Path(folder) for folder in safety.read_options(options).include_dirs]
-    if _PYOPENCL_HEADERS not in folders:
-        folders.append(_PYOPENCL_HEADERS)
-    # A header's own are looked for beside it first, and a program's perhaps where it runs.
-    beside = {Path()}
-
-    def find(name: str) -> tuple[str, bool] | None:
-        found = [path for folder in (*folders, *beside) if (path := folder / name).is_file()]
-        if len({path.resolve() for path in found}) != 1:
-            # Of several, nobody here knows which one the compiler took.
-            return None
-        # These are part of pyopencl: pure arithmetic, as tests/unit/test_safety.py checks.
-        if _PYOPENCL_HEADERS in found[0].resolve().parents:
-            return "", True
-        if any(map(_changed, found)):
-            return None
-        beside.update(path.parent for path in found)
-        return found[0].read_text(encoding="utf-8", errors="replace"), False
-
-    return find
+def of_kernel(kernel: cl.Kernel, device: cl.Device) -> Program:
+    """What is known of *kernel*'s program."""
+    raw: Any = kernel.get_info(cl.kernel_info.PROGRAM)._prg  # type: ignore[attr-defined]
+    found = _known.get(raw.int_ptr)
+    source = _text(raw)
+    # Programs that pyopencl did not build may have the address of one that is gone.
+    if found is None or found.raw_source != source:
+        found = _remember(raw, _late_origin(raw, source, device), source)
+    return found
 
 
-def _changed(path: Path) -> bool:
-    """Whether a header may be another than the one that a program was built with."""
-    # ctime, which nobody can set: of the file, and of a link to it.
-    return max(path.stat().st_ctime, path.lstat().st_ctime) >= _STARTED
+def device_key(device: cl.Device) -> str:
+    """What a device and its driver are called; another key, another compiler."""
+    platform = device.platform
+    named = [os.environ.get(name, "") for name in _DRIVERS_OPTIONS]
+    return json.dumps(
+        [platform.name, platform.version, device.vendor, device.name, device.version,
+         device.driver_version, device.opencl_c_version, *named]
+    )  # fmt: skip
+
+
+def request(program: Program, device: cl.Device, raw: Any) -> Request:
+    """What the judge is to be asked of *program* on *device*; *raw* is pyopencl's own program."""
+    origin = program.origin
+    trouble = origin.trouble
+    named = [name for name in _DRIVERS_OPTIONS if os.environ.get(name)]
+    if named:
+        trouble = trouble or f"{named[0]} gives the driver options of its own"
+    return Request(
+        source=origin.source,
+        spirv=origin.spirv,
+        ptx=_ptx(raw, device),
+        headers=origin.headers,
+        trouble=trouble,
+        options=origin.options,
+        address_bits=device.address_bits,
+    )
+
+
+def _ptx(raw: Any, device: cl.Device) -> str:
+    if "NVIDIA" not in device.vendor:
+        return ""
+    from gpusplit.judge.ptx import is_ptx
+
+    devices = _info(raw, cl.program_info.DEVICES) or []
+    for candidate, image in zip(devices, _info(raw, _BINARIES) or [], strict=False):
+        if candidate == device and is_ptx(image):
+            text: str = image.decode("utf-8", "replace")
+            return text
+    return ""
+
+
+def _remember(raw: Any, origin: Origin, source: str) -> Program:
+    found = Program(origin, source)
+    _known[raw.int_ptr] = found
+    _known.move_to_end(raw.int_ptr)
+    while len(_known) > _MOST:
+        _known.popitem(last=False)
+    return found
+
+
+def _late_origin(raw: Any, source: str, device: cl.Device | None = None) -> Origin:
+    """The origin of a program that was built before or beneath gpusplit."""
+    options = _options(raw, device) if device is not None else ""
+    if source:
+        trouble = "its headers were read before gpusplit could see them"
+        return Origin(source, options=options, trouble=trouble if "include" in source else "")
+    il = _info(raw, getattr(cl.program_info, "IL", None))
+    if isinstance(il, bytes) and il:
+        return Origin(spirv=il, options=options)
+    return Origin(options=options)
+
+
+def _text(raw: Any) -> str:
+    found = _info(raw, _SOURCE)
+    return found.rstrip("\0") if isinstance(found, str) and found.strip("\0 \n") else ""
 
 
 def _info(raw: Any, what: Any) -> Any:
     try:
-        return raw.get_info(what) if what is not None else None
-    except cl.Error:
+        return _get_info(raw, what) if what is not None else None
+    except (cl.Error, UnicodeDecodeError):
         return None
 
 
@@ -142,28 +173,83 @@ def _options(raw: Any, device: cl.Device) -> str:
     return text.rstrip("\0")
 
 
+# Watching programs being built, given away and taken back.
+
+
 def _watch() -> None:
-    """Remember the source of programs that pyopencl builds from a cached binary."""
-    original = cl.Program.build
+    raw_build = cl._cl._Program._build
+    program_build = cl.Program.build
+
+    def _build(self: Any, *args: Any, **kwargs: Any) -> Any:
+        given = kwargs.get("options", args[0] if args else b"")
+        options = given.decode("utf-8", "surrogateescape") if isinstance(given, bytes) else given
+        source = _text(self)
+        binaries = [] if source else _info(self, _BINARIES) or []
+        folders = build_options.read(options).folders
+        before = headers.take(source, folders)
+        result = raw_build(self, *args, **kwargs)
+        if source:
+            trouble = before[1]
+            if headers.take(source, folders) != before:
+                trouble = "a header changed while it was built"
+            origin = Origin(source, options=options, headers=before[0], trouble=trouble)
+        else:
+            origin = _taken_back(binaries) or replace(_late_origin(self, ""), options=options)
+        # The variants live as long as this object, among others.
+        self._gpusplit = _remember(self, origin, source).variants()
+        return result
+
+    def get_info(self: Any, what: Any) -> Any:
+        found = _get_info(self, what)
+        if what == _BINARIES:
+            _given_away(self, found)
+        return found
 
     def build(self: cl.Program, *args: Any, **kwargs: Any) -> cl.Program:
-        result: cl.Program = original(self, *args, **kwargs)
+        result: cl.Program = program_build(self, *args, **kwargs)
         described = getattr(self, "_build_duration_info", None)
         source = getattr(self, "_source", None)
         if described is not None and described[1] and isinstance(source, str):
+            # pyopencl's own cache may be older than gpusplit here, but pyopencl knows the source.
             raw: Any = self._prg
-            with _lock:
-                # The program itself is kept, so that its address names no other one meanwhile.
-                _remembered[raw.int_ptr] = (raw, source)
-                while len(_remembered) > _REMEMBERED_MOST:
-                    _remembered.popitem(last=False)
+            known = _known.get(raw.int_ptr)
+            if known is not None and not known.origin.source:
+                folders = build_options.read(known.origin.options).folders
+                found, trouble = headers.take(source, folders)
+                known.origin = replace(known.origin, source=source, headers=found, trouble=trouble)
         return result
 
+    hooks.put(cl._cl._Program, "_build", _build)
+    hooks.put(cl._cl._Program, "get_info", get_info)
     hooks.put(cl.Program, "build", build)
 
 
-if hooks.once(cl.Program, "_gpusplit_programs"):
-    _watch()
+def _given_away(raw: Any, binaries: list[bytes]) -> None:
+    """Note where a program's *binaries* come from, as somebody may keep them."""
+    known = _known.get(raw.int_ptr)
+    if known is None or not known.origin.source:
+        return
+    origin = known.origin
+    text = Request(
+        origin.source, headers=origin.headers, trouble=origin.trouble, options=origin.options
+    ).to_json()
+    for binary in binaries:
+        if binary:
+            store.save("programs", store.digest(binary), text)
 
-#: For tests: where headers that need no examination live.
-TRUSTED_HEADERS = os.fspath(_PYOPENCL_HEADERS)
+
+def _taken_back(binaries: list[bytes]) -> Origin | None:
+    """What a program made from *binaries* was made from; all must come from the same."""
+    texts = {store.load("programs", store.digest(binary)) for binary in binaries if binary}
+    text = texts.pop() if len(texts) == 1 else None
+    if text is None:
+        return None
+    try:
+        noted = Request.from_json(text)
+    except (ValueError, TypeError, KeyError):
+        return None
+    return Origin(noted.source, options=noted.options, headers=noted.headers, trouble=noted.trouble)
+
+
+if hooks.once(cl._cl._Program, "_gpusplit_programs"):
+    _watch()

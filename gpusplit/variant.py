@@ -1,243 +1,186 @@
-"""The variant of a kernel that shows every slice the IDs and sizes of the whole launch.
+"""The variant of a program that shows every slice the IDs and sizes of the whole launch.
 
-A slice is launched with a global offset, so get_global_id is right in it and what depends on the
-whole NDRange is not.  The variant is the same source behind a prelude that redefines those
-functions.  What they need to know reaches the kernel as four hidden arguments behind its own (the
-way clvk and OpenCLOn12 hand them to a kernel inside a driver); where functions other than kernels
-ask for them, it is compiled in instead, once for each NDRange.  A variant is only built when a
-launch is about to be split.
+The judge gives its text (judge/prelude.py); what the whole launch is comes in macros before it.
+What a slice does not change it can be asked for.  What it does change, the global size and the
+offset of the dimensions that are cut, travels in the global offset of other dimensions: those that
+the launch does not have, or does not cut and has no offset in.  So one variant serves all sizes;
+where there is no room it is compiled in.  A variant is built when a launch is to be split.
 """
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import pyopencl as cl
 
-from gpusplit import clsource, programs, safety
+from gpusplit import headers, judging
 from gpusplit.arguments import KernelState
+from gpusplit.judge import options as build_options
+from gpusplit.judge.verdict import Answer
 from gpusplit.ndrange import NDRange
-from gpusplit.safety import Verdict
+from gpusplit.programs import Program
 
-#: The hidden arguments, each a uint4 of which x, y, z stand for the dimensions.
-HIDDEN = ("gpusplit_size", "gpusplit_offset", "gpusplit_local", "gpusplit_groups")
-
-#: The redefined functions: result of the one that stands in, its parameters, and its body.  It is
-#: defined before the redefinition, so it can ask the device itself: beyond the third dimension the
-#: device answers (the specification says 1 or 0, and not every device keeps to it).  It asks with
-#: constants only: PoCL 3.1 miscompiles some functions of a dimension that it does not know.  A
-#: work-group's ID is worked out from its work-items' global IDs, since devices differ in whether
-#: get_group_id counts from the offset.
-_FUNCTIONS = {
-    "get_global_size": (
-        "d, gpusplit_size", "return d > 2 ? get_global_size(3) : gpusplit_pick(d, v);"
-    ),
-    "get_global_offset": (
-        "d, gpusplit_offset", "return d > 2 ? get_global_offset(3) : gpusplit_pick(d, v);"
-    ),
-    "get_num_groups": (
-        "d, gpusplit_groups", "return d > 2 ? get_num_groups(3) : gpusplit_pick(d, v);"
-    ),
-    "get_group_id": (
-        "d, gpusplit_offset, gpusplit_local",
-        "uint first = d == 0 ? get_global_id(0) - get_local_id(0)"
-        " : d == 1 ? get_global_id(1) - get_local_id(1) : get_global_id(2) - get_local_id(2);"
-        " return d > 2 ? get_group_id(3) : (first - gpusplit_pick(d, v)) / gpusplit_pick(d, w);",
-    ),
-    "get_global_linear_id": (
-        "gpusplit_offset, gpusplit_size",
-        "return ((get_global_id(2) - v.z) * w.y + get_global_id(1) - v.y) * w.x"
-        " + get_global_id(0) - v.x;",
-    ),
-}  # fmt: skip
-_PICK = """\
-uint gpusplit_pick(uint d, uint4 v);
-uint gpusplit_pick(uint d, uint4 v) { return d == 0 ? v.x : d == 1 ? v.y : v.z; }"""
-
-#: NDRanges with constants compiled in, per kernel; more would compile without end.
-MOST_SHAPES = 16
+#: Variants of a program beyond which none with constants compiled in is made: no endless compiling.
+MOST_CONSTANT = 16
 #: The IDs are worked out in 32 bits (NVIDIA keeps them so, and a 64-bit division is slow).
 LARGEST = 2**32 - 1
 
-_programs: OrderedDict[Hashable, Any] = OrderedDict()
-_MOST_PROGRAMS = 256
-_lock = threading.Lock()
+#: Bits of an offset that a device keeps: NVIDIA 32; PoCL 3.1 only 16 where the launch is small.
+OFFSET_BITS, POCLS_BITS = 32, 16
+
+#: What makes a kernel need the size of the whole launch in a dimension that is cut.
+_ASKS_SIZE = frozenset({"get_global_size", "get_num_groups", "get_global_linear_id"})
 
 
 class NoVariant(Exception):
-    """No variant of this kernel can be built; the message says why."""
+    """No variant of this kernel can be had now; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
-class Variant:
-    """A kernel to launch instead; first_hidden is the index of its first hidden argument or None.
+class Form:
+    """How slices are told what the whole launch is.
 
-    Arguments before that one are the original's.
+    macros: the text before the variant's.  carried: what the global offset is to be in each
+    dimension that carries something, empty if none does.  constant: whether sizes of this very
+    launch are compiled in.
     """
 
-    kernel: cl.Kernel
-    first_hidden: int | None
+    macros: str
+    carried: tuple[tuple[int, int], ...]
+    constant: bool
+
+    def shape(self, part: NDRange) -> NDRange:
+        """*part* as it is launched: with what the dimensions carry."""
+        if not self.carried:
+            return part
+        assert part.local_size is not None
+        dimensions = max(len(part.offset), *(d + 1 for d, _ in self.carried))
+        more = (1,) * (dimensions - len(part.offset))
+        offset = [*part.offset, *(0 for _ in more)]
+        for d, value in self.carried:
+            offset[d] = value
+        return NDRange(part.global_size + more, part.local_size + more, tuple(offset))
 
 
-def hidden_values(whole: NDRange) -> tuple[tuple[int, int, int, int], ...]:
-    """The values of HIDDEN for a launch of *whole*, in work-items and work-groups."""
-    local = whole.local_size
-    if local is None:
-        raise ValueError("the local size is not fixed yet")
+def form(
+    whole: NDRange, parts: Sequence[NDRange] | None, asks: frozenset[str], bits: int = OFFSET_BITS
+) -> Form:
+    """How slices of *whole* are told of it, for a kernel that asks *asks*.
 
-    def pad(values: tuple[int, ...], other: int) -> tuple[int, int, int, int]:
-        x, y, z = (*values, other, other)[:3]
-        return (x, y, z, other)
+    parts: the slices; None if they are not known yet.  bits: of an offset that the device keeps.
 
-    return (
-        pad(whole.global_size, 1),
-        pad(whole.offset, 0),
-        pad(local, 1),
-        pad(whole.work_groups, 1),
-    )
-
-
-def variant_source(
-    source: str,
-    needs: frozenset[str],
-    kernels: list[str],
-    constants: tuple[tuple[int, int, int, int], ...] | None,
-) -> str:
-    """*source* behind its prelude.
-
-    needs: the functions to redefine.  kernels: names of all kernels of the program, which get the
-    hidden parameters; or, with *constants*, the values are compiled in and nothing is added.
+    >>> whole = NDRange((64, 32), (8, 8), (0, 0))
+    >>> form(whole, None, frozenset({"get_group_id"})).carried
+    ()
+    >>> rows = [NDRange((64, 16), (8, 8), (0, 0)), NDRange((64, 16), (8, 8), (0, 16))]
+    >>> form(whole, rows, frozenset({"get_num_groups"})).carried
+    ((2, 32),)
     """
-    lines = [_PICK]
-    if constants is not None:
-        for name, value in zip(HIDDEN, constants, strict=True):
-            lines.append(f"#define {name} ((uint4)({', '.join(f'{v}u' for v in value)}))")
-    macros = []
-    for function in sorted(needs):
-        arguments, body = _FUNCTIONS[function]
-        takes_dimension = arguments.startswith("d,")
-        types = ["uint d"] if takes_dimension else []
-        types += ["uint4 v", "uint4 w"][: arguments.count("gpusplit_")]
-        stand_in = f"gpusplit_{function}"
-        head = f"size_t {stand_in}({', '.join(types)})"
-        lines.append(f"{head};\n{head} {{ {body} }}")
-        parameter = "d" if takes_dimension else ""
-        passed = arguments.replace("d,", "(d),", 1) if takes_dimension else arguments
-        macros.append(f"#undef {function}\n#define {function}({parameter}) {stand_in}({passed})")
-    lines += macros
-    # Line numbers in messages (and __LINE__) stay those of the program.
-    lines.append("#line 1\n")
-    text = source if constants is not None else _with_parameters(source, kernels)
-    return "\n".join(lines) + text
+    dimensions = len(whole.global_size)
+    known = {"WORK_DIM": f"{dimensions}u"}
+    wanted: list[tuple[str, int]] = []
+    # Dimensions whose offset may be anything, since nobody needs it for an ID.
+    free = list(range(dimensions, 3))
+    for d in range(3):
+        known |= {f"SIZE_{d}": "1u", f"OFFSET_{d}": "0u", f"ID_{d}": "0u"}
+        if d >= dimensions:
+            continue
+        known[f"ID_{d}"] = f"(uint)get_global_id({d})"
+        if parts is not None and all(p.global_size[d] == whole.global_size[d] for p in parts):
+            known[f"SIZE_{d}"] = f"(uint)get_global_size({d})"
+            if whole.offset[d]:
+                known[f"OFFSET_{d}"] = f"(uint)get_global_offset({d})"
+            else:
+                free.append(d)
+            continue
+        if asks & _ASKS_SIZE:
+            wanted.append((f"SIZE_{d}", whole.global_size[d]))
+        if whole.offset[d]:
+            wanted.append((f"OFFSET_{d}", whole.offset[d]))
+    slots = _slots([value for _, value in wanted], free, bits)
+    carried: dict[int, int] = {}
+    for at, (name, value) in enumerate(wanted):
+        known[name] = f"{value}u"
+        if slots is not None:
+            d, shift, width = slots[at]
+            carried[d] = carried.get(d, 0) | value << shift
+            known[name] = f"(uint)((get_global_offset({d}) >> {shift}) & {(1 << width) - 1:#x}u)"
+            if d < dimensions:
+                known[f"ID_{d}"] = f"(uint)(get_global_id({d}) - get_global_offset({d}))"
+    text = "".join(f"#define GPUSPLIT_{name} {value}\n" for name, value in sorted(known.items()))
+    return Form(text, tuple(sorted(carried.items())), bool(wanted) and slots is None)
 
 
-def _with_parameters(source: str, kernels: list[str]) -> str:
-    parsed = clsource.parse(source)
-    parameters = ", ".join(f"const uint4 {name}" for name in HIDDEN)
-    places: list[tuple[int, bool]] = []
-    for name in kernels:
-        for function in (*parsed.functions.get(name, ()), *parsed.prototypes.get(name, ())):
-            places.append((function.parameters_end, function.has_parameters))
-    for position, has_parameters in sorted(set(places), reverse=True):
-        if has_parameters:
-            source = f"{source[:position]}, {parameters}{source[position:]}"
-        else:
-            # "()" or "(void)": the new list replaces it.
-            opening = source.rindex("(", 0, position)
-            source = f"{source[: opening + 1]}{parameters}{source[position:]}"
-    return source
+def _slots(
+    values: Sequence[int], free: Sequence[int], bits: int
+) -> list[tuple[int, int, int]] | None:
+    """(dimension, lowest bit, bits) where each of *values* travels; None if there is no room.
+
+    The highest bit of an offset stays clear: a global ID is the sum of more than the offset.
+    """
+    for width in (bits - 1, 15):
+        slots = [(d, shift, width) for d in free for shift in range(0, bits - width, width + 1)]
+        if len(values) <= len(slots) and all(value < 1 << width for value in values):
+            return slots[: len(values)]
+    return None
 
 
 def find(
-    kernel: cl.Kernel, known: KernelState, verdict: Verdict, whole: NDRange, device: cl.Device
-) -> Variant:
-    """The variant of *kernel* for slices of *whole*; NoVariant says why there is none.
+    kernel: cl.Kernel, known: KernelState, program: Program, answer: Answer, form: Form,
+    device: cl.Device, wait: bool,
+) -> cl.Kernel:  # fmt: skip
+    """The kernel to launch in place of *kernel*; NoVariant says why there is none.
 
-    Call it with the kernel's lock held.
+    wait: have it built now if it is not.  Call it with the kernel's lock held: the variant's
+    arguments are set before each launch.
     """
-    if max(*whole.end, whole.work_items) > LARGEST:
-        raise NoVariant("IDs beyond 32 bits")
-    constants = hidden_values(whole) if verdict.helpers else None
-    shape: Hashable = (device.int_ptr, constants)
-    found = known.variants.get(shape)
-    if found is None:
-        if len(known.variants) >= MOST_SHAPES:
-            raise NoVariant(f"more than {MOST_SHAPES} different NDRanges, each to be compiled")
-        try:
-            found = _build(kernel, verdict, constants, device)
-        except NoVariant as error:
-            # Once is enough for a compiler to say no.
-            found = str(error)
-        known.variants[shape] = found
-    if isinstance(found, str):
-        raise NoVariant(found)
-    return found
+    place = (form.macros, device.int_ptr)
+    made = known.variants.get(place)
+    if made is not None:
+        return made
+    variants = program.variants()
+    known.held = variants
+    built = variants.built.get(place)
+    if built is None:
+        if form.constant and len(variants.built) >= MOST_CONSTANT:
+            raise NoVariant(f"more than {MOST_CONSTANT} different NDRanges, each to be compiled")
+        context = kernel.context
 
+        def build() -> None:
+            variants.built[place] = _build(context, device, program, form.macros + answer.variant)
 
-def set_hidden(variant: Variant, whole: NDRange) -> None:
-    """Tell *variant*'s slices what the whole launch is; its own arguments are not touched."""
-    if variant.first_hidden is not None:
-        for index, value in enumerate(hidden_values(whole), start=variant.first_hidden):
-            variant.kernel.set_arg(index, np.array(value, np.uint32))
-
-
-def _build(
-    kernel: cl.Kernel,
-    verdict: Verdict,
-    constants: tuple[tuple[int, int, int, int], ...] | None,
-    device: cl.Device,
-) -> Variant:
-    origin = programs.origin(kernel, device)
-    if origin.kind != "source":
-        raise NoVariant("there is no source to build a variant from")
-    if programs.examine(kernel, device) != verdict:
-        raise NoVariant("a header has changed since the kernel was examined")
-    prelude, _ = clsource.tokenize(variant_source("", verdict.needs_prelude, [], constants))
-    used = {token.text for token in prelude}
-    macros = clsource.parse(safety.read_options(origin.options).macros).macros
-    clash = used.intersection(macros)
-    if clash:
-        raise NoVariant(f"a build option defines {min(clash)}, which the prelude uses")
-    name = kernel.function_name
-    program: Any = kernel.get_info(cl.kernel_info.PROGRAM)
-    names = [k for k in program.get_info(cl.program_info.KERNEL_NAMES).split(";") if k]
-    text = variant_source(origin.text, verdict.needs_prelude, names, constants)
-    built = _program(kernel.context, device, text, origin.options)
+        if wait:
+            build()
+        else:
+            judging.background((id(variants), place), build)
+        built = variants.built.get(place)
+        if built is None:
+            raise NoVariant("its variant is being built")
+    if isinstance(built, str):
+        raise NoVariant(built)
     try:
-        result = cl.Kernel(built, name)
-        count = kernel.num_args
-        expected = count + (0 if constants is not None else len(HIDDEN))
-        if result.num_args != expected:
-            raise NoVariant("the kernel's parameters are not where they were looked for")
+        made = cl.Kernel(built, kernel.function_name)
+        if made.num_args != kernel.num_args:
+            raise NoVariant("the variant's kernel takes other arguments")
     except cl.Error as error:
         raise NoVariant(f"the variant cannot be used: {error}") from error
-    return Variant(result, None if constants is not None else count)
+    known.variants[place] = made
+    return made
 
 
-def _program(context: cl.Context, device: cl.Device, text: str, options: str) -> Any:
-    """The built program of *text*; the same text is built once."""
-    key = (context.int_ptr, device.int_ptr, text, options)
-    with _lock:
-        if key in _programs:
-            _programs.move_to_end(key)
-            return _programs[key]
-    raw = cl._cl._Program(context, text)
+def _build(context: cl.Context, device: cl.Device, program: Program, text: str) -> Any:
+    """The built program of *text*, or why there is none."""
+    origin = program.origin
+    folders = build_options.read(origin.options).folders
+    raw: Any = cl._cl._Program(context, text)
     try:
         # Not through pyopencl.Program: that would warn about a log that is none of the user's.
-        raw._build(options=options.encode(), devices=[device])
+        raw._build(options=origin.options.encode("utf-8", "surrogateescape"), devices=[device])
     except cl.Error as error:
         reason = str(error).strip().splitlines()
-        raise NoVariant(
-            f"the compiler refused the prelude: {reason[0] if reason else ''}"
-        ) from None
-    with _lock:
-        # A program keeps its context, so the addresses in the key name no other ones.
-        _programs[key] = raw
-        while len(_programs) > _MOST_PROGRAMS:
-            _programs.popitem(last=False)
+        return f"the compiler refused the variant: {reason[0] if reason else ''}"
+    if headers.take(origin.source, folders) != (origin.headers, ""):
+        return "a header has changed since the program was built"
     return raw

@@ -17,7 +17,7 @@ OUT_OF_ORDER = cl.command_queue_properties.OUT_OF_ORDER_EXEC_MODE_ENABLE
 PROFILING = cl.command_queue_properties.PROFILING_ENABLE
 
 #: Everything is worth splitting, down to single work-groups.
-FIVE = gpusplit.Config(policy="fixed", groups=5, cores=1)
+FIVE = gpusplit.Config(policy="fixed", groups=5, cores=1, judge="wait")
 
 
 @functools.cache

@@ -63,7 +63,7 @@ def test_a_wait_that_sleeps_has_nothing_to_give(emugpu):
     said = emugpu.run(
         RUN
         + """
-config = gpusplit.Config(policy="adaptive", vms="static:3", cores=1)
+config = gpusplit.Config(policy="adaptive", vms="static:3", cores=1, judge="wait")
 result(config, run(config, 1.5))
 """,
         **SLOW,
@@ -77,7 +77,8 @@ def test_a_driver_that_spins_is_tried_and_left_alone(emugpu):
     said = emugpu.run(
         RUN
         + """
-config = gpusplit.Config(policy="adaptive", vms="static:3", cores=1, wait="driver", budget=1.0)
+config = gpusplit.Config(policy="adaptive", vms="static:3", cores=1, judge="wait", wait="driver",
+                         budget=1.0)
 policy = make_launcher(config).policy
 policy._stolen_seconds = lambda: None  # whatever this machine's host says
 launches = run(config, 3)
@@ -96,7 +97,7 @@ def test_a_driver_that_uses_less_for_short_launches_is_cut_within_two_seconds(em
     said = emugpu.run(
         RUN
         + """
-config = gpusplit.Config(policy="adaptive", vms="static:3", cores=1, budget=1.0)
+config = gpusplit.Config(policy="adaptive", vms="static:3", cores=1, judge="wait", budget=1.0)
 policy = make_launcher(config).policy
 used, before = 0.0, time.monotonic()
 def cpu_seconds():
@@ -123,7 +124,7 @@ def test_a_vm_that_is_alone_again_launches_whole(emugpu):
     said = emugpu.run(
         RUN
         + """
-config = gpusplit.Config(policy="adaptive", vms="static:1", cores=1)
+config = gpusplit.Config(policy="adaptive", vms="static:1", cores=1, judge="wait")
 launches = run(config, 0.3)
 say(groups=[one.groups for one in launches], reason=launches[-1].reason)
 """,

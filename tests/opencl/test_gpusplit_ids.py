@@ -91,6 +91,7 @@ def cases(draw: st.DrawFn) -> Case:
             queues=draw(st.sampled_from((0, 1, 2, 3))),
             in_flight=draw(st.sampled_from((0, 1, 3))),
             cores=1,
+            judge="wait",
         ),
         draw(st.sampled_from((0, int(OUT_OF_ORDER), int(PROFILING)))),
     )

@@ -54,7 +54,7 @@ def launch(context: cl.Context, config: gpusplit.Config) -> tuple[np.ndarray, gp
 def test_result_and_number_of_groups(
     context: cl.Context, options: dict[str, object], groups: int, wait: str
 ) -> None:
-    config = gpusplit.Config(wait=wait, **({"cores": 1} | options))  # type: ignore[arg-type]
+    config = gpusplit.Config(wait=wait, judge="wait", **({"cores": 1} | options))  # type: ignore[arg-type]
     result, told = launch(context, config)
     assert (result == EXPECTED).all()
     assert told.kernel == "ids"

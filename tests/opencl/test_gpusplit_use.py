@@ -59,7 +59,7 @@ def python(*words: str | Path, **environ: str) -> subprocess.CompletedProcess[st
     )  # fmt: skip
 
 
-OPTIONS = ("--policy", "fixed", "--groups", "7", "--cores", "1")
+OPTIONS = ("--policy", "fixed", "--groups", "7", "--cores", "1", "--judge", "wait")
 
 
 def test_run_splits_an_unmodified_program(program: Path, tmp_path: Path) -> None:
@@ -103,7 +103,7 @@ def test_a_programs_exit_status_and_exceptions_are_its_own(tmp_path: Path) -> No
 
 
 def test_the_environment_alone_is_enough(program: Path) -> None:
-    environ = {"POLICY": "fixed", "GROUPS": "7", "CORES": "1", "SUMMARY": "1"}
+    environ = {"POLICY": "fixed", "GROUPS": "7", "CORES": "1", "JUDGE": "wait", "SUMMARY": "1"}
     done = python(
         "-c",
         f"import gpusplit.auto, runpy; runpy.run_path({str(program)!r})",
@@ -134,7 +134,7 @@ def test_bad_options_are_one_clear_line(words: tuple[str, ...], message: str) ->
 def test_explain_lists_kernels_and_verdicts(program: Path, tmp_path: Path) -> None:
     done = python("-m", "gpusplit", "explain", program)
     assert done.returncode == 0, done.stderr
-    assert "where_am_i: split with a prelude for get_group_id" in done.stdout
+    assert "where_am_i: split as a variant with the whole launch's get_group_id" in done.stdout
     assert "talks: whole: prints" in done.stdout
     source = tmp_path / "some.cl"
     source.write_text("kernel void k(global int *a) { a[get_global_id(0)] = 1; }")
@@ -164,7 +164,7 @@ def test_uninstall_leaves_pyopencl_as_it_was() -> None:
     gpusplit.install(FIVE)
     assert gpusplit.installed() == FIVE
     assert attributes() != before
-    gpusplit.install(gpusplit.Config(policy="fixed", groups=3))
+    gpusplit.install(gpusplit.Config(policy="fixed", groups=3, judge="wait"))
     gpusplit.uninstall()
     gpusplit.uninstall()
     assert attributes() == before
@@ -268,7 +268,10 @@ def test_bounded_group_time_is_measured_and_kept() -> None:
     k = kernel(SLOW)
     host = np.zeros(1 << 16, np.int32)
     a = buffer(host)
-    with gpusplit.active(policy="time", group_ms=2, cores=64), gpusplit.recording() as launches:
+    with (
+        gpusplit.active(policy="time", group_ms=2, cores=64, judge="wait"),
+        gpusplit.recording() as launches,
+    ):
         for _ in range(3):
             k(queue, host.shape, (64,), a, slow_rounds()).wait()
         expected = read(queue, a, host)
@@ -287,7 +290,7 @@ def test_a_count_source_without_an_answer_warns_once_and_launches_whole(
     )
     a = buffer(host)
     with (
-        gpusplit.active(policy="vms", vms="xenstore", cores=2, alpha=7.25),
+        gpusplit.active(policy="vms", vms="xenstore", cores=2, alpha=7.25, judge="wait"),
         gpusplit.recording() as launches,
     ):
         with pytest.warns(gpusplit.TenancyWarning):
@@ -305,7 +308,7 @@ def test_a_mistake_in_gpusplit_is_not_the_programs(
     def fail(*_: object) -> None:
         raise AssertionError("a bug")
 
-    monkeypatch.setattr(programs, "examine", fail)
+    monkeypatch.setattr(programs, "of_kernel", fail)
     queue = cl.CommandQueue(context())
     k, host = (
         kernel(PLUS_ONE),

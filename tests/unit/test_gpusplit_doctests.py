@@ -8,14 +8,16 @@ import importlib
 import pytest
 
 WITH_EXAMPLES = [
-    "builtins",
     "count",
     "devices",
-    "explain",
+    "judge.builtins",
+    "judge.options",
+    "judge.reading",
     "ndrange",
     "patch",
     "telemetry",
     "tenancy",
+    "variant",
 ]
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 
-from gpusplit.safety import Verdict, whole
+from gpusplit.judge.verdict import Unreadable, Verdict, whole
 
 MAGIC = 0x07230203
 
@@ -76,24 +76,27 @@ def instructions(module: tuple[int, ...]) -> Iterator[tuple[int, tuple[int, ...]
         at += count
 
 
-def examine(module: bytes, kernel: str) -> Verdict:
-    """The verdict on *kernel*; the whole module counts, not only what the kernel reaches."""
+def examine_all(module: bytes) -> dict[str, Verdict]:
+    """The verdicts on a module's kernels; the whole module counts, not only what each reaches."""
     try:
-        return _examine(words(module), kernel)
-    except Malformed as error:
-        return whole(f"its SPIR-V is not understood: {error}")
+        found = words(module)
+        names = [
+            text(operands[2:])
+            for opcode, operands in instructions(found)
+            if opcode == _OP_ENTRY_POINT and operands[0] == _EXECUTION_MODEL_KERNEL
+        ]
+        return dict.fromkeys(names, _examine(found))
+    except (Malformed, IndexError) as error:
+        raise Unreadable(f"its SPIR-V is not understood: {error}") from None
 
 
-def _examine(module: tuple[int, ...], kernel: str) -> Verdict:
+def _examine(module: tuple[int, ...]) -> Verdict:
     labels: set[int] = set()
-    loops = atomics = communicates = found = False
+    loops = atomics = communicates = False
     shows_work_group = False
     opencl_std: set[int] = set()
     for opcode, operands in instructions(module):
-        if opcode == _OP_ENTRY_POINT:
-            name = text(operands[2:])
-            found = found or (operands[0] == _EXECUTION_MODEL_KERNEL and name == kernel)
-        elif opcode in (_OP_DECORATE, _OP_MEMBER_DECORATE):
+        if opcode in (_OP_DECORATE, _OP_MEMBER_DECORATE):
             decoration = operands[1 if opcode == _OP_DECORATE else 2 :]
             if decoration[0] == _DECORATION_BUILTIN:
                 if decoration[1] in _RANGE_BUILTINS:
@@ -134,8 +137,6 @@ def _examine(module: tuple[int, ...], kernel: str) -> Verdict:
         elif opcode in _ACCESS:
             access = operands[_ACCESS[opcode] :][:1]
             communicates = communicates or bool(access and access[0] & 1)
-    if not found:
-        return whole("its SPIR-V has no such entry point")
     if loops and communicates:
         return whole("has loops and atomics, fences or volatile: it may wait for other work-groups")
     notes = ("the order of atomic operations may differ",) if atomics else ()

@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from gpusplit.safety import Verdict, whole
+from gpusplit.judge.verdict import Verdict, whole
 
 _HEADER = re.compile(r"\.version\s+[0-9]+\.[0-9]+\b")
 _FUNCTION = re.compile(
@@ -26,6 +26,12 @@ _REGISTER = re.compile(r"%?[A-Za-z_$][\w$]*")
 _SPECIAL = re.compile(r"%[A-Za-z_]\w*(?:\.[a-z]\b)?")
 _DECLARED = re.compile(r"\.reg\s+(?:\.\w+\s+)+([^;]*);")
 _SPECIAL_NAME = re.compile(r"%(?:n?ctaid\.[xyz]|n?tid\.[xyz]|envreg[0-9]+)")
+#: Those on memory that other work-groups see; a name without a state space may mean any.
+_ATOMICS = re.compile(r"\b(atom|red)\.(?![\w.]*\bshared\b)")
+_SHARES = re.compile(
+    r"\b(membar|fence)\.(?!cta\b)|\b(ld|st)\.volatile\.(?!shared|local|param)"
+    r"|\b(ld|st|atom|red|fence)\.(acquire|release|relaxed|acq_rel|sc)\.(?!cta)"
+)
 #: %envreg3-5 and 9 are the same in every slice that has the launch's offset and dimensions.
 _HARMLESS = re.compile(r"%(ctaid\.[xyz]|n?tid(\.[xyz])?|envreg[3459]|laneid|lanemask_\w+)")
 
@@ -35,45 +41,95 @@ def is_ptx(image: bytes) -> bool:
     return _HEADER.search(image[:4096].decode("ascii", "replace")) is not None
 
 
-def examine(module: str, kernel: str) -> Verdict:
-    """The verdict on entry *kernel* of *module*: split as it is, or whole."""
-    code = re.sub(r"//[^\n]*|/\*.*?\*/", " ", module, flags=re.DOTALL)
-    functions = {match["name"]: _body(code, match.end()) for match in _FUNCTION.finditer(code)}
+class _Entry(NamedTuple):
+    """What an entry of a module can do, by all that it calls."""
+
+    problem: str
+    reads: tuple[str, ...]
+    loops: bool
+    atomics: bool
+    communicates: bool
+
+
+def examine_all(module: str) -> dict[str, Verdict]:
+    """The verdicts on the entries of a *module* that has no source: split as they are, or whole."""
+    functions = _functions(module)
+    return {name: _verdict(functions, name) for name, (kind, _) in functions.items() if kind}
+
+
+def doubt(module: str, kernel: str, needs_variant: bool, communicates: bool) -> str:
+    """What the driver's PTX shows of *kernel* and its source does not; empty if nothing.
+
+    needs_variant, communicates: what its source says.
+    """
+    functions = _functions(module)
     if kernel not in functions:
-        return whole("its PTX has no such entry")
+        return "the driver's PTX has no such entry"
+    entry = _entry(functions, kernel)
+    if entry.problem:
+        return entry.problem
+    asks = [name for name in entry.reads if re.fullmatch(r"%envreg[012678]", name)]
+    if asks and not needs_variant:
+        return f"the driver's PTX reads {asks[0]}, and the source does not show why"
+    strange = [name for name in entry.reads if name not in asks]
+    if strange:
+        return f"the driver's PTX reads {strange[0]}"
+    if entry.communicates and not communicates:
+        return "the driver's PTX shares memory between work-groups, and the source does not"
+    return ""
+
+
+def _functions(module: str) -> dict[str, tuple[bool, str]]:
+    """Whether it is an entry, and the body, of each function by name."""
+    code = re.sub(r"//[^\n]*|/\*.*?\*/", " ", module, flags=re.DOTALL)
+    return {
+        match["name"]: (match["entry"] == ".entry", _body(code, match.end()))
+        for match in _FUNCTION.finditer(code)
+    }
+
+
+def _entry(functions: dict[str, tuple[bool, str]], kernel: str) -> _Entry:
     todo, seen = [kernel], set[str]()
     communicates = loops = atomics = False
+    reads: list[str] = []
+    problem = ""
     while todo:
         name = todo.pop()
         if name in seen:
             continue
         seen.add(name)
-        body = functions.get(name)
-        if body is None:
-            return whole(f"its PTX calls {name}, which the module does not define")
+        if name not in functions:
+            problem = problem or f"its PTX calls {name}, which the module does not define"
+            continue
+        body = functions[name][1]
         for match in _CALL.finditer(body):
             if match["target"].startswith("%"):
-                return whole("its PTX calls through a pointer")
+                problem = problem or "its PTX calls through a pointer"
             # What is called again may call itself, which is a loop as well.
             loops = loops or match["target"] in seen
             todo.append(match["target"])
-        why = _slice_visible(body)
-        if why is not None:
-            return whole(f"its PTX {why}, and it has no source")
-        found = re.search(r"\b(atom|red)\.", body) is not None
-        atomics = atomics or found
-        communicates = (
-            communicates
-            or found
-            or re.search(
-                r"\b(membar|fence)\.|\b(ld|st)\.volatile|\.(acquire|release|relaxed)", body
-            )
-            is not None
-        )
+        reads += _special_registers(body)
+        atomics = atomics or _ATOMICS.search(body) is not None
+        communicates = communicates or atomics or _SHARES.search(body) is not None
         loops = loops or _has_loop(body)
-    if loops and communicates:
+    return _Entry(problem, tuple(reads), loops, atomics, communicates)
+
+
+def _verdict(functions: dict[str, tuple[bool, str]], kernel: str) -> Verdict:
+    entry = _entry(functions, kernel)
+    if entry.problem:
+        return whole(entry.problem)
+    if entry.reads:
+        return whole(f"its PTX reads {entry.reads[0]}, and it has no source")
+    why = _misuse_of_ctaid(functions[kernel][1])
+    for name, (is_entry, body) in functions.items():
+        if not is_entry and name != kernel:
+            why = why or _misuse_of_ctaid(body)
+    if why is not None:
+        return whole(f"its PTX {why}, and it has no source")
+    if entry.loops and entry.communicates:
         return whole("has loops and atomics, fences or volatile: it may wait for other work-groups")
-    notes = ("the order of atomic operations may differ",) if atomics else ()
+    notes = ("the order of atomic operations may differ",) if entry.atomics else ()
     # Every global ID is made from the local one.
     return Verdict(shows_work_group=True, notes=notes)
 
@@ -101,15 +157,21 @@ def _has_loop(body: str) -> bool:
     return re.search(r"\bbrx\.", body) is not None
 
 
-def _slice_visible(body: str) -> str | None:
-    """Why the function can tell a slice from the whole launch; None if it cannot."""
+def _special_registers(body: str) -> list[str]:
+    """The special registers that *body* reads and that may differ in a slice."""
     # "%r<5>" declares %r0 to %r4.
     declared = {
         name.strip() for names in _DECLARED.findall(body) for name in re.split(r"<\d+>|,", names)
     }
-    for special in _SPECIAL.findall(body):
-        if not (_HARMLESS.fullmatch(special) or {special, special.rstrip("0123456789")} & declared):
-            return f"reads {special}"
+    return [
+        special
+        for special in _SPECIAL.findall(body)
+        if not (_HARMLESS.fullmatch(special) or {special, special.rstrip("0123456789")} & declared)
+    ]
+
+
+def _misuse_of_ctaid(body: str) -> str | None:
+    """How *body* can tell a slice by its %ctaid; None if it cannot."""
     statements = list(_statements(body))
     flow = _Flow(statements)
     moves = [

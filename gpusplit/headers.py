@@ -1,0 +1,84 @@
+"""The headers of a program as they are while it is built."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import re
+from collections.abc import Sequence
+
+from gpusplit.judge.reading import directives
+from gpusplit.judge.verdict import Header
+
+_QUOTED = re.compile(r"""\s*(?:"([^"\n]+)"|<([^>\n]+)>)""")
+_MOST = 500
+_MOST_BYTES = 16 << 20
+
+
+class _Trouble(Exception):
+    """What was included cannot be known; the message says why."""
+
+
+def take(source: str, folders: Sequence[str]) -> tuple[tuple[Header, ...], str]:
+    """The headers that *source* may include, and why they may be incomplete (empty if not).
+
+    folders: the include folders in order; where the program runs is looked in as well.  One that
+    is not found may stand in a branch that is never taken; the judge notices if it is.
+    """
+    # Most programs have none, and a look at every line takes longer than this.
+    if "include" not in source:
+        return (), ""
+    try:
+        return tuple(_follow(source, [*folders, "."]).values()), ""
+    except _Trouble as error:
+        return (), str(error)
+
+
+def _follow(source: str, folders: Sequence[str]) -> dict[tuple[int, str], Header]:
+    found: dict[tuple[int, str], Header] = {}
+    todo: list[tuple[str, Header | None]] = [(source, None)]
+    size = 0
+    while todo:
+        text, includer = todo.pop()
+        for name in _included(text):
+            header = _find(name, includer, folders)
+            if header is None or (header.folder, header.name) in found:
+                continue
+            found[header.folder, header.name] = header
+            todo.append((header.text, header))
+            size += len(header.text)
+            if len(found) > _MOST or size > _MOST_BYTES:
+                raise _Trouble("it includes too much")
+    return found
+
+
+def _included(text: str) -> list[str]:
+    names = []
+    for directive, rest in directives(text):
+        if directive in ("include", "include_next", "import", "embed"):
+            match = _QUOTED.match(rest)
+            if match is None or directive != "include":
+                raise _Trouble(f"it has #{directive}{rest.rstrip()}, which is not followed here")
+            names.append(match[1] or match[2])
+    return names
+
+
+def _find(name: str, includer: Header | None, folders: Sequence[str]) -> Header | None:
+    """The header *name*; compilers differ in where they look first, so all must be the same."""
+    places = [(at, posixpath.normpath(name)) for at in range(len(folders))]
+    if includer is not None:
+        beside = posixpath.join(posixpath.dirname(includer.name), name)
+        places.insert(0, (includer.folder, posixpath.normpath(beside)))
+    found: dict[str, Header] = {}
+    for folder, path in places:
+        full = os.path.join(folders[folder], path)
+        if not os.path.isfile(full):
+            continue
+        if path.startswith(("../", "/")):
+            raise _Trouble(f"the header {name} lies outside the include folders")
+        with open(full, encoding="utf-8", errors="surrogateescape", newline="") as file:
+            text = file.read(_MOST_BYTES + 1)
+        found.setdefault(text, Header(folder, path, text))
+    if len(found) > 1:
+        raise _Trouble(f"there are different headers {name}")
+    return next(iter(found.values()), None)

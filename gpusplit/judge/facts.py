@@ -1,0 +1,192 @@
+"""What each function of a program does by itself, read off its tree."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from clang.cindex import CursorKind as Kind
+
+from gpusplit.judge import base, builtins, loops
+from gpusplit.judge.frontend import CONTINUE, RECURSE, Cursor, children, constant, identity, visit
+from gpusplit.judge.prelude import PREFIX, RENAMED
+
+#: volatile memory that other work-groups can see.
+_SHARED_VOLATILE = re.compile(r"\bvolatile (?!__(local|private)\b)")
+_LOCAL_ONLY = 1  # CLK_LOCAL_MEM_FENCE
+_LOOPS = frozenset(kind.value for kind in loops.LOOPS)
+_GOTO = frozenset({Kind.GOTO_STMT.value, Kind.INDIRECT_GOTO_STMT.value})
+_ASM = frozenset({Kind.ASM_STMT.value, Kind.MS_ASM_STMT.value})
+_TYPED = frozenset(
+    kind.value
+    for kind in (
+        Kind.VAR_DECL, Kind.PARM_DECL, Kind.FIELD_DECL, Kind.TYPEDEF_DECL, Kind.CSTYLE_CAST_EXPR,
+        Kind.COMPOUND_LITERAL_EXPR,
+    )
+)  # fmt: skip
+_CALL, _REFERENCE = Kind.CALL_EXPR.value, Kind.DECL_REF_EXPR.value
+_VARIABLE, _BLOCK = Kind.VAR_DECL.value, Kind.BLOCK_EXPR.value
+
+
+@dataclass(slots=True)
+class Function:
+    """One function with a body.
+
+    Attributes
+    ----------
+    name: as in the source; is_kernel: whether it looks like a kernel.
+    calls: identities of the program's functions that it mentions.
+    builtins: names of the language's functions that it mentions.
+    asks: which of the renamed functions it asks.
+    atomics: names of atomic functions that it uses on memory other work-groups can see.
+    waits: whether it has a loop whose end may hang on memory.
+    communicates: whether it orders or shares memory with other work-groups otherwise.
+    uses_local: whether it has or takes local memory, or is told how work-items are grouped.
+    variables: names of the program's own variables that it mentions and a variant has twice.
+    problem: why nothing that reaches it may be split; empty if there is no such thing.
+    """
+
+    name: str
+    is_kernel: bool = False
+    calls: set[int] = field(default_factory=set)
+    builtins: set[str] = field(default_factory=set)
+    asks: set[str] = field(default_factory=set)
+    atomics: set[str] = field(default_factory=set)
+    waits: bool = False
+    communicates: bool = False
+    uses_local: bool = False
+    variables: set[str] = field(default_factory=set)
+    problem: str = ""
+
+
+@dataclass(slots=True)
+class Program:
+    """All functions by identity, and whether a type or variable outside them is volatile."""
+
+    functions: dict[int, Function] = field(default_factory=dict)
+    is_volatile: bool = False
+    #: Names of functions that are declared, and of those that have a body.
+    declared: set[str] = field(default_factory=set)
+
+
+def collect(unit: Cursor) -> Program:
+    """The functions of a translation unit."""
+    program = Program()
+    bodies: list[tuple[Function, Cursor]] = []
+
+    def outside(cursor: Cursor, _: Cursor) -> int:
+        kind = cursor._kind_id
+        if kind == Kind.FUNCTION_DECL.value:
+            # Built-in functions are declared where nobody sees it.
+            if Path(cursor.location.file.name).name != base.NAME:
+                program.declared.add(cursor.spelling)
+            if cursor.is_definition():
+                function = Function(cursor.spelling)
+                program.functions[identity(cursor)] = function
+                bodies.append((function, cursor))
+            return CONTINUE
+        if kind in _TYPED and _shared_volatile(cursor):
+            program.is_volatile = True
+        return RECURSE
+
+    visit(unit.cursor, outside)
+    for function, cursor in bodies:
+        _Reader(program, function).read(cursor)
+    return program
+
+
+def _shared_volatile(cursor: Cursor) -> bool:
+    return _SHARED_VOLATILE.search(cursor.type.get_canonical().spelling) is not None
+
+
+class _Reader:
+    """Fills in one Function."""
+
+    def __init__(self, program: Program, function: Function) -> None:
+        self._program = program
+        self._function = function
+
+    def read(self, cursor: Cursor) -> None:
+        parts = children(cursor)
+        attributes = sum(part.kind == Kind.UNEXPOSED_ATTR for part in parts)
+        # libclang does not say which attributes these are: to list a helper too does no harm.
+        self._function.is_kernel = attributes > 0 and cursor.result_type.spelling == "void"
+        self._function.uses_local = attributes > 1
+        visit(cursor, self._inside)
+
+    def _inside(self, cursor: Cursor, _: Cursor) -> int:
+        kind = cursor._kind_id
+        found = self._function
+        if kind == _REFERENCE:
+            self._reference(cursor)
+        elif kind == _CALL:
+            self._call(cursor)
+        elif kind in _LOOPS:
+            found.waits = found.waits or not loops.ends_by_itself(cursor)
+        elif kind in _GOTO:
+            found.waits = True
+        elif kind in _ASM:
+            self._refuse("holds assembly")
+        elif kind == _BLOCK:
+            self._refuse("holds a block")
+        if kind in _TYPED:
+            shown = cursor.type.get_canonical().spelling
+            found.communicates = found.communicates or bool(_SHARED_VOLATILE.search(shown))
+            found.uses_local = found.uses_local or "__local" in shown
+        if kind == _VARIABLE and cursor.storage_class.name in ("STATIC", "EXTERN"):
+            self._outlives(cursor)
+        return RECURSE
+
+    def _reference(self, cursor: Cursor) -> None:
+        target = cursor.referenced
+        if target is None:
+            return
+        if target._kind_id == _VARIABLE:
+            if target.semantic_parent.kind == Kind.TRANSLATION_UNIT:
+                self._outlives(target)
+        elif target._kind_id == Kind.FUNCTION_DECL.value:
+            self._function_named(target)
+
+    def _function_named(self, target: Cursor) -> None:
+        found, name = self._function, target.spelling
+        definition = target.get_definition()
+        own = name.removeprefix(PREFIX)
+        if own != name and own in RENAMED:
+            found.asks.add(own)
+        elif definition is not None:
+            found.calls.add(identity(definition))
+        elif name in self._program.declared:
+            self._refuse(f"calls {name}, which the source declares but does not define")
+        elif name in RENAMED:
+            if not found.name.startswith(PREFIX):
+                self._refuse(f"asks {name} in a way that cannot be put right")
+        else:
+            found.builtins.add(name)
+            why = builtins.refusal(name)
+            if why is not None:
+                self._refuse(why)
+
+    def _call(self, cursor: Cursor) -> None:
+        name = cursor.spelling
+        if name in builtins.FENCES and name not in self._program.declared:
+            arguments = list(cursor.get_arguments())
+            flags = constant(arguments[0]) if arguments else None
+            if name != "sub_group_barrier" and (flags is None or flags & ~_LOCAL_ONLY):
+                self._function.communicates = True
+        elif builtins.ATOMIC_PATTERN.fullmatch(name) and name not in self._program.declared:
+            memory = next(iter(cursor.get_arguments()), None)
+            shown = "" if memory is None else memory.type.get_canonical().spelling
+            if "__local " not in shown:
+                self._function.atomics.add(name)
+
+    def _outlives(self, variable: Cursor) -> None:
+        """A variable that is no constant outlives the launch, and a variant would have another."""
+        shown = variable.type.get_canonical().spelling
+        if "__constant" not in shown and "__local" not in shown and shown != "sampler_t":
+            self._function.variables.add(variable.spelling)
+        if variable.storage_class.name == "EXTERN" and variable.get_definition() is None:
+            self._refuse(f"uses {variable.spelling}, which is defined elsewhere")
+
+    def _refuse(self, why: str) -> None:
+        self._function.problem = self._function.problem or why

@@ -1,0 +1,180 @@
+"""libclang: a program's text becomes a tree.
+
+The program is laid out in a folder of its own, with its headers as they were when it was built, so
+that nothing else can be read.  Vendors' functions, and whatever else clang does not know, are
+errors, and a program with errors stays whole.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import glob
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from clang import cindex
+
+from gpusplit.judge import base
+from gpusplit.judge.options import Options
+from gpusplit.judge.verdict import Header, Unreadable
+
+#: A CXCursor; its binding has no types.
+Cursor = Any
+
+#: What a visitor answers (CXChildVisitResult): not the children, or the children as well.
+CONTINUE, RECURSE = 1, 2
+_BREAK = 0
+
+
+def load() -> Any:
+    """libclang; Unreadable if it is not there."""
+    try:
+        return cindex.conf.lib
+    except cindex.LibclangError:
+        pass
+    # Debian's python3-clang looks for a link that only the -dev package has.
+    for path in sorted(glob.glob("/usr/lib/*/libclang-*.so.1"), reverse=True):
+        cindex.Config.set_library_file(path)
+        try:
+            return cindex.conf.lib
+        except cindex.LibclangError:
+            continue
+    raise Unreadable("libclang is not installed")
+
+
+def parse(
+    text: str,
+    headers: Sequence[Header],
+    device: str,
+    options: Options,
+    address_bits: int,
+    folder: Path,
+) -> Cursor:
+    """The translation unit of *text*.
+
+    headers: what may be included; device: the header that makes macros the device's.
+    folder: an empty one for all of it.  Unreadable if the program has errors.
+    """
+    load()
+    (folder / "base").mkdir()
+    (folder / "base" / base.NAME).write_text(base.TEXT)
+    (folder / "device.h").write_text(device)
+    main = folder / "program.cl"
+    _write(main, text)
+    for header in headers:
+        path = folder / f"include{header.folder}" / header.name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _write(path, header.text)
+    arguments = [
+        "-x", "cl", f"-cl-std={options.standard}", "-target", f"spir{_bits(address_bits)}",
+        "-nostdinc", "-isystem", str(folder / "base"), "-Xclang", "-fdeclare-opencl-builtins",
+        "-Xclang", "-finclude-default-header", "-include", str(folder / "device.h"),
+        "-ferror-limit=1", "-w",
+        *(f"-D{name}={value}" for name, value in options.defined),
+        *(f"-U{name}" for name in options.undefined),
+        *(f"-I{folder / f'include{at}'}" for at in sorted({header.folder for header in headers})),
+    ]  # fmt: skip
+    try:
+        unit = cindex.Index.create().parse(str(main), args=arguments)
+    except cindex.TranslationUnitLoadError:
+        raise Unreadable("the compiler's front end gave up") from None
+    for found in unit.diagnostics:
+        if found.severity >= cindex.Diagnostic.Error:
+            raise Unreadable(
+                f"the compiler's front end says: {found.spelling} (line {found.location.line})"
+            )
+    for included in unit.get_includes():
+        if folder not in Path(included.include.name).resolve().parents:
+            raise Unreadable(f"it includes {included.include.name}, which may have changed")
+    return unit
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_bytes(text.encode("utf-8", "surrogateescape"))
+    except UnicodeEncodeError:
+        raise Unreadable("it has characters that are no text") from None
+
+
+def _bits(address_bits: int) -> str:
+    return "64" if address_bits == 64 else ""
+
+
+def visit(cursor: Cursor, visitor: Callable[[Cursor, Cursor], int]) -> None:
+    """Call visitor(child, its parent) for the descendants of *cursor* that it asks for.
+
+    The binding's own get_children makes a list at every level, which takes ten times as long.
+    """
+    failure: list[BaseException] = []
+
+    def guarded(child: Cursor, parent: Cursor, _: object) -> int:
+        child._tu = tu
+        try:
+            return visitor(child, parent)
+        except BaseException as error:
+            failure.append(error)
+            return _BREAK
+
+    tu = cursor._tu
+    cindex.conf.lib.clang_visitChildren(cursor, _VISITOR(guarded), None)
+    if failure:
+        raise failure[0]
+
+
+_VISITOR = cindex.callbacks["cursor_visit"] if hasattr(cindex, "callbacks") else ctypes.CFUNCTYPE(
+    ctypes.c_int, cindex.Cursor, cindex.Cursor, ctypes.py_object
+)  # fmt: skip
+
+
+def children(cursor: Cursor) -> list[Cursor]:
+    """The children of *cursor*."""
+    found: list[Cursor] = []
+
+    def collect(child: Cursor, _: Cursor) -> int:
+        found.append(child)
+        return CONTINUE
+
+    visit(cursor, collect)
+    return found
+
+
+def identity(cursor: Cursor) -> int:
+    """What tells one declaration from another, whatever their names."""
+    return int(cursor.data[0] or 0)
+
+
+def operator(cursor: Cursor) -> int | None:
+    """Which unary or binary operator it is (CXUnaryOperatorKind, CXBinaryOperatorKind).
+
+    None if libclang is too old (before 17) to tell.
+    """
+    lib = cindex.conf.lib
+    name = "Unary" if cursor.kind == cindex.CursorKind.UNARY_OPERATOR else "Binary"
+    try:
+        ask = getattr(lib, f"clang_getCursor{name}OperatorKind")
+    except AttributeError:
+        return None
+    ask.argtypes, ask.restype = [cindex.Cursor], ctypes.c_int
+    return int(ask(cursor))
+
+
+def constant(cursor: Cursor) -> int | None:
+    """The value of an integer constant expression; None if it is none."""
+    lib = cindex.conf.lib
+    for name, result, arguments in (
+        ("clang_Cursor_Evaluate", ctypes.c_void_p, [cindex.Cursor]),
+        ("clang_EvalResult_getKind", ctypes.c_int, [ctypes.c_void_p]),
+        ("clang_EvalResult_getAsLongLong", ctypes.c_longlong, [ctypes.c_void_p]),
+        ("clang_EvalResult_dispose", None, [ctypes.c_void_p]),
+    ):
+        function = getattr(lib, name)
+        function.restype, function.argtypes = result, arguments
+    found = lib.clang_Cursor_Evaluate(cursor)
+    if not found:
+        return None
+    try:
+        is_integer = lib.clang_EvalResult_getKind(found) == 1  # CXEval_Int
+        return int(lib.clang_EvalResult_getAsLongLong(found)) if is_integer else None
+    finally:
+        lib.clang_EvalResult_dispose(found)

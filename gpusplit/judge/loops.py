@@ -1,0 +1,176 @@
+"""Does a loop end by itself, or may its end hang on memory that others write?
+
+Only what is plainly counted ends by itself: its condition is made of private variables, constants
+and steady functions, and in the loop nothing but counting changes those variables.
+"""
+
+from __future__ import annotations
+
+from clang.cindex import CursorKind as Kind
+
+from gpusplit.judge import builtins
+from gpusplit.judge.frontend import CONTINUE, RECURSE, Cursor, children, identity, operator, visit
+from gpusplit.judge.prelude import PREFIX
+
+LOOPS = (Kind.FOR_STMT, Kind.WHILE_STMT, Kind.DO_STMT)
+_LEAVES = (Kind.RETURN_STMT, Kind.GOTO_STMT, Kind.INDIRECT_GOTO_STMT)
+
+# CXUnaryOperatorKind and CXBinaryOperatorKind.
+_STEPS = (1, 2, 3, 4)
+_ADDRESS_OF, _DEREFERENCE = 5, 6
+_ASSIGN = 22
+_PLAIN = (
+    Kind.UNEXPOSED_EXPR, Kind.PAREN_EXPR, Kind.INTEGER_LITERAL, Kind.FLOATING_LITERAL,
+    Kind.CHARACTER_LITERAL, Kind.CSTYLE_CAST_EXPR, Kind.CONDITIONAL_OPERATOR, Kind.BINARY_OPERATOR,
+    Kind.UNARY_OPERATOR, Kind.TYPE_REF, Kind.CXX_UNARY_EXPR,
+)  # fmt: skip
+
+
+def ends_by_itself(loop: Cursor) -> bool:
+    """Whether *loop* is plainly counted."""
+    parts = children(loop)
+    step: list[Cursor] = []
+    if loop.kind == Kind.FOR_STMT:
+        # With a part left out nobody can tell which ones are there.
+        if len(parts) != 4:
+            return False
+        _, condition, *step, body = parts
+    elif len(parts) == 2:
+        condition, body = parts if loop.kind == Kind.WHILE_STMT else parts[::-1]
+    else:
+        return False
+    counters = _variables(condition)
+    if counters is None:
+        return False
+    changes = [change for part in step for change in _changes(part)]
+    if loop.kind != Kind.FOR_STMT:
+        # Counting in the body, but under no condition: that might hang on memory.
+        direct = children(body) if body.kind == Kind.COMPOUND_STMT else [body]
+        changes += [change for part in direct for change in _changes(part)]
+    counting = [change for change in changes if _is_counting(change, counters)]
+    places = set(map(_place, counting))
+    return not _leaves(body, 0) and all(
+        _untouched(part, counters, places) for part in (*step, body)
+    )
+
+
+def _place(cursor: Cursor) -> int:
+    return int(cursor.data[1] or 0)
+
+
+def _variables(condition: Cursor) -> frozenset[int] | None:
+    """The variables that *condition* is made of; None if of anything else as well."""
+    found: set[int] = set()
+    plain = True
+
+    def look(cursor: Cursor, _: Cursor) -> int:
+        nonlocal plain
+        kind = cursor.kind
+        if kind == Kind.DECL_REF_EXPR:
+            target = cursor.referenced
+            if target.kind in (Kind.VAR_DECL, Kind.PARM_DECL):
+                shown = target.type.get_canonical().spelling
+                plain = plain and not any(
+                    word in shown for word in ("volatile", "__local", "__global", "__generic", "*")
+                )
+                found.add(identity(target))
+            elif target.kind != Kind.ENUM_CONSTANT_DECL:
+                plain = False
+        elif kind == Kind.CALL_EXPR:
+            if cursor.spelling.removeprefix(PREFIX) not in builtins.STEADY:
+                plain = False
+            # The function itself is the first child.
+            for argument in cursor.get_arguments():
+                if look(argument, cursor) == RECURSE:
+                    visit(argument, look)
+            return CONTINUE
+        elif kind not in _PLAIN or not _pure(cursor):
+            plain = False
+        return RECURSE if plain else CONTINUE
+
+    if look(condition, condition) == RECURSE:
+        visit(condition, look)
+    return frozenset(found) if plain else None
+
+
+def _pure(cursor: Cursor) -> bool:
+    """Whether *cursor*, if it is an operator, changes nothing and reads no memory."""
+    if cursor.kind == Kind.UNARY_OPERATOR:
+        return operator(cursor) not in (None, *_STEPS, _ADDRESS_OF, _DEREFERENCE)
+    return cursor.kind != Kind.BINARY_OPERATOR or operator(cursor) not in (None, _ASSIGN)
+
+
+def _changes(cursor: Cursor) -> list[Cursor]:
+    """The assignments that statement *cursor* is made of."""
+    if cursor.kind == Kind.BINARY_OPERATOR and operator(cursor) == 23:  # the comma
+        return [change for part in children(cursor) for change in _changes(part)]
+    if cursor.kind == Kind.UNARY_OPERATOR and operator(cursor) in _STEPS:
+        return [cursor]
+    if cursor.kind == Kind.COMPOUND_ASSIGNMENT_OPERATOR or (
+        cursor.kind == Kind.BINARY_OPERATOR and operator(cursor) == _ASSIGN
+    ):
+        return [cursor]
+    return []
+
+
+def _is_counting(change: Cursor, counters: frozenset[int]) -> bool:
+    """Whether *change* gives a variable a new value from the counters and constants alone."""
+    target, *values = children(change)
+    if target.kind != Kind.DECL_REF_EXPR:
+        return False
+    for value in values:
+        found = _variables(value)
+        if found is None or not found <= counters:
+            return False
+    return True
+
+
+def _leaves(body: Cursor, depth: int) -> bool:
+    """Whether *body* can leave the loop that it belongs to before its condition says so."""
+    leaves = False
+
+    def look(cursor: Cursor, _: Cursor) -> int:
+        nonlocal leaves
+        if cursor.kind in _LEAVES:
+            leaves = True
+        elif cursor.kind == Kind.BREAK_STMT:
+            leaves = leaves or depth == 0
+        elif depth == 0 and cursor.kind in (*LOOPS, Kind.SWITCH_STMT):
+            # Its own breaks are its own.
+            leaves = leaves or _leaves(cursor, 1)
+            return CONTINUE
+        return RECURSE
+
+    visit(body, look)
+    return leaves or body.kind in (*_LEAVES, Kind.BREAK_STMT)
+
+
+def _base(target: Cursor) -> int:
+    """The variable that *target* is, or is a part of; 0 if it is memory behind a pointer."""
+    while target.kind in (Kind.PAREN_EXPR, Kind.UNEXPOSED_EXPR, Kind.MEMBER_REF_EXPR):
+        parts = children(target)
+        if not parts:
+            return 0
+        target = parts[0]
+    return identity(target.referenced) if target.kind == Kind.DECL_REF_EXPR else 0
+
+
+def _untouched(part: Cursor, counters: frozenset[int], counting: set[int]) -> bool:
+    """Whether nothing in *part* changes *counters* or takes their address, but for *counting*."""
+    untouched = True
+
+    def look(cursor: Cursor, _: Cursor) -> int:
+        nonlocal untouched
+        kind = cursor.kind
+        writes = kind == Kind.COMPOUND_ASSIGNMENT_OPERATOR
+        if kind == Kind.BINARY_OPERATOR:
+            writes = operator(cursor) in (None, _ASSIGN)
+        elif kind == Kind.UNARY_OPERATOR:
+            writes = operator(cursor) in (None, *_STEPS, _ADDRESS_OF)
+        if writes and _place(cursor) not in counting and _base(children(cursor)[0]) in counters:
+            untouched = False
+        return RECURSE if untouched else CONTINUE
+
+    look(part, part)
+    visit(part, look)
+    return untouched

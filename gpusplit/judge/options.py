@@ -1,0 +1,54 @@
+"""The options of clBuildProgram that say how a program's text is read (OpenCL 1.2, 5.6.4)."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+_WORD = re.compile(r"""(?:[^\s"']|"[^"]*"|'[^']*')+""")
+#: Those that change nothing of what is read; any other may bring in text that nobody here sees.
+_HARMLESS = re.compile(r"-cl-[\w=+,.-]+|-w|-W(?!p,)[\w=-]*|-g\w*|-O\w?|-f(no-)?(mad|fast)\S*")
+
+
+@dataclass(slots=True)
+class Options:
+    """What compiler options mean for reading a program.
+
+    defined: macro names and their text, in order; undefined: names after -U.
+    folders: include folders; standard: of -cl-std, such as CL1.2, or empty.
+    problem: why the options are not understood, or empty.
+    """
+
+    defined: list[tuple[str, str]] = field(default_factory=list)
+    undefined: list[str] = field(default_factory=list)
+    folders: list[str] = field(default_factory=list)
+    standard: str = ""
+    problem: str = ""
+
+
+def read(options: str) -> Options:
+    """What *options* mean.
+
+    >>> read("-DN=4 -D HALF -I 'my headers' -cl-std=CL2.0")
+    Options(defined=[('N', '4'), ('HALF', '1')], undefined=[], folders=['my headers'], standard='CL2.0', problem='')
+    """  # noqa: E501 - a doctest's result is one line
+    found = Options()
+    words = iter([word.replace('"', "").replace("'", "") for word in _WORD.findall(options)])
+    for word in words:
+        flag, value = word[:2], word[2:]
+        if flag in ("-D", "-I", "-U"):
+            value = value or next(words, "")
+            if flag == "-D":
+                name, equals, text = value.partition("=")
+                found.defined.append((name, text if equals else "1"))
+            elif flag == "-I":
+                found.folders.append(value)
+            else:
+                found.undefined.append(value)
+        elif word.startswith("-cl-std="):
+            found.standard = word.removeprefix("-cl-std=")
+            if not re.fullmatch(r"CL[123]\.[0-2]", found.standard):
+                found.problem = f"the program is in {found.standard}"
+        elif not _HARMLESS.fullmatch(word) and not found.problem:
+            found.problem = f"the build option {word} is not understood"
+    return found

@@ -1,0 +1,116 @@
+"""How a program is read: the text of its directives, and its preprocessing as the device's.
+
+The device's compiler and the judge's must take the same branch of every #if.  So every name that a
+directive tests is one of which the device has said what it is before the program's first line; a
+name that nobody can be asked about leaves the program whole.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from gpusplit.judge.prelude import RENAMED
+from gpusplit.judge.verdict import Macros
+
+_SPLICE = re.compile(r"\\[ \t]*\r?\n")
+_COMMENT_OR_STRING = re.compile(
+    r"""//[^\n]*|/\*.*?(?:\*/|\Z)|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'""", re.DOTALL
+)
+_DIRECTIVE = re.compile(r"^[ \t\f\v]*(?:#|%:)[ \t\f\v]*(\w+)([^\n]*)", re.MULTILINE)
+_CONDITIONAL = ("if", "ifdef", "ifndef", "elif", "elifdef", "elifndef")
+_NAME = re.compile(r"(?<![\w.])[A-Za-z_$]\w*")
+_ASKS_DEFINED = re.compile(r"\bdefined\s*(?:\(\s*\w+\s*\)|\w+)")
+_WORDS = {"defined", "true", "false"}
+_TRIGRAPH = re.compile(r"\?\?[=/'()!<>-]")
+
+#: Asked of every device: the language's version chooses what the prelude defines.
+LANGUAGE_VERSION = "__OPENCL_C_VERSION__"
+
+#: What these are depends on the place or on the compiler's own mind.
+_UNKNOWABLE = re.compile(r"__has_\w+|__(LINE|FILE|COUNTER|DATE|TIME|TIMESTAMP|INCLUDE_LEVEL)__")
+_MOST_NAMES = 2000
+#: Declared nowhere.
+UNKNOWN_VALUE = "gpusplit_unknown_value"
+
+
+def directives(text: str) -> list[tuple[str, str]]:
+    """(name, the rest of the line) of each preprocessor directive of *text*, comments removed."""
+
+    def blank(match: re.Match[str]) -> str:
+        found = match[0]
+        return found if found[0] in "\"'" else " "
+
+    code = _COMMENT_OR_STRING.sub(blank, _SPLICE.sub("", text))
+    return [(match[1], match[2]) for match in _DIRECTIVE.finditer(code)]
+
+
+def tested(texts: Iterable[str]) -> tuple[frozenset[str], frozenset[str]]:
+    """The names that conditional directives of *texts* mention, and those whose values matter.
+
+    >>> names, values = tested(["#if defined(A) && B > 2\\n#elif !defined C\\n// #if D"])
+    >>> sorted(names), sorted(values)
+    (['A', 'B', 'C'], ['B'])
+    """
+    names: set[str] = set()
+    values: set[str] = set()
+    for text in texts:
+        # Most programs have none, and comments take time to remove.
+        for name, rest in directives(text) if "if" in text else ():
+            if name in _CONDITIONAL:
+                names.update(_NAME.findall(rest))
+            if name in ("if", "elif"):
+                values.update(_NAME.findall(_ASKS_DEFINED.sub(" ", rest)))
+    return frozenset(names - _WORDS), frozenset(values - _WORDS)
+
+
+def problem(texts: Iterable[str]) -> str:
+    """Why compilers may read one of *texts* differently; empty if they may not."""
+    for text in texts:
+        if "gpusplit_" in text or "GPUSPLIT_" in text:
+            return "it uses names of gpusplit's own"
+        if "\r" in text.replace("\r\n", ""):
+            return "it has lone carriage returns, which compilers read differently"
+        if "??" in text:
+            code = _COMMENT_OR_STRING.sub(" ", text)
+            if _TRIGRAPH.search(code) or re.search(r"\?\?/[ \t]*\n", text):
+                return "it has trigraphs, which compilers read differently"
+    names, _ = tested(texts)
+    for name in sorted(names):
+        if name in RENAMED:
+            return f"it asks whether {name} is a macro"
+        if _UNKNOWABLE.fullmatch(name):
+            return f"it tests {name}, which cannot be known here"
+    if len(names) > _MOST_NAMES:
+        return f"its directives test more than {_MOST_NAMES} names"
+    return ""
+
+
+def to_ask(texts: Iterable[str], known: Iterable[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The names of which nobody has yet said what they are: (defined or not, their values)."""
+    names, values = tested(texts)
+    values |= {LANGUAGE_VERSION}
+    return (
+        tuple(sorted(names.difference(known, values))),
+        tuple(sorted(values.difference(known))),
+    )
+
+
+def device_header(macros: Macros, own: Iterable[str]) -> str:
+    """A header after which *macros* are what the device says, but for *own*, the options' macros.
+
+    Where only the device knows what a macro stands for, a program that says more than whether it
+    is defined has an error.
+    """
+    skip = set(own)
+    lines = []
+    for name, value in sorted(macros.items()):
+        if name in skip:
+            continue
+        if value is None:
+            lines.append(f"#undef {name}")
+        elif isinstance(value, int):
+            lines.append(f"#undef {name}\n#define {name} {value}")
+        else:
+            lines.append(f"#ifndef {name}\n#define {name} {UNKNOWN_VALUE}\n#endif")
+    return "\n".join(lines) + "\n"
