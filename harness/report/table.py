@@ -89,7 +89,7 @@ def print_tables(console: Console, summary: Summary) -> None:
         for problem in point.problems:
             console.print(f"(!) {point.label}: {problem}", markup=False, highlight=False)
     if note := undecided(summary):
-        console.print(note, markup=False, highlight=False)
+        console.print(note, markup=False, highlight=False, soft_wrap=True)
 
 
 def undecided(summary: Summary) -> str:
