@@ -119,8 +119,8 @@ PROFILES = {
             repeat_unsplit=(1,),
             blocking_driver=(1,),
         ),
-        # A first taste on a machine's own CPU, in two minutes: what was measured once on a clock that
-        # is real is known too little to decide anything. A native CPU multiplies a hundred times
+        # A first taste on a machine's own CPU, in two minutes: what was measured once on a real
+        # clock is known too little to decide anything. A native CPU multiplies a hundred times
         # faster than the emulated one, so the product is larger.
         Profile(
             "demo",

@@ -20,6 +20,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import hypot, inf, pi, sqrt
+from statistics import mean, stdev
 
 from scipy import stats  # type: ignore[import-untyped]
 
@@ -145,7 +146,7 @@ def repeatability(repeated: Iterable[Sequence[float]], known: Repeatability) -> 
 
 def relative_deviation(values: Sequence[float]) -> float:
     """Return the standard deviation of two positive values or more, relative to their mean."""
-    return float(stats.variation(values, ddof=1))
+    return stdev(values) / mean(values)
 
 
 def of_repetitions(value: float, values: Sequence[float], run: Repeatability) -> Uncertain:

@@ -85,7 +85,7 @@ class TestOutcomes:
             [
                 "*cpu-gain-n1* INCONCLUSIVE*",
                 "*cpu-gain-n1*inconclusive*(95 %: 0.89*",
-                "Inconclusive, for the limit lies within the 95 % interval: cpu-gain-n1, *--repetitions N*",
+                "Inconclusive, for the limit lies within *: cpu-gain-n1, *--repetitions N*",
                 "*8 passed, 2 not reproduced, 3 inconclusive*",
             ]
         )

@@ -174,6 +174,9 @@ class TestPage:
             assert "0.8002 ± 0.0100" in text
             assert reason in text
 
+    def test_says_how_well_a_point_repeats(self, page: Page) -> None:
+        assert "CPU throughput 0.21%, GPU job 0.12%" in page.text
+
     def test_every_limit_has_its_reason(self, folder: Path, page: Page) -> None:
         assert "Why this limit: the GPU VM <keeps> a twentieth | of the CPU" in page.text
         assert "Why these limits:" in (folder / "report.md").read_text()
