@@ -34,7 +34,7 @@ experiment: .venv/installed ## Build the lab and measure: a table and a picture 
 	$(BIN)/pytest harness/ --profile $(PROFILE)
 
 .PHONY: demo
-demo: .venv/demo-packages ## Without a hypervisor, on this machine's CPU: a first table and picture in a minute
+demo: .venv/demo-packages ## Without a hypervisor, on this machine's CPU: a first table and picture in two minutes
 	$(BIN)/pytest harness/ --lab local --profile demo
 
 # A measurement would see the change, or lose the lab under its feet.

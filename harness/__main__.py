@@ -117,9 +117,10 @@ def _parser() -> argparse.ArgumentParser:
         "outside the noise: where both runs repeated a point, if the change is larger than half of "
         "both 95 % intervals together; otherwise if it is larger than what the runs allow and saw "
         "of a repeated point.",
-        epilog="Exit status: 0 if nothing changed beyond the noise and no verdict changed; 1 if "
-        "something did; 2 if a run cannot be read. With --tolerance: 0 if both runs have the same "
-        "points and every CPU throughput and GPU job's time agrees, 1 if not.",
+        epilog="Exit status: 0 if nothing changed beyond the noise and no verdict changed (an "
+        "inconclusive one contradicts none); 1 if something did; 2 if a run cannot be read. With "
+        "--tolerance: 0 if both runs have the same points and every CPU throughput and GPU job's "
+        "time agrees, 1 if not.",
     )
     two.add_argument("run_a", type=Path, metavar="RUN_A", help="the run compared with")
     two.add_argument("run_b", type=Path, metavar="RUN_B", help="the run of which is told")

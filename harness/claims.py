@@ -1,9 +1,10 @@
 """What is claimed, and the verdicts.
 
-The claims are data (`claims.toml`); this module reads them and judges a run by them. A verdict is
-pass, fail or *invalid*: invalid means that the measurement does not allow a verdict, and why.
-A claim of `ours` must hold, or the run fails. A claim of the `paper` is judged as honestly, but
-is a finding: it is reproduced, or it is not.
+The claims are data (`claims.toml`); this module reads them and judges a run by them: each claim's
+95 % interval against its limit. A verdict is pass, fail, *inconclusive* or *invalid*. Inconclusive:
+the limit lies within the interval, so that measuring again might turn the verdict. Invalid:
+the measurement does not allow a verdict, and why. A claim of `ours` must not fail, or the run
+fails. A claim of the `paper` is judged as honestly, but is a finding: it is reproduced or not.
 """
 
 from __future__ import annotations
@@ -17,14 +18,17 @@ from pathlib import Path
 
 from pydantic import TypeAdapter
 
+from harness.claim_statistics import STATISTICS
 from harness.measurements import (
-    STATISTICS,
     DoesNotArise,
     Measurements,
     NotMeasured,
+    Undecided,
     Unjudgeable,
 )
 from harness.profiles import Profile
+from harness.repetitions import Interval
+from harness.uncertainty import Estimate
 
 CLAIMS_FILE = Path(__file__).with_name("claims.toml")
 
@@ -34,6 +38,8 @@ class Outcome(StrEnum):
 
     PASS = "pass"
     FAIL = "fail"
+    INCONCLUSIVE = "inconclusive"
+    """The limit lies within what the value may be: neither pass nor fail."""
     INVALID = "invalid"
 
 
@@ -60,6 +66,8 @@ class ClaimTable:
     per: str
     text: str
     source: str
+    because: str
+    """Why the limit is where it is."""
     at_least: Limits | dict[str, Limits] | None = None
     at_most: Limits | dict[str, Limits] | None = None
     clock: str | None = None
@@ -69,6 +77,8 @@ class ClaimTable:
         """ValueError for a table that makes no claim."""
         if (self.at_least is None) == (self.at_most is None):
             raise ValueError(f"{self.id}: give one of at_least and at_most")
+        if not self.because.strip():
+            raise ValueError(f"{self.id}: say why the limit is where it is")
         if self.statistic not in STATISTICS:
             raise ValueError(f"{self.id}: there is no statistic {self.statistic!r}")
 
@@ -87,6 +97,8 @@ class Claim:
     """True if the value must reach the limit, False if it must not pass it."""
     text: str
     source: str
+    because: str
+    """Why the limit is where it is."""
     cpu_vms: int | None = None
     clock: str | None = None
     """The claim is made for labs with this clock only; None means for all."""
@@ -104,12 +116,14 @@ class Verdict:
     outcome: Outcome
     value: float | None
     reason: str
+    interval: Interval | None = None
+    """The 95 % interval of the value; both ends are the value where it is exact."""
     measured: bool = True
     """False if the points that it needs were not measured."""
 
     @property
     def fails_the_run(self) -> bool:
-        """Whether the system does not do what it is made for, or nobody can tell."""
+        """Whether the system does not do what it is made for, or nothing was measured of it."""
         return self.outcome is Outcome.INVALID or (
             self.outcome is Outcome.FAIL and self.claim.kind is Kind.OURS
         )
@@ -153,6 +167,7 @@ def load_claims(profile: Profile, lab: str, path: Path = CLAIMS_FILE) -> list[Cl
                     at_least=table.at_least is not None,
                     text=table.text,
                     source=table.source,
+                    because=table.because,
                     cpu_vms=n,
                     clock=table.clock,
                 )
@@ -165,8 +180,8 @@ def judge(claim: Claim, measurements: Measurements) -> Verdict:
     try:
         n = claim.cpu_vms
         comparable = measurements if n is None else measurements.beside(n)
-        value = STATISTICS[claim.statistic](comparable, n or 0)
-        if math.isnan(value):
+        found = STATISTICS[claim.statistic](comparable, n or 0)
+        if math.isnan(found.value):
             raise Unjudgeable("the value is not a number")
     except NotMeasured as why:
         return Verdict(claim, Outcome.INVALID, None, str(why), measured=False)
@@ -174,11 +189,25 @@ def judge(claim: Claim, measurements: Measurements) -> Verdict:
         return Verdict(claim, Outcome.INVALID, None, str(why))
     except DoesNotArise as why:
         return Verdict(claim, Outcome.FAIL, None, str(why))
-    holds = value >= claim.limit if claim.at_least else value <= claim.limit
+    except Undecided as why:
+        return Verdict(claim, Outcome.INCONCLUSIVE, None, str(why))
+    outcome = held_against(found.interval, claim.limit, at_least=claim.at_least)
+    return Verdict(claim, outcome, found.value, _reason(claim, found, outcome), found.interval)
+
+
+def held_against(interval: Interval, limit: float, *, at_least: bool) -> Outcome:
+    """Hold what a value may be against its limit: only what is clear is decided."""
+    low, high = interval
+    if low >= limit if at_least else high <= limit:
+        return Outcome.PASS
+    if high < limit if at_least else low > limit:
+        return Outcome.FAIL
+    return Outcome.INCONCLUSIVE
+
+
+def _reason(claim: Claim, found: Estimate, outcome: Outcome) -> str:
+    low, high = found.interval
+    known = "" if low == high else f" (95 %: {low:.4g} to {high:.4g})"
     wanted = "at least" if claim.at_least else "at most"
-    return Verdict(
-        claim,
-        Outcome.PASS if holds else Outcome.FAIL,
-        value,
-        f"{value:.4g}; must be {wanted} {claim.limit:g}",
-    )
+    open_ = ", which lies within" if outcome is Outcome.INCONCLUSIVE else ""
+    return f"{found.value:.4g}{known}; must be {wanted} {claim.limit:g}{open_}"

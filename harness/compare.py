@@ -73,7 +73,12 @@ class ClaimChange:
     value_a: float | None
     value_b: float | None
     changed: bool
-    """Both runs judged it, and not alike."""
+    """Both runs judged it, and not alike. An inconclusive verdict contradicts no other."""
+
+    @property
+    def differs(self) -> bool:
+        """Both runs judged it, and the outcomes are others, inconclusive ones too."""
+        return None not in (self.a, self.b) and self.a != self.b
 
 
 @dataclass(frozen=True)
@@ -209,7 +214,7 @@ def _claims(a: Summary, b: Summary) -> Iterator[ClaimChange]:
             b=outcomes[1],
             value_a=first.value if first else None,
             value_b=second.value if second else None,
-            changed=None not in outcomes and outcomes[0] != outcomes[1],
+            changed=outcomes[0] != outcomes[1] and not {None, "inconclusive"} & set(outcomes),
         )
 
 

@@ -3,9 +3,10 @@
 The measurement is one session fixture (`run`): it takes all points, with progress. Every
 test then is one verdict. A verdict can be *invalid*: the measurement allows neither pass
 nor fail. It is reported under a name of its own, with its reason, and the exit status is
-not 0: who counts failures counts it, who reads sees that nothing was refuted. A claim of the
-paper's that does not hold under the paper's own method is *not reproduced*: a finding, under a
-name of its own too, and no failure of this system.
+not 0: who counts failures counts it, who reads sees that nothing was refuted. It can be
+*inconclusive*: the limit lies within what the value may be; neither green nor a failure, and
+noted at the end. A claim of the paper's that does not hold under the paper's own method is *not
+reproduced*: a finding, under a name of its own too, and no failure of this system.
 """
 
 from __future__ import annotations
@@ -44,6 +45,9 @@ INVALID = "invalid:"
 
 NOT_REPRODUCED = "not reproduced:"
 """Starts the reason of a test whose claim is the paper's, and does not hold here."""
+
+INCONCLUSIVE = "inconclusive:"
+"""Starts the reason of a test whose claim another measurement might turn."""
 
 finished_run_key = pytest.StashKey[FinishedRun]()
 
@@ -211,7 +215,7 @@ def one_clear_message(config: pytest.Config) -> Iterator[None]:
 
 @pytest.fixture
 def verdict(claim: Claim, run: FinishedRun, pytestconfig: pytest.Config) -> Verdict:
-    """The verdict on one claim; a test whose claim is invalid or not reproduced ends here."""
+    """The verdict on one claim; a test ends here whose claim neither passes nor fails."""
     if not claim.is_made_for(run.measurements.clock):
         pytest.skip(f"claimed only for labs with the {claim.clock} clock")
     verdict = next(verdict for verdict in run.verdicts if verdict.claim == claim)
@@ -219,6 +223,8 @@ def verdict(claim: Claim, run: FinishedRun, pytestconfig: pytest.Config) -> Verd
         pytest.skip(f"{verdict.reason}: --point was given")
     if verdict.outcome is Outcome.INVALID:
         pytest.fail(f"{INVALID} {verdict.reason}", pytrace=False)
+    if verdict.outcome is Outcome.INCONCLUSIVE:
+        pytest.xfail(f"{INCONCLUSIVE} {claim.text}: {verdict.reason}")
     if verdict.outcome is Outcome.FAIL and claim.kind is Kind.PAPER:
         pytest.xfail(f"{NOT_REPRODUCED} {claim.text}: {verdict.reason}")
     return verdict
@@ -233,6 +239,8 @@ def pytest_report_teststatus(
         return "invalid", "I", ("INVALID", {"yellow": True})
     if report.skipped and getattr(report, "wasxfail", "").startswith(NOT_REPRODUCED):
         return "not reproduced", "n", ("NOT REPRODUCED", {"yellow": True})
+    if report.skipped and getattr(report, "wasxfail", "").startswith(INCONCLUSIVE):
+        return "inconclusive", "u", ("INCONCLUSIVE", {"yellow": True})
     return None
 
 

@@ -52,7 +52,7 @@ def print_comparison(
         console.print(f"{judgement}: {count} of {len(found.numbers)} numbers")
     for source in dict.fromkeys(n.noise_from for n in found.numbers):
         console.print(f"Noise: {source}", markup=False, highlight=False)
-    claims = [c for c in found.claims if everything or c.changed]
+    claims = [c for c in found.claims if everything or c.differs]
     if claims:
         table = Table("claim", "A", "B", title="Verdicts")
         for claim in claims:

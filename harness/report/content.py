@@ -41,6 +41,8 @@ class Verdicts:
     kind: str
     """`ours`, or `paper`: what the paper says of its own method."""
     source: str
+    because: str
+    """Why the limit is where it is; empty where an old run does not say."""
     figure: Figure | None
     """The figure that shows it, if one does."""
     claims: tuple[ClaimSummary, ...]
@@ -121,6 +123,13 @@ def headline(claims: Iterable[ClaimSummary]) -> str:
 def _facts(summary: Summary, device: str) -> tuple[tuple[str, str], ...]:
     started, finished = (datetime.fromisoformat(t) for t in (summary.started, summary.finished))
     repetitions = max((len(point.samples) for point in summary.points), default=0)
+    repeats = {
+        "CPU throughput": [r for r in summary.repeatability if r.quantity == "cpu_throughput"],
+        "GPU job": [r for r in summary.repeatability if r.quantity == "gpu_seconds"],
+    }
+    known = ", ".join(
+        f"{name} {max(r.deviation for r in found):.2%}" for name, found in repeats.items() if found
+    )
     return (
         ("Lab", LABS.get(summary.lab, summary.lab)),
         ("Clock", summary.clock),
@@ -129,20 +138,21 @@ def _facts(summary: Summary, device: str) -> tuple[tuple[str, str], ...]:
         ("Started", f"{started:%Y-%m-%d %H:%M} {started.tzname() or ''}".strip()),
         ("Took", duration((finished - started).total_seconds())),
         ("Repetitions", f"up to {repetitions}" if repetitions > 1 else "one, so no error bars"),
+        *((("Repeatability (standard deviation)", known),) if known else ()),
     )
 
 
 def _verdicts(claims: Iterable[ClaimSummary], drawn: list[Figure]) -> Iterator[Verdicts]:
     by_number = {figure.number: figure for figure in drawn}
     by_id = {figure.id: figure for figure in drawn}
-    for (text, kind, source, number, experiment), group in groupby(
-        claims, key=lambda c: (c.text, c.kind, c.source, c.figure, c.experiment)
+    for (text, kind, source, because, number, experiment), group in groupby(
+        claims, key=lambda c: (c.text, c.kind, c.source, c.because, c.figure, c.experiment)
     ):
         # A claim may rest on the points of one figure and belong to another.
         figure = by_number.get(number)
         if figure is None and not number.startswith("Fig."):
             figure = by_id.get(experiment)
-        yield Verdicts(text=text, kind=kind, source=source, figure=figure, claims=tuple(group))
+        yield Verdicts(text, kind, source, because, figure, tuple(group))
 
 
 def _problems(points: Iterable[PointSummary]) -> Iterator[tuple[str, str]]:

@@ -9,7 +9,12 @@ from xml.etree import ElementTree
 from harness.report.points import outcome_of
 from harness.report.summary import Summary
 
-ELEMENTS = {"fail": "failure", "invalid": "error", "not_reproduced": "skipped"}
+ELEMENTS = {
+    "fail": "failure",
+    "inconclusive": "skipped",
+    "invalid": "error",
+    "not_reproduced": "skipped",
+}
 """JUnit's name of every outcome that is not a pass."""
 
 COLUMNS = (
@@ -67,18 +72,19 @@ def csv_text(summary: Summary) -> str:
 def junit_xml(summary: Summary, run: str) -> str:
     """Return a test case for each claim.
 
-    A claim without a verdict is an error and not a failure. A claim of the paper's that is not
-    reproduced is skipped, with its reason, as pytest has it.
+    A claim without a verdict is an error and not a failure. One that is inconclusive, or the
+    paper's and not reproduced, is skipped, as pytest has it; the type and the reason say which.
     """
     outcomes = [outcome_of(claim) for claim in summary.claims]
+    elements = [ELEMENTS.get(outcome) for outcome in outcomes]
     suite = ElementTree.Element(
         "testsuite",
         {
             "name": f"gpusplit {summary.lab} {summary.profile}",
             "tests": str(len(outcomes)),
-            "failures": str(outcomes.count("fail")),
-            "errors": str(outcomes.count("invalid")),
-            "skipped": str(outcomes.count("not_reproduced")),
+            "failures": str(elements.count("failure")),
+            "errors": str(elements.count("error")),
+            "skipped": str(elements.count("skipped")),
             "timestamp": summary.started,
             "hostname": run,
         },

@@ -94,18 +94,19 @@ def _timeline_svg(report: TimelineReport) -> Markup:
 
 
 def _says_more(claim: ClaimSummary) -> bool:
-    """Say whether the reason is more than the value and the limit, which have their columns."""
-    return claim.value is None or claim.reason not in (
-        f"{claim.value:.4g}; must be {direction} {claim.limit:g}"
-        for direction in ("at least", "at most")
-    )
+    """Say whether the reason is more than value, interval and limit, which have their columns."""
+    decided = claim.outcome in ("pass", "fail") and claim.value is not None
+    return not (decided and "; must be " in claim.reason)
 
 
 def _value(claim: ClaimSummary) -> str:
     """Write a claim's value as finely as its limit deserves."""
     if claim.value is None:
         return MISSING
-    return format(claim.value, "z.4f" if abs(claim.limit) >= FINE else ".2e")
+    form = "z.4f" if abs(claim.limit) >= FINE or not claim.limit else ".2e"
+    low, high = claim.interval or (claim.value, claim.value)
+    known = f" ± {(high - low) / 2:{form}}" if high > low else ""
+    return f"{claim.value:{form}}{known}"
 
 
 def _limit(claim: ClaimSummary) -> str:

@@ -35,6 +35,7 @@ COLOURS = {
     "fail": Colour("#b3261e", "#ff8a80"),
     "invalid": Colour("#805600", "#f0c04a"),
     "not_reproduced": Colour("#6b3fa0", "#c3a1f0"),
+    "inconclusive": Colour("#0b6470", "#6fcbd6"),
 }
 
 MODE_NAMES = {
@@ -59,6 +60,7 @@ MODE_TEXTS = {
 OUTCOMES = {
     "pass": ("✓", "pass"),
     "fail": ("✗", "fail"),
+    "inconclusive": ("≈", "inconclusive"),
     "invalid": ("?", "invalid"),
     "not_reproduced": ("≠", "not reproduced"),
 }

@@ -12,7 +12,7 @@ from harness.claims import Verdict
 from harness.environment import Environment
 from harness.evaluate import SampleResult
 from harness.experiments import Mode, Point, experiments
-from harness.measurements import Measurements, Unjudgeable, physical_limit
+from harness.measurements import Measurements, Quantity, Unjudgeable, physical_limit
 from harness.profiles import Profile
 from harness.repetitions import PointResult
 from harness.report.summary import (
@@ -21,6 +21,7 @@ from harness.report.summary import (
     ClaimSummary,
     ExperimentSummary,
     PointSummary,
+    RepeatabilitySummary,
     Sample,
     Summary,
     Tried,
@@ -70,6 +71,7 @@ def summarise(
         },
         verification=measurements.verification,
         timeline=measurements.timeline,
+        repeatability=tuple(_repeatability(measurements)),
     )
 
 
@@ -101,6 +103,14 @@ def calibrate(measurements: Measurements) -> tuple[CalibrationSummary, ...]:
             )
         )
     return tuple(made)
+
+
+def _repeatability(measurements: Measurements) -> Iterator[RepeatabilitySummary]:
+    """Say how well every host repeats."""
+    for host in dict.fromkeys(result.host for result in measurements.results):
+        for quantity in Quantity:
+            found = measurements.of_host(host).repeatability(quantity)
+            yield RepeatabilitySummary(host, str(quantity), found.deviation, found.freedom)
 
 
 def _at_home(measurements: Measurements) -> Iterator[PointResult]:
@@ -180,6 +190,8 @@ def _claim(verdict: Verdict) -> ClaimSummary:
         source=claim.source,
         # JSON knows no infinity, which stands for numbers that were never computed.
         value=verdict.value if verdict.value is not None and isfinite(verdict.value) else None,
+        interval=verdict.interval if all(map(isfinite, verdict.interval or ())) else None,
+        because=claim.because,
         limit=claim.limit,
         at_least=claim.at_least,
         outcome=str(verdict.outcome),

@@ -126,8 +126,27 @@ class ClaimSummary:
     at_least: bool
     """True if the value must reach the limit, False if it must not pass it."""
     outcome: str
-    """`pass`, `fail` or `invalid`."""
+    """`pass`, `fail`, `inconclusive` or `invalid`."""
     reason: str
+    """How the outcome came about."""
+    interval: Interval | None = None
+    """The 95 % interval of the value, which is held against the limit; both ends are the value
+    where it is exact. Null without a value."""
+    because: str = ""
+    """Why the limit is where it is."""
+
+
+@dataclass(frozen=True)
+class RepeatabilitySummary:
+    """How far one measurement of a point is from the next, on one host."""
+
+    host: str
+    quantity: str
+    """`cpu_throughput` or `gpu_seconds`."""
+    deviation: float
+    """Standard deviation, relative to the value."""
+    freedom: float
+    """Its degrees of freedom, those included that earlier runs in such labs count for."""
 
 
 @dataclass(frozen=True)
@@ -154,6 +173,7 @@ class Summary:
     """The largest possible gain of CPU throughput over unsplit, by the number of CPU VMs."""
     verification: Verification | None
     timeline: Timeline | None = None
+    repeatability: tuple[RepeatabilitySummary, ...] = ()
 
     def point(self, label: str) -> PointSummary | None:
         """Return a point by its label; None if it was not measured."""

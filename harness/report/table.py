@@ -12,7 +12,13 @@ from harness.report.style import MODE_NAMES, OUTCOMES
 from harness.report.summary import PointSummary, Summary
 from harness.report.tables import THROUGHPUT
 
-COLOURS = {"pass": "green", "fail": "red", "invalid": "yellow", "not_reproduced": "yellow"}
+COLOURS = {
+    "pass": "green",
+    "fail": "red",
+    "inconclusive": "yellow",
+    "invalid": "yellow",
+    "not_reproduced": "yellow",
+}
 
 
 def gain_over_unsplit(summary: Summary, point: PointSummary) -> float | None:
@@ -82,6 +88,19 @@ def print_tables(console: Console, summary: Summary) -> None:
     for point in summary.points:
         for problem in point.problems:
             console.print(f"(!) {point.label}: {problem}", markup=False, highlight=False)
+    if note := undecided(summary):
+        console.print(note, markup=False, highlight=False, soft_wrap=True)
+
+
+def undecided(summary: Summary) -> str:
+    """Name the claims that are inconclusive, and what would decide them; empty if none is."""
+    names = [claim.id for claim in summary.claims if claim.outcome == "inconclusive"]
+    if not names:
+        return ""
+    return (
+        f"Inconclusive, for the limit lies within the 95 % interval: {', '.join(names)}. "
+        "More repetitions narrow it (--repetitions N)."
+    )
 
 
 def _cell(value: float | None, form: str) -> str:

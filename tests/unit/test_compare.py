@@ -147,6 +147,22 @@ class TestRunsThatDiffer:
             ("cpu-gain-n1", "pass", "invalid")
         ]
 
+    @pytest.mark.parametrize("outcome", ["pass", "fail", "invalid"])
+    def test_an_inconclusive_verdict_contradicts_no_other(self, outcome: str) -> None:
+        """One sample more or less turns it: else runs would differ by bad luck."""
+
+        def change(run: dict[str, Any]) -> None:
+            run["claims"][0]["outcome"] = "inconclusive"
+
+        runs = [made_up_run() for _ in "ab"]
+        change(runs[1])
+        runs[0]["claims"][0]["outcome"] = outcome
+        found = compare(*(TypeAdapter(Summary).validate_python(run) for run in runs))
+        assert found.alike
+        assert (found.claims[0].a, found.claims[0].b) == (outcome, "inconclusive")
+        assert found.claims[0].differs
+        assert not found.claims[0].changed
+
     def test_a_claim_of_one_run_alone_is_not_a_change(self) -> None:
         found = compared(lambda run: run["claims"].pop(0))
         assert found.alike
@@ -219,6 +235,18 @@ class TestCommand:
         assert "outside the noise: 1 of" in out
         assert "n4-unsplit" not in out  # did not change
         assert "Something changed beyond the noise." in out
+
+    def test_tells_of_a_verdict_that_is_inconclusive_in_one(
+        self, runs: list[str], capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        changed = made_up_run()
+        changed["claims"][0]["outcome"] = "inconclusive"
+        Path(runs[1], "summary.json").write_text(json.dumps(changed))
+        assert main(["compare", *runs]) == 0
+        out = capsys.readouterr().out
+        assert "cpu-gain-n1" in out
+        assert "inconclusive" in out
+        assert "Verdicts that changed: 0 of" in out
 
     def test_tells_of_everything_if_asked(
         self, runs: list[str], capsys: pytest.CaptureFixture[str]

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from pathlib import Path
 
 import pytest
 
 from harness.claims import Kind, Outcome, Verdict, judge, load_claims
 from harness.evaluate import SampleResult
-from harness.experiments import Mode, Point, adaptive, experiments
-from harness.measurements import Measurements, physical_limit
+from harness.experiments import Mode, Point, adaptive
+from harness.measurements import Measurements, Quantity, physical_limit
 from harness.profiles import PROFILES, Profile
 from harness.repetitions import PointResult
 from harness.samples import Verification
-from harness.timeline import NAME as TIMELINE
 
 QUICK, SMOKE, FULL = (PROFILES[name] for name in ("quick", "smoke", "full"))
 
@@ -78,8 +76,24 @@ class TestTheClaims:
     def limits(self, name: str) -> list[float]:
         return [c.limit for c in load_claims(FULL, "dryrun") if c.id.startswith(f"{name}-n")]
 
-    def test_gain(self) -> None:
-        assert self.limits("cpu-gain") == [0.80, 0.40, 0.26, 0.19]
+    @pytest.mark.parametrize("name", ["cpu-gain", "sweep-gain", "waiting-gain"])
+    def test_gain(self, name: str) -> None:
+        assert self.limits(name) == [0.90, 0.425, 0.2667, 0.1875]
+
+    def test_gain_is_what_is_left_if_the_gpu_vm_keeps_a_twentieth_of_the_cpu(self) -> None:
+        """Each of n CPU VMs has (1 - c) / n of it, and 1 / (n + 1) beside the unsplit job."""
+        for n, limit in enumerate(self.limits("cpu-gain"), start=1):
+            assert limit == pytest.approx((1 - 0.05) / n * (n + 1) - 1, abs=5e-5)
+
+    def test_gain_as_a_share_of_what_is_possible_is_the_same(self) -> None:
+        bench = [c for c in load_claims(FULL, "bench") if c.statistic == "cpu_gain_share"]
+        for n, claim in enumerate(bench, start=1):
+            gain = self.limits("cpu-gain")[n - 1]
+            assert claim.limit * physical_limit(n) == pytest.approx(gain, abs=5e-5)
+
+    @pytest.mark.parametrize("lab", ["dryrun", "bench", "local"])
+    def test_every_limit_has_a_reason(self, lab: str) -> None:
+        assert all(len(claim.because) > 10 for claim in load_claims(FULL, lab))
 
     def test_no_gain_is_claimed_beyond_what_is_possible(self) -> None:
         for n, limit in enumerate(self.limits("cpu-gain"), start=1):
@@ -112,12 +126,15 @@ class TestAdaptive:
     @pytest.mark.parametrize(
         ("claim_id", "throughput", "seconds", "outcome"),
         [
-            ("adaptive-cpu-n1", 188.2, 12.0, Outcome.PASS),
-            ("adaptive-cpu-n1", 188.0, 12.0, Outcome.FAIL),
-            ("adaptive-gpu-n1", 190.0, 12.11, Outcome.PASS),
-            ("adaptive-gpu-n1", 190.0, 12.13, Outcome.FAIL),
-            ("adaptive-budget-n1", 190.0, 12.59, Outcome.PASS),
-            ("adaptive-budget-n1", 190.0, 12.61, Outcome.FAIL),
+            ("adaptive-cpu-n1", 189.5, 12.0, Outcome.PASS),
+            ("adaptive-cpu-n1", 188.1, 12.0, Outcome.INCONCLUSIVE),
+            ("adaptive-cpu-n1", 186.5, 12.0, Outcome.FAIL),
+            ("adaptive-gpu-n1", 190.0, 12.04, Outcome.PASS),
+            ("adaptive-gpu-n1", 190.0, 12.12, Outcome.INCONCLUSIVE),
+            ("adaptive-gpu-n1", 190.0, 12.20, Outcome.FAIL),
+            ("adaptive-budget-n1", 190.0, 12.52, Outcome.PASS),
+            ("adaptive-budget-n1", 190.0, 12.61, Outcome.INCONCLUSIVE),
+            ("adaptive-budget-n1", 190.0, 12.68, Outcome.FAIL),
         ],
     )
     def test_on_both_sides_of_the_limit(
@@ -134,19 +151,49 @@ class TestAdaptive:
 
 class TestJudge:
     @pytest.mark.parametrize(
-        ("claim_id", "good", "bad"),
+        ("claim_id", "good", "near", "bad"),
         [
-            ("cpu-gain-n1", {"gain": 0.801}, {"gain": 0.799}),
-            ("gpu-time-n1", {"slower": 1.049}, {"slower": 1.051}),
-            ("split-cost-n1", {"cost": 0.049}, {"cost": 0.051}),
-            ("repeat-n1", {"again": 0.991}, {"again": 1.011}),
+            ("cpu-gain-n1", {"gain": 0.915}, [{"gain": 0.901}, {"gain": 0.899}], {"gain": 0.885}),
+            (
+                "gpu-time-n1",
+                {"slower": 1.043},
+                [{"slower": 1.049}, {"slower": 1.051}],
+                {"slower": 1.058},
+            ),
+            ("split-cost-n1", {"cost": 0.042}, [{"cost": 0.049}, {"cost": 0.051}], {"cost": 0.058}),
         ],
     )
-    def test_on_both_sides_of_the_limit(
-        self, claim_id: str, good: dict[str, float], bad: dict[str, float]
+    def test_clearly_on_one_side_of_the_limit_or_near_it(
+        self,
+        claim_id: str,
+        good: dict[str, float],
+        near: list[dict[str, float]],
+        bad: dict[str, float],
     ) -> None:
+        """A ratio of two points that were measured once is known within 0.6 %."""
         assert verdict(claim_id, measured(**good)).outcome is Outcome.PASS
+        for each in near:
+            assert verdict(claim_id, measured(**each)).outcome is Outcome.INCONCLUSIVE
         assert verdict(claim_id, measured(**bad)).outcome is Outcome.FAIL
+
+    def test_what_is_inconclusive_does_not_fail_the_run(self) -> None:
+        near = verdict("cpu-gain-n1", measured(gain=0.899))
+        assert not near.fails_the_run
+        assert near.reason.endswith("must be at least 0.9, which lies within")
+
+    @pytest.mark.parametrize(
+        ("again", "outcome"),
+        [(0.996, Outcome.PASS), (1.011, Outcome.INCONCLUSIVE), (1.04, Outcome.FAIL)],
+    )
+    def test_whether_a_point_repeats(self, again: float, outcome: Outcome) -> None:
+        assert verdict("repeat-n1", measured(again=again)).outcome is outcome
+
+    def test_how_far_repetitions_are_apart_makes_every_claim_less_certain(self) -> None:
+        def width(again: float) -> float:
+            low, high = verdict("cpu-gain-n1", measured(again=again)).interval or (0, 0)
+            return high - low
+
+        assert width(1.02) > 2 * width(1.0)
 
     def test_a_faster_gpu_job_is_no_offence(self) -> None:
         assert verdict("gpu-time-n1", measured(slower=0.8)).outcome is Outcome.PASS
@@ -154,7 +201,13 @@ class TestJudge:
     def test_value_and_reason_are_given(self) -> None:
         found = verdict("cpu-gain-n1", measured(gain=0.5))
         assert found.value == pytest.approx(0.5)
-        assert found.reason == "0.5; must be at least 0.8"
+        low, high = found.interval or (0, 0)
+        assert low < 0.5 < high
+        assert found.reason == f"0.5 (95 %: {low:.4g} to {high:.4g}); must be at least 0.9"
+
+    def test_what_is_counted_or_compared_is_exact(self) -> None:
+        found = verdict("gpu-numbers", measured())
+        assert (found.interval, found.reason) == ((1e-7, 1e-7), "1e-07; must be at most 1e-05")
 
     def test_a_point_that_was_not_measured_is_invalid(self) -> None:
         found = verdict("cpu-gain-n2", measured())
@@ -197,12 +250,14 @@ class TestJudge:
         assert verdict("cpu-gain-n1", measured(gain=gain)).outcome is Outcome.INVALID
 
 
-def fig4(gain_20: float, gain_10: float) -> Measurements:
+def fig4(
+    gain_20: float, gain_10: float, *, seconds_20: float = 11.5, seconds_10: float = 10.2
+) -> Measurements:
     """Two CPU VMs beside the paper's method."""
     return measurements(
         result(Point(2, Mode.UNSPLIT), 100.0, 10.0, 1),
-        result(Point(2, Mode.PAPER, groups=10), 100.0 * (1 + gain_10), 10.2, 10),
-        result(Point(2, Mode.PAPER, groups=20), 100.0 * (1 + gain_20), 11.5, 20),
+        result(Point(2, Mode.PAPER, groups=10), 100.0 * (1 + gain_10), seconds_10, 10),
+        result(Point(2, Mode.PAPER, groups=20), 100.0 * (1 + gain_20), seconds_20, 20),
         profile=QUICK,
     )
 
@@ -214,6 +269,16 @@ class TestThePapersClaims:
         assert "do not recover in the first place (+0.1%)" in found.reason
         assert verdict("paper-levelling-n2", fig4(0.15, 0.14)).outcome is Outcome.PASS
         assert verdict("paper-levelling-n2", fig4(0.15, 0.02)).outcome is Outcome.FAIL
+
+    def test_whether_it_recovers_may_be_less_than_can_be_told(self) -> None:
+        found = verdict("paper-levelling-n2", fig4(0.05, 0.05))
+        assert (found.outcome, found.value) == (Outcome.INCONCLUSIVE, None)
+        assert "is not known (95 %: +4." in found.reason
+
+    def test_near_their_limit_are_inconclusive_too(self) -> None:
+        near = verdict("paper-recovery-n2", fig4(0.049, 0.0))
+        assert (near.outcome, near.claim.kind) == (Outcome.INCONCLUSIVE, Kind.PAPER)
+        assert verdict("paper-recovery-n2", fig4(0.04, 0.0)).outcome is Outcome.FAIL
 
     def test_that_do_not_hold_do_not_fail_the_run(self) -> None:
         found = verdict("paper-recovery-n2", fig4(0.0, 0.0))
@@ -230,6 +295,62 @@ class TestThePapersClaims:
         profile = dataclasses.replace(QUICK, cpu_vms=(2,))
         found = dataclasses.replace(fig4(0.5, 0.21), profile=profile)
         assert verdict("paper-gain", found).value == pytest.approx(0.21)
+
+    def test_the_best_gain_is_open_where_the_bound_may_be_kept_or_not(self) -> None:
+        """20 groups gain 50 % and cost 5 % or nearly; 10 groups gain 10 % at little cost."""
+        profile = dataclasses.replace(QUICK, cpu_vms=(2,))
+        found = dataclasses.replace(fig4(0.5, 0.1, seconds_20=10.49), profile=profile)
+        assert verdict("paper-gain", found).outcome is Outcome.INCONCLUSIVE
+
+    def test_the_best_gain_is_none_where_nothing_keeps_the_bound(self) -> None:
+        profile = dataclasses.replace(QUICK, cpu_vms=(2,))
+        found = fig4(0.5, 0.1, seconds_20=11.5, seconds_10=11.0)
+        found = dataclasses.replace(found, profile=profile)
+        assert verdict("paper-gain", found).outcome is Outcome.FAIL
+
+
+def sweep(*gains: float) -> Measurements:
+    """Four CPU VMs beside gpusplit in 2, 10 and 20 groups, every point measured once."""
+    points = [
+        result(Point(4, Mode.GPUSPLIT, groups=groups), 100.0 * (1 + gain), 10.0, groups)
+        for groups, gain in zip(QUICK.sweep_groups, gains, strict=True)
+    ]
+    return measurements(result(Point(4, Mode.UNSPLIT), 100.0, 10.0, 1), *points, profile=QUICK)
+
+
+class TestASingleSample:
+    """`make experiment` failed by bad luck once: 0.1899 where 0.19 was to be reached."""
+
+    def judged(self, gain: float, limit: float = 0.19) -> Verdict:
+        claim = next(c for c in load_claims(QUICK, "dryrun") if c.id == "sweep-gain-n4")
+        return judge(dataclasses.replace(claim, limit=limit), sweep(gain, 0.21, 0.20))
+
+    @pytest.mark.parametrize("gain", [0.1899, 0.1901])
+    def test_beside_the_limit_decides_nothing(self, gain: float) -> None:
+        found = self.judged(gain)
+        assert found.outcome is Outcome.INCONCLUSIVE
+        assert not found.fails_the_run
+
+    def test_clearly_below_fails(self) -> None:
+        found = self.judged(0.175)
+        assert found.outcome is Outcome.FAIL
+        assert found.fails_the_run
+
+    def test_clearly_above_passes(self) -> None:
+        assert self.judged(0.205, limit=0.18).outcome is Outcome.PASS
+
+    def test_could_be_turned_by_repetitions(self) -> None:
+        """The unsplit point again and again: what is known of it gets better, never worse."""
+        points = sweep(0.1985, 0.21, 0.20)
+        more = result(Point(4, Mode.UNSPLIT), 100.0, 10.0, 1, again=100.0)
+        repeated = dataclasses.replace(points, results=(more, *points.results[1:]))
+        intervals = [verdict("sweep-gain-n4", run).interval for run in (points, repeated)]
+        (low, high), (lower, higher) = (found or (0.0, 0.0) for found in intervals)
+        assert low < lower < higher < high
+
+    def test_of_a_point_makes_use_of_how_others_repeat(self) -> None:
+        known = sweep(0.2, 0.2, 0.2).repeatability(Quantity.CPU_THROUGHPUT)
+        assert (known.deviation, known.freedom) == (0.002, 20)
 
 
 class TestCalibration:
@@ -255,33 +376,3 @@ class TestCalibration:
         assert run.calibration(1).best is None
         assert run.gpusplit(1).point.alpha == 1
         assert verdict("gpu-time-n1", run).outcome is Outcome.FAIL
-
-
-class TestTheFile:
-    TABLE = (
-        '[[claim]]\nid = "x"\nexperiment = "e"\nfigure = "f"\nkind = "ours"\nper = "run"\n'
-        'statistic = "gpu_number_error"\ntext = "t"\nsource = "s"\n'
-    )
-
-    def test_limits_may_differ_by_lab(self, tmp_path: Path) -> None:
-        file = tmp_path / "claims.toml"
-        file.write_text(self.TABLE + "at_most = {dryrun = 0.5, local = 0.7}\n")
-        limits = [
-            [claim.limit for claim in load_claims(SMOKE, lab, file)]
-            for lab in ("dryrun", "local", "bench")
-        ]
-        assert limits == [[0.5], [0.7], []]
-
-    def test_a_claim_that_claims_nothing_is_refused(self, tmp_path: Path) -> None:
-        file = tmp_path / "claims.toml"
-        file.write_text(self.TABLE)
-        with pytest.raises(ValueError, match="one of at_least and at_most"):
-            load_claims(SMOKE, "dryrun", file)
-
-    @pytest.mark.parametrize("profile", PROFILES.values(), ids=lambda profile: profile.name)
-    def test_every_experiment_of_a_claim_is_there(self, profile: Profile) -> None:
-        claimed = {claim.experiment for claim in load_claims(profile, "dryrun")}
-        assert claimed <= {experiment.id for experiment in experiments(profile)} | {
-            "checks",
-            TIMELINE,
-        }

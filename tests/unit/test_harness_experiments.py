@@ -109,7 +109,7 @@ class TestRounds:
         assert len(rounds(SMOKE.for_lab("bench", "real", wanted=5))) == 5
 
     def test_a_first_taste_is_measured_once(self) -> None:
-        assert len(rounds(PROFILES["demo"].for_lab("local", "real"))) == 1
+        assert len(rounds(PROFILES["demo"].for_lab("local", "real"))) == 2
 
     def test_a_real_driver_is_not_told_to_block(self) -> None:
         assert SMOKE.blocking_driver

@@ -103,11 +103,22 @@ class TestSummary:
 
     def test_claims_have_the_promised_fields(self, summary: dict[str, Any]) -> None:
         for claim in summary["claims"]:
-            assert claim.keys() >= {"id", "value", "limit", "outcome"}
-            assert claim["outcome"] in {"pass", "fail", "invalid"}
+            assert claim.keys() >= {"id", "value", "interval", "limit", "because", "outcome"}
+            assert claim["outcome"] in {"pass", "fail", "inconclusive", "invalid"}
             assert (claim["value"] is None) == (claim["outcome"] == "invalid")
+            assert (claim["interval"] is None) == (claim["value"] is None)
+            if claim["interval"]:
+                assert claim["interval"][0] <= claim["value"] <= claim["interval"][1]
         ours = {claim["outcome"] for claim in summary["claims"] if claim["kind"] == "ours"}
         assert ours == {"pass", "invalid"}
+
+    def test_says_how_well_a_point_repeats(self, summary: dict[str, Any]) -> None:
+        """The world repeats exactly, but for when a multiplication ends; the known counts on."""
+        found = {(r["host"], r["quantity"]): r for r in summary["repeatability"]}
+        assert found.keys() == {("xen1", "cpu_throughput"), ("xen1", "gpu_seconds")}
+        for each in found.values():
+            assert 0.001 < each["deviation"] <= 0.003
+            assert each["freedom"] == 20 + 1
 
     def test_physical_limits_are_computed(self, summary: dict[str, Any]) -> None:
         assert summary["physical_limits"] == {"1": 1.0, "2": 0.5}

@@ -154,6 +154,33 @@ class TestPage:
         assert "The paper's of its own method: 1 not reproduced." in page.text
         assert "≠ not reproduced" in page.text
 
+    def test_a_claim_whose_limit_lies_within_its_interval_is_inconclusive(
+        self, tmp_path: Path
+    ) -> None:
+        run = small_run()
+        reason = "0.8002 (95 %: 0.79 to 0.81); must be at least 0.8, which lies within"
+        run["claims"][0] |= {
+            "value": 0.8002,
+            "interval": [0.79, 0.81],
+            "outcome": "inconclusive",
+            "reason": reason,
+        }
+        folder = written(tmp_path / "near", run)
+        page = Page((folder / "report.html").read_text())
+        markdown = (folder / "report.md").read_text()
+        for text in (page.text, markdown):
+            assert "Our claims: 4 pass, 1 inconclusive." in text
+            assert "≈ inconclusive" in text
+            assert "0.8002 ± 0.0100" in text
+            assert reason in text
+
+    def test_says_how_well_a_point_repeats(self, page: Page) -> None:
+        assert "CPU throughput 0.21%, GPU job 0.12%" in page.text
+
+    def test_every_limit_has_its_reason(self, folder: Path, page: Page) -> None:
+        assert "Why this limit: the GPU VM <keeps> a twentieth | of the CPU" in page.text
+        assert "Why these limits:" in (folder / "report.md").read_text()
+
     def test_what_a_machine_said_is_text_and_not_markup(self, tmp_path: Path) -> None:
         run = small_run()
         point(run, "n1-unsplit")["problems"] = ["<script>alert(1)</script> & so on"]
@@ -198,6 +225,7 @@ class TestColours:
             *((role, 3) for role in ("paper", "gpusplit")),
             *((role, 4.5) for role in ("ink", "muted", "link", "limit")),
             *((role, 4.5) for role in ("pass", "fail", "invalid", "not_reproduced")),
+            ("inconclusive", 4.5),
         ],
     )
     def test_contrast(self, role: str, ratio: float, scheme: str) -> None:
@@ -266,6 +294,8 @@ class TestJunit:
             ("ours", "invalid", "error"),
             ("paper", "invalid", "error"),
             ("paper", "fail", "skipped"),
+            ("ours", "inconclusive", "skipped"),
+            ("paper", "inconclusive", "skipped"),
         ],
     )
     def test_outcomes_are_told_apart(
@@ -277,6 +307,8 @@ class TestJunit:
         (case,) = suite
         (found,) = case
         assert (found.tag, found.get("message")) == (element, "why")
+        told = "not_reproduced" if (kind, outcome) == ("paper", "fail") else outcome
+        assert found.get("type") == told
         counts = {"failure": "failures", "error": "errors", "skipped": "skipped"}
         assert {name: suite.get(name) for name in counts.values()} == {
             name: str(int(name == counts[element])) for name in counts.values()
