@@ -11,6 +11,7 @@ from gpusplit.judge.reading import directives
 from gpusplit.judge.verdict import Header
 
 _QUOTED = re.compile(r"""\s*(?:"([^"\n]+)"|<([^>\n]+)>)""")
+_ANY = re.compile("include|import|embed")
 _MOST = 500
 _MOST_BYTES = 16 << 20
 
@@ -26,7 +27,7 @@ def take(source: str, folders: Sequence[str]) -> tuple[tuple[Header, ...], str]:
     is not found may stand in a branch that is never taken; the judge notices if it is.
     """
     # Most programs have none, and a look at every line takes longer than this.
-    if "include" not in source:
+    if _ANY.search(source) is None:
         return (), ""
     try:
         return tuple(_follow(source, [*folders, "."]).values()), ""
@@ -76,8 +77,11 @@ def _find(name: str, includer: Header | None, folders: Sequence[str]) -> Header 
             continue
         if path.startswith(("../", "/")):
             raise _Trouble(f"the header {name} lies outside the include folders")
-        with open(full, encoding="utf-8", errors="surrogateescape", newline="") as file:
-            text = file.read(_MOST_BYTES + 1)
+        try:
+            with open(full, encoding="utf-8", errors="surrogateescape", newline="") as file:
+                text = file.read(_MOST_BYTES + 1)
+        except OSError as error:
+            raise _Trouble(f"the header {name} cannot be read: {error.strerror}") from None
         found.setdefault(text, Header(folder, path, text))
     if len(found) > 1:
         raise _Trouble(f"there are different headers {name}")

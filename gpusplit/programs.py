@@ -194,7 +194,12 @@ def _watch() -> None:
                 trouble = "a header changed while it was built"
             origin = Origin(source, options=options, headers=before[0], trouble=trouble)
         else:
-            origin = _taken_back(binaries) or replace(_late_origin(self, ""), options=options)
+            # Not every driver tells before, and not every one tells the same after.
+            origin = (
+                _taken_back(binaries)
+                or _taken_back(_info(self, _BINARIES) or [])
+                or replace(_late_origin(self, ""), options=options)
+            )
         # The variants live as long as this object, among others.
         self._gpusplit = _remember(self, origin, source).variants()
         return result

@@ -40,7 +40,7 @@ def main() -> int:
 
     try:
         request = Request.from_json(sys.stdin.read())
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
         print(f"gpusplit.judge: not a request: {error}", file=sys.stderr)
         return 2
     with tempfile.TemporaryDirectory(prefix="gpusplit-judge-") as folder:
