@@ -33,12 +33,12 @@ def run(
         (place.home if name == "home" else place.home / name).mkdir(parents=True, exist_ok=True)
     path = folder / "log.jsonl"
     path.write_text("")
-    variables = variables | program.environment | {"GPUSPLIT_PROGRAMS_LOG": str(path)}
-    variables["GPUSPLIT_PROGRAMS_EXAMPLES"] = json.dumps(program.examples)
+    variables = variables | program.environment | {"PROGRAMS_LOG": str(path)}
+    variables["PROGRAMS_EXAMPLES"] = json.dumps(program.examples)
     if only is not None:
-        variables["GPUSPLIT_PROGRAMS_ONLY"] = str(_names(folder / "only", only))
+        variables["PROGRAMS_ONLY"] = str(_names(folder / "only", only))
     words = [
-        str(place.python), "-m", "pytest", "-p", "gpusplit_programs_pytest", "-p",
+        str(place.python), "-P", "-m", "pytest", "-p", "gpusplit_programs_pytest", "-p",
         "no:cacheprovider", "-q", *program.options,
         *(tests if tests is not None else program.tests),
     ]  # fmt: skip
@@ -48,7 +48,7 @@ def run(
     while True:
         known = log.parse(path.read_text().splitlines())
         left = [*program.left_out, *known.outcomes]
-        variables["GPUSPLIT_PROGRAMS_SKIP"] = str(_names(folder / "skip", left))
+        variables["PROGRAMS_SKIP"] = str(_names(folder / "skip", left))
         with output.open("ab") as file:
             why = _once(words, place.tests, variables, file.fileno(), path, program, until, told)
         found = log.parse(path.read_text().splitlines())

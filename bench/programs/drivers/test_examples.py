@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 
-@pytest.mark.parametrize("path", json.loads(os.environ["GPUSPLIT_PROGRAMS_EXAMPLES"]))
+@pytest.mark.parametrize("path", json.loads(os.environ["PROGRAMS_EXAMPLES"]))
 def test_example(path: str) -> None:
     script = Path(__file__).parent / path
     done = subprocess.run(

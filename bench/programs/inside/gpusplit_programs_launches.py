@@ -40,7 +40,7 @@ def drain() -> list[tuple[str, bool, str, int]]:
 def append(entry: dict[str, Any]) -> None:
     """Add a line to the log; one write, so that processes do not mix their lines."""
     line = json.dumps(entry) + "\n"
-    handle = os.open(os.environ["GPUSPLIT_PROGRAMS_LOG"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    handle = os.open(os.environ["PROGRAMS_LOG"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     try:
         os.write(handle, line.encode())
     finally:

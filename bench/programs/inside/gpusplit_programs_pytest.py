@@ -1,7 +1,7 @@
 """A pytest plugin: writes to the log how each test ended, and what was launched in it.
 
-GPUSPLIT_PROGRAMS_SKIP names a file of test names, one a line, that are left out: those a process
-that died on the way has behind it.  GPUSPLIT_PROGRAMS_ONLY names a file of those that alone run.
+PROGRAMS_SKIP names a file of test names, one a line, that are left out: those a process
+that died on the way has behind it.  PROGRAMS_ONLY names a file of those that alone run.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ def _names(variable: str) -> set[str] | None:
 
 
 def pytest_collection_modifyitems(config: Any, items: list[Any]) -> None:
-    skip = _names("GPUSPLIT_PROGRAMS_SKIP") or set()
-    only = _names("GPUSPLIT_PROGRAMS_ONLY")
+    skip = _names("PROGRAMS_SKIP") or set()
+    only = _names("PROGRAMS_ONLY")
     kept: list[Any] = []
     left: list[Any] = []
     for item in items:
