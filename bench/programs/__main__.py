@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 import time
 from pathlib import Path
@@ -119,6 +120,9 @@ def main(arguments: list[str] | None = None) -> int:
         help="where programs are installed and logs left (default: %(default)s)",
     )  # fmt: skip
     options = parser.parse_args(arguments)
+    # Also where a shell has what it runs in the background ignore SIGINT.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     try:
         programs = choose(read(), options.only)
         groups = [int(word) for word in options.groups.split(",")]
