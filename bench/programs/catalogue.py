@@ -25,7 +25,7 @@ class Program:
     drivers: files of bench/programs/drivers that are put into that folder.
     examples: scripts of the archive that test_examples.py runs, by their paths in it.
     loosen: dependencies of gpusplit whose pinned version the program cannot have.
-    leave_out: names of tests that are not run, by the reason.
+    leave_out: what the names of tests that are not run begin with, by the reason.
     options: further arguments of pytest.
     environment: further environment variables.
     seconds: for one run of all of it.
@@ -51,7 +51,7 @@ class Program:
 
     @property
     def left_out(self) -> tuple[str, ...]:
-        """All tests that are not run."""
+        """What the names of all tests that are not run begin with."""
         return tuple(name for names in self.leave_out.values() for name in names)
 
 

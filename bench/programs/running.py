@@ -35,6 +35,7 @@ def run(
     path.write_text("")
     variables = variables | program.environment | {"PROGRAMS_LOG": str(path)}
     variables["PROGRAMS_EXAMPLES"] = json.dumps(program.examples)
+    variables["PROGRAMS_LEAVE_OUT"] = str(_names(folder / "leave-out", program.left_out))
     if only is not None:
         variables["PROGRAMS_ONLY"] = str(_names(folder / "only", only))
     words = [
@@ -47,8 +48,7 @@ def run(
     output.write_text("")
     while True:
         known = log.parse(path.read_text().splitlines())
-        left = [*program.left_out, *known.outcomes]
-        variables["PROGRAMS_SKIP"] = str(_names(folder / "skip", left))
+        variables["PROGRAMS_SKIP"] = str(_names(folder / "skip", list(known.outcomes)))
         with output.open("ab") as file:
             why = _once(words, place.tests, variables, file.fileno(), path, program, until, told)
         found = log.parse(path.read_text().splitlines())

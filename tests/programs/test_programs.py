@@ -40,8 +40,8 @@ def test_a_selection_of_pyopencls_own_tests_passes_split(tmp_path: Path) -> None
     assert not broken
     assert found.count(Kind.SAME) > 15
     _, large, launches_split = table.counts(split)
-    assert launches_split > 100
-    assert launches_split / large > 0.9
+    assert launches_split > 50
+    assert launches_split / large > 0.8
 
 
 @pytest.mark.programs

@@ -115,11 +115,16 @@ def test_last(): pass
 """
 
 
-def run_suite(tmp_path: Path, **more: Any) -> log.Log:
+def run_suite(
+    tmp_path: Path, left_out: dict[str, tuple[str, ...]] | None = None, **more: Any
+) -> log.Log:
     tests = tmp_path / "suite"
     tests.mkdir()
     (tests / "test_suite.py").write_text(SUITE)
-    program = Program("p", (), ("test_suite.py",), "", seconds=60, test_seconds=3)
+    program = Program(
+        "p", (), ("test_suite.py",), "", leave_out=left_out or {}, seconds=60,
+        test_seconds=3,
+    )  # fmt: skip
     place = environments.Place(Path(sys.executable), tests, tmp_path / "home")
     variables = environments.variables(place, tmp_path, None)
     return running.run(program, place, variables, tmp_path / "logs", **more)
@@ -140,6 +145,14 @@ def test_a_test_that_aborts_or_hangs_costs_itself_only(tmp_path: Path) -> None:
 def test_a_repetition_runs_the_tests_named_and_no_other(tmp_path: Path) -> None:
     found = run_suite(tmp_path, only=["test_suite.py::test_last"])
     assert found.outcomes == {"test_suite.py::test_last": "passed"}
+
+
+def test_tests_are_left_out_by_the_beginning_of_their_names(tmp_path: Path) -> None:
+    left_out = {"because": ("test_suite.py::test_a", "test_suite.py::test_h")}
+    found = run_suite(tmp_path, left_out)
+    assert {name.partition("::")[2] for name in found.outcomes} == {
+        "test_first", "test_fails", "test_last",
+    }  # fmt: skip
 
 
 def test_the_table_has_a_row_for_each_number_of_groups_and_says_what_is_missing() -> None:

@@ -1,7 +1,8 @@
 """A pytest plugin: writes to the log how each test ended, and what was launched in it.
 
 PROGRAMS_SKIP names a file of test names, one a line, that are left out: those a process
-that died on the way has behind it.  PROGRAMS_ONLY names a file of those that alone run.
+that died on the way has behind it.  PROGRAMS_ONLY names a file of those that alone run, and
+PROGRAMS_LEAVE_OUT one of beginnings of names that do not.
 """
 
 from __future__ import annotations
@@ -27,10 +28,12 @@ def _names(variable: str) -> set[str] | None:
 def pytest_collection_modifyitems(config: Any, items: list[Any]) -> None:
     skip = _names("PROGRAMS_SKIP") or set()
     only = _names("PROGRAMS_ONLY")
+    left_out = tuple(_names("PROGRAMS_LEAVE_OUT") or ())
     kept: list[Any] = []
     left: list[Any] = []
     for item in items:
         wanted = item.nodeid not in skip and (only is None or item.nodeid in only)
+        wanted = wanted and not item.nodeid.startswith(left_out)
         (kept if wanted else left).append(item)
     if left:
         config.hook.pytest_deselected(items=left)
