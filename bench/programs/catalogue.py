@@ -22,7 +22,7 @@ class Program:
     what: what that is, for the table.
     sdist: a requirement whose source archive has the tests (wheels often lack them).
     folder: where in the archive pytest starts; without an archive, in an empty folder.
-    drivers: files of bench/programs/drivers that are put into that folder.
+    drivers: files below bench/programs/drivers that are put into that folder.
     examples: scripts of the archive that test_examples.py runs, by their paths in it.
     loosen: dependencies of gpusplit whose pinned version the program cannot have.
     leave_out: what the names of tests that are not run begin with, by the reason.

@@ -111,7 +111,7 @@ def lay_tests(program: Program, folder: Path) -> Path:
     tests = folder / ("source" if program.sdist is not None else "tests") / program.folder
     tests.mkdir(parents=True, exist_ok=True)
     for driver in program.drivers:
-        shutil.copy(HERE / "drivers" / driver, tests / driver)
+        shutil.copy(HERE / "drivers" / driver, tests / Path(driver).name)
     return tests
 
 
