@@ -1,0 +1,1 @@
+"""Small tests put beside programs that come without any; each runs in the program's environment."""
