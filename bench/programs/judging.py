@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-import re
-from pathlib import Path
+import shlex
+
+import pyopencl as cl
 
 from bench.programs.shipped import Source
-from gpusplit import explain, programs, safety
-
-#: Kernels that hashcat declares by a macro of its headers.
-_MACRO_KERNELS = re.compile(r"^KERNEL_FQ void (\w+)", re.M)
+from gpusplit import headers, judging
+from gpusplit.judge.verdict import Request
 
 
 def verdicts(source: Source) -> dict[str, str | None]:
-    """Why each kernel of a program stays whole; None for a kernel that may be split."""
-    options = " ".join((source.options, *(f"-I {_quoted(path)}" for path in source.include)))
-    find = programs.header_finder(options)
-    names = {*explain.kernel_names(source.text), *_MACRO_KERNELS.findall(source.text)}
-    return {
-        name: safety.examine(source.text, name, options, find).refusal for name in sorted(names)
-    }
+    """Why each kernel of a program stays whole on the first device; None where it may be split.
 
-
-def _quoted(path: Path) -> str:
-    text = str(path)
-    return f'"{text}"' if re.search(r"\s", text) else text
+    A program that is not understood at all is one entry, "(program)".
+    """
+    device = cl.create_some_context(interactive=False).devices[0]
+    folders = [str(path) for path in source.include]
+    options = " ".join((source.options, *(f"-I {shlex.quote(path)}" for path in folders)))
+    taken, trouble = headers.take(source.text, folders)
+    request = Request(source.text, headers=taken, trouble=trouble, options=options,
+                      address_bits=device.address_bits)  # fmt: skip
+    question = judging.Question(request, cl.Context([device]), device)
+    answer = question.stored() or question.find()
+    if not answer.kernels:
+        return {"(program)": answer.otherwise}
+    return {name: verdict.refusal for name, verdict in sorted(answer.kernels.items())}

@@ -1,7 +1,7 @@
 """Programs that nobody here wrote give the same results when every launch that may be split is.
 
-All of it takes hours and is `pytest -m programs tests/programs` or `python -m bench.programs`; by
-default only a few of pyopencl's own tests run, in this environment.
+All of it takes hours and is `pytest -m programs tests/programs` or `python -m bench.programs`;
+`-k selection` runs a few of pyopencl's own tests alone, in minutes.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ CACHE = Path(__file__).parents[2] / "build" / "programs"
 PROGRAMS = catalogue.read()
 
 
+@pytest.mark.programs
 @pytest.mark.opencl
 def test_a_selection_of_pyopencls_own_tests_passes_split(tmp_path: Path) -> None:
     (program,) = catalogue.choose(PROGRAMS, ["pyopencl"])
