@@ -21,6 +21,7 @@ from gpusplit import hooks
 if TYPE_CHECKING:
     from gpusplit.ndrange import NDRange
     from gpusplit.plan import Plan
+    from gpusplit.pocl import Use
     from gpusplit.programs import Program, Variants
     from gpusplit.queues import QueueState
 
@@ -42,7 +43,8 @@ class KernelState:
     """What gpusplit knows of one Kernel object; it lives as long as that."""
 
     __slots__ = (
-        "calls", "held", "key", "lock", "plans", "program", "recent", "sticky", "told", "variants",
+        "calls", "held", "key", "lock", "plans", "program", "recent", "sticky", "told", "use",
+        "variants",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -66,6 +68,8 @@ class KernelState:
         self.recent: dict[Hashable, tuple[QueueState, int, Plan]] = {}
         #: Reasons that the log has already been given.
         self.told: set[str] = set()
+        #: Who else runs the kernel, where that matters.
+        self.use: Use | None = None
 
 
 def state(kernel: cl.Kernel) -> KernelState:

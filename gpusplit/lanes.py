@@ -7,6 +7,8 @@ all slices, and is the event of the launch.
 
 Out-of-order queue: all slices go to it; each waits for the last but one, so that two run at a time.
 Nothing else is ordered, since the caller's command would not be.
+
+One at a time, where a device needs that (see pocl.py): each slice waits for the one before.
 """
 
 from __future__ import annotations
@@ -48,17 +50,20 @@ class Lanes:
         shape: Callable[[NDRange], NDRange] | None = None,
         prober: cl.CommandQueue | None = None,
         keep_off: bool = False,
+        one_at_a_time: bool = False,
     ) -> None:
         """companions: further queues for slices; none to use the caller's alone.
 
         shape: as what a slice is launched; None for as it is.
         prober: a profiled queue for a first slice whose time is wanted.
         keep_off: send slices to the companions alone, since they are profiled.
+        one_at_a_time: let no two slices run side by side.
         """
         self._kernel = kernel
         self._shape = shape
         self._wait_for = wait_for
         self._out_of_order = out_of_order
+        self._one_at_a_time = one_at_a_time
         self._queues = [queue, *companions]
         self._skip = 1 if keep_off and companions else 0
         self._turns = len(self._queues) - self._skip
@@ -92,17 +97,23 @@ class Lanes:
         return event, lane
 
     def _after(self, lane: int) -> WaitList:
+        if self._one_at_a_time and self.sent:
+            return [self.sent[-1]]
         if self._out_of_order:
             return [self.sent[-2]] if len(self.sent) >= 2 else self._wait_for
         if self._used[lane]:
             return None
         if lane == 0:
             return self._wait_for
-        return [self._begin, *(self._wait_for or ())]
+        return list(self.after())
+
+    def after(self) -> tuple[cl.Event, ...]:
+        """Everything that the launch waits for."""
+        return (self._begin, *(self._wait_for or ()))
 
     def begun(self) -> bool:
         """Whether everything is over that the launch waits for."""
-        return events.complete(self._begin) and all(map(events.complete, self._wait_for or ()))
+        return all(map(events.complete, self.after()))
 
     def flush(self) -> None:
         """Let the device have what was sent; queues that wait for each other need it."""

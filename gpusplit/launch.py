@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import logging
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext, suppress
 from math import prod
 from operator import index
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,7 @@ from gpusplit import (
     events,
     history,
     judging,
+    pocl,
     programs,
     queues,
     telemetry,
@@ -127,7 +129,9 @@ class Launcher:
             known: KernelState = kernel._gpusplit  # type: ignore[attr-defined]
             state: QueueState = queue._gpusplit  # type: ignore[attr-defined]
             items = prod(map(index, global_work_size))
-            small = not g_times_l and items < (self._cores or state.cores)
+            small = (
+                not g_times_l and items < (self._cores or state.cores) and not state.one_at_a_time
+            )
         except (AttributeError, TypeError):
             small = False
         if small and not telemetry.listening():
@@ -149,14 +153,18 @@ class Launcher:
         if not isinstance(queue, cl.CommandQueue) or not isinstance(kernel, cl.Kernel):
             return enqueue(*call)
         known = arguments.state(kernel)
-        try:
-            plan = self._plan(call, known)
-            # One launch of a kernel at a time: its slices share the variant's hidden arguments.
-            with known.lock:
-                target, form = self._target(call, known, plan)
-                event = self._enqueue_slices(queue, target, form, known, plan, wait_for)
-        except Whole as reason:
-            return self._enqueue_whole(call, known, reason)
+        use = self._use(call, known)
+        with use.lock if use is not None else nullcontext():
+            try:
+                plan = self._plan(call, known)
+                if use is not None and use.elsewhere(queues.state(queue)):
+                    raise refused(plan, "PoCL before version 6 cannot run it on two queues at once")
+                # One launch of a kernel at a time: its slices share the variant's arguments.
+                with known.lock:
+                    target, form = self._target(call, known, plan)
+                    event = self._enqueue_slices(queue, target, form, known, plan, wait_for)
+            except Whole as reason:
+                return self._enqueue_whole(call, known, reason)
         arguments.launched(known)
         if telemetry.listening():
             tell(kernel, plan.whole.global_size, plan.groups, plan.decision, plan.vm_count)
@@ -344,17 +352,34 @@ class Launcher:
             raise refused(plan, str(error)) from None
         return found, form
 
+    def _use(self, call: tuple[Any, ...], known: KernelState) -> pocl.Use | None:
+        """Who runs the kernel, where slices must not run beside it; None anywhere else."""
+        state = queues.state(call[0])
+        if not (state.one_at_a_time and self._splits):
+            return None
+        if known.use is None:
+            with suppress(Exception):  # such a kernel is not split either, and that is logged
+                source = self._program(call[1], known, state).raw_source
+                known.use = pocl.use(source, call[1].function_name)
+        return known.use
+
     # Doing it.
 
     def _enqueue_whole(self, call: tuple[Any, ...], known: KernelState, reason: Whole) -> cl.Event:
+        state = queues.state(call[0])
+        slices = known.use.slices(state) if known.use is not None else None
+        if slices:
+            call = (*call[:5], [*(call[5] or ()), *slices], *call[6:])
         # Between two slices of another thread's launch there is no place for this one.
-        with queues.state(call[0]).lock:
+        with state.lock:
             event = enqueue(*call)
+        if known.use is not None:
+            known.use.add(state, event)
         arguments.launched(known)
         if self._timed and reason.size:
             arguments.identify(call[1], known)
             key = (known.key, reason.size, 1)
-            queues.state(call[0]).enqueued(event, key, prod(reason.size))
+            state.enqueued(event, key, prod(reason.size))
         if telemetry.tracing() and reason.size:
             arguments.identify(call[1], known)
             telemetry.sliced(known.key[1] if known.key is not None else "", event, None, 0)
@@ -389,6 +414,7 @@ class Launcher:
                 lanes = Lanes(
                     queue, companions, state.out_of_order, kernel, wait_for,
                     form.shape if form is not None and form.carried else None, prober, tracing,
+                    state.one_at_a_time,
                 )  # fmt: skip
             except cl.Error as error:
                 raise refused(plan, f"no slice could be enqueued: {error}") from None
@@ -404,15 +430,21 @@ class Launcher:
                 if not lanes.sent and isinstance(error, cl.Error):
                     raise refused(plan, f"a slice was refused: {error}") from None
                 # What is enqueued cannot be taken back, but what comes next waits for it.
-                lanes.join(state.is_pocl)
+                self._join(lanes, state, known)
                 raise
             plan.groups = len(lanes.sent)
-            event = lanes.join(state.is_pocl)
+            event = self._join(lanes, state, known)
         if self._timed:
             key = (known.key, plan.whole.global_size, plan.groups)
             state.enqueued(event, key, plan.whole.work_items)
         if sending.interruption is not None:
             raise sending.interruption
+        return event
+
+    def _join(self, lanes: Lanes, state: QueueState, known: KernelState) -> cl.Event:
+        event = lanes.join(keep_all=state.is_pocl)
+        if known.use is not None:
+            known.use.add(state, event, lanes.after())
         return event
 
     def _probe(self, sending: Sending, known: KernelState, plan: Plan) -> Sequence[NDRange]:

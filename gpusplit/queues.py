@@ -16,7 +16,7 @@ from typing import Any
 
 import pyopencl as cl
 
-from gpusplit import devices, events, history, waiting
+from gpusplit import devices, events, history, pocl, waiting
 from gpusplit.lanes import marker
 
 _ATTRIBUTE = "_gpusplit"
@@ -70,6 +70,10 @@ class QueueState:
         self.address_bits = self.device.address_bits
         self.is_nvidia = "NVIDIA" in self.device.vendor
         self.is_pocl = self.device.platform.name == "Portable Computing Language"
+        #: PoCL before version 6: slices run one after another.
+        self.one_at_a_time = pocl.counts_wrong(
+            self.device.platform.name, self.device.driver_version
+        )
         self.is_gpu = bool(self.device.type & cl.device_type.GPU)
         self.pending: deque[Pending] = deque(maxlen=_MOST_PENDING)
         #: Held while slices are enqueued: no other thread's command may come between them.

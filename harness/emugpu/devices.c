@@ -171,9 +171,16 @@ static cl_int CL_API_CALL emu_clGetDeviceInfo(cl_device_id device, cl_device_inf
         snprintf(text, sizeof text, "%s (emulated)", m->vendor);
         return answer(text, strlen(text) + 1, param_value_size, param_value, param_value_size_ret);
     case CL_DRIVER_VERSION:
-        /* Here a program or a result file finds how the figures came about. */
+        /* Here a program or a result file finds how the figures came about, and by what kernels are
+         * computed, if they are. */
         snprintf(text, sizeof text, "emugpu 1.0 exec=%s wait=%s scale=%g",
                  emu.execute ? "full" : "none", model_wait_name(m->wait), emu.scale);
+        if (emu.execute) {
+            char below[64] = "";
+            emu.next->clGetDeviceInfo(device, CL_DRIVER_VERSION, sizeof below, below, NULL);
+            size_t used = strlen(text);
+            snprintf(text + used, sizeof text - used, " on %s", below);
+        }
         return answer(text, strlen(text) + 1, param_value_size, param_value, param_value_size_ret);
     case CL_DEVICE_EXTENSIONS: {
         char *all = extensions_of(device);

@@ -10,6 +10,7 @@ import pytest
 
 # Loaded here, because pytester unloads what its runs have loaded, and numpy cannot be loaded twice.
 import harness.conftest  # noqa: F401
+from harness import jobs
 
 pytest_plugins = ["pytester"]
 
@@ -37,7 +38,9 @@ Measure = Callable[..., pytest.RunResult]
 
 
 @pytest.fixture
-def measure(pytester: pytest.Pytester) -> Measure:
+def measure(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Measure:
+    monkeypatch.setattr(jobs, "RECOVERY", 0.0)
+
     def measure(world: str = "", *options: str) -> pytest.RunResult:
         here = str(Path(__file__).parent)
         pytester.makeconftest(CONFTEST.format(here=here, world=world))
