@@ -17,8 +17,8 @@ from program_runner import write_headers
 
 pytestmark = pytest.mark.opencl
 
-PROGRAMS = 12 * int(os.environ.get("LONG_TESTS", "1"))
-CASES = 34
+PROGRAMS = 25 * int(os.environ.get("LONG_TESTS", "1"))
+CASES = 80
 
 
 def test_generated_programs_write_the_same_bytes(tmp_path: Path) -> None:
