@@ -83,6 +83,8 @@ def _clash(flags: Options) -> str:
 
 def _judge(program: Program, kernel: int, ptx_text: str) -> Verdict:
     """The verdict on *kernel*; *ptx_text* is what the driver made of the program, or empty."""
+    if program.problem:
+        return whole(program.problem)
     reached = _reached(program, kernel)
     functions = [program.functions[identity] for identity in reached]
     for function in functions:

@@ -27,6 +27,8 @@ _TYPED = frozenset(
 )  # fmt: skip
 _CALL, _REFERENCE = Kind.CALL_EXPR.value, Kind.DECL_REF_EXPR.value
 _VARIABLE, _BLOCK = Kind.VAR_DECL.value, Kind.BLOCK_EXPR.value
+_TEXT = Kind.STRING_LITERAL.value
+_NAMES_IN_TEXT = "makes text of the name of a function that a variant names otherwise"
 
 
 @dataclass(slots=True)
@@ -66,6 +68,8 @@ class Program:
 
     functions: dict[int, Function] = field(default_factory=dict)
     is_volatile: bool = False
+    #: Why nothing of it may be split; empty if there is no such thing.
+    problem: str = ""
     #: Names of functions that are declared, and of those that have a body.
     declared: set[str] = field(default_factory=set)
 
@@ -88,6 +92,8 @@ def collect(unit: Cursor) -> Program:
             return CONTINUE
         if kind in _TYPED and _shared_volatile(cursor):
             program.is_volatile = True
+        if kind == _TEXT and PREFIX in cursor.spelling:
+            program.problem = _NAMES_IN_TEXT
         return RECURSE
 
     visit(unit.cursor, outside)
@@ -130,6 +136,8 @@ class _Reader:
             self._refuse("holds assembly")
         elif kind == _BLOCK:
             self._refuse("holds a block")
+        elif kind == _TEXT and PREFIX in cursor.spelling:
+            self._refuse(_NAMES_IN_TEXT)
         if kind in _TYPED:
             shown = cursor.type.get_canonical().spelling
             found.communicates = found.communicates or bool(_SHARED_VOLATILE.search(shown))

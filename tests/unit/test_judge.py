@@ -181,6 +181,10 @@ def test_calls_that_go_round_in_a_circle_are_a_loop() -> None:
     assert "may wait" in (examine(source).refusal or "")
 
 
+#: The text of what its argument expands to.
+TEXT = "#define TEXT_(x) #x\n#define TEXT(x) TEXT_(x)\n"
+
+
 @pytest.mark.parametrize(
     ("before", "text", "why"),
     [
@@ -200,6 +204,11 @@ def test_calls_that_go_round_in_a_circle_are_a_loop() -> None:
         ("#if __has_include(<x.h>)\n#endif", "a[0] = 1;", "__has_include"),
         ("struct s { volatile int flag; };", "while (((global struct s *)a)->flag);", "may wait"),
         ("typedef volatile int flag;", "while (*(global flag *)a);", "may wait"),
+        (TEXT, "a[0] = get_group_id(0) + sizeof(TEXT(get_group_id(0)));", "makes text"),
+        (f"{TEXT}struct s {{ char t[sizeof(TEXT(get_group_id))]; }};",
+         "a[0] = get_group_id(0) + sizeof(struct s);", "makes text"),
+        (f"{TEXT}constant char t[] = TEXT(get_group_id);",
+         "a[0] = get_group_id(0) + t[3];", "makes text"),
         ("#define VOLA(x) vola##x\nstruct s { VOLA(tile) int flag; };",
          "while (((global struct s *)a)->flag);", "may wait"),
     ],
