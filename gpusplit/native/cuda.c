@@ -1,0 +1,598 @@
+#define _GNU_SOURCE
+#include "cuda.h"
+
+#include <dlfcn.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "cuda_functions.h"
+#include "engine.h"
+#include "reach.h"
+#include "report.h"
+#include "settings.h"
+#include "work.h"
+
+/* The driver. */
+
+#define DECLARE(name, parameters) static CUresult(*real_##name) parameters;
+WRAPPED(DECLARE)
+NEEDED(DECLARE)
+
+#define PROTOTYPE(name, parameters)                                                                  \
+    static CUresult our_##name parameters;                                                           \
+    __attribute__((visibility("default"), alias("our_" #name))) CUresult name parameters;
+WRAPPED(PROTOTYPE)
+
+static const struct entry {
+    const char *name;
+    void **real;
+    void *ours;
+} entries[] = {
+#define WRAPPER(name, parameters) { #name, (void **)&real_##name, (void *)our_##name },
+    WRAPPED(WRAPPER)
+};
+
+static const struct entry needed[] = {
+#define HELPER(name, parameters) { #name, (void **)&real_##name, NULL },
+    NEEDED(HELPER)
+};
+
+#define COUNT(array) (sizeof(array) / sizeof *(array))
+
+static pthread_mutex_t load_mutex = PTHREAD_MUTEX_INITIALIZER;
+static atomic_bool loaded;
+
+bool cuda_has(const char *name)
+{
+    for (size_t i = 0; i < COUNT(entries); i++)
+        if (!strcmp(entries[i].name, name))
+            return true;
+    return false;
+}
+
+/* Fills in the driver's functions from the library that has `function`, which then stays. */
+static void load(void *function)
+{
+    Dl_info info;
+    if (!function || !dladdr(function, &info) || !info.dli_fname)
+        return;
+    pthread_mutex_lock(&load_mutex);
+    void *driver = NULL;
+    if (!atomic_load(&loaded))
+        driver = dlopen(info.dli_fname, RTLD_NOW | RTLD_NOLOAD | RTLD_NODELETE);
+    if (driver) {
+        for (size_t i = 0; i < COUNT(entries); i++)
+            *entries[i].real = reach_real(driver, entries[i].name);
+        for (size_t i = 0; i < COUNT(needed); i++)
+            *needed[i].real = reach_real(driver, needed[i].name);
+        atomic_store(&loaded, true);
+    }
+    pthread_mutex_unlock(&load_mutex);
+}
+
+void *cuda_instead(void *function)
+{
+    for (size_t i = 0; i < COUNT(entries); i++)
+        if (function == entries[i].ours) {
+            /* The program looked everywhere, and found us first. */
+            void *behind = reach_real(RTLD_NEXT, entries[i].name);
+            load(behind);
+            return behind ? function : NULL;
+        }
+    load(function);
+    for (size_t i = 0; i < COUNT(entries); i++)
+        if (function == *entries[i].real)
+            return entries[i].ours;
+    return function;
+}
+
+/* A program that is linked with the driver calls us first of all. */
+static bool have(void *real, const char *name)
+{
+    if (!real && !atomic_load(&loaded))
+        load(reach_real(RTLD_NEXT, name));
+    return real != NULL;
+}
+
+#define HAVE(name) (real_##name || (have((void *)real_##name, #name), real_##name != NULL))
+
+/* Captures.  Asking a stream while one is open can end it, so that nobody asks then; and none is
+ * opened between looking and asking. */
+
+static pthread_rwlock_t capture_lock = PTHREAD_RWLOCK_WRITER_NONRECURSIVE_INITIALIZER_NP;
+static atomic_int captures;
+
+static void capture_begins(void)
+{
+    pthread_rwlock_wrlock(&capture_lock);
+    atomic_fetch_add(&captures, 1);
+    pthread_rwlock_unlock(&capture_lock);
+}
+
+static void capture_ends(void)
+{
+    /* One that was begun in a way that nobody here knows must not count below zero. */
+    int open = atomic_load(&captures);
+    while (open > 0 && !atomic_compare_exchange_weak(&captures, &open, open - 1))
+        ;
+}
+
+/* Streams. */
+
+static __thread char mine __attribute__((tls_model("initial-exec"))); /* its address names a thread */
+
+#define PER_THREAD_BIT 2u
+#define LEGACY_BIT 1u
+
+static uintptr_t current_context(void)
+{
+    CUcontext context = NULL;
+    return real_cuCtxGetCurrent && real_cuCtxGetCurrent(&context) == CUDA_SUCCESS ? (uintptr_t)context
+                                                                                  : 0;
+}
+
+/* per_thread: whether stream 0 is the thread's own. */
+static struct work *work_on(CUstream stream, bool per_thread)
+{
+    const uintptr_t value = (uintptr_t)stream;
+    struct work *w;
+    if (value > (uintptr_t)STREAM_PER_THREAD) {
+        w = work_of(value);
+        if (w && !atomic_load_explicit(&w->context, memory_order_relaxed)) {
+            CUcontext context = NULL;
+            if (real_cuStreamGetCtx && !atomic_load(&captures))
+                real_cuStreamGetCtx(stream, &context);
+            atomic_store(&w->context, (uintptr_t)context);
+        }
+        return w;
+    }
+    const uintptr_t context = current_context();
+    if (!context)
+        return NULL;
+    if (stream == STREAM_PER_THREAD || (value == 0 && per_thread))
+        w = work_of(engine_mix(context, (uintptr_t)&mine) << 2 | PER_THREAD_BIT);
+    else
+        w = work_of(context | LEGACY_BIT);
+    if (w)
+        atomic_store_explicit(&w->context, context, memory_order_relaxed);
+    return w;
+}
+
+static void given(CUstream stream, bool per_thread, uint64_t key)
+{
+    struct work *w = settings()->sleeps && !atomic_load(&captures) ? work_on(stream, per_thread) : NULL;
+    if (w)
+        work_given(w, key, engine_now());
+}
+
+/* Waits. */
+
+struct asked {
+    CUresult (*query)(CUstream);
+    CUresult (*query_event)(CUevent);
+    CUevent event;
+    CUstream stream;
+};
+
+static enum answer ask(void *what)
+{
+    const struct asked *a = what;
+    if (pthread_rwlock_tryrdlock(&capture_lock))
+        return ANSWER_NONE;
+    CUresult result = CUDA_ERROR_NOT_INITIALIZED;
+    if (!atomic_load(&captures))
+        result = a->event ? a->query_event(a->event) : a->query(a->stream);
+    pthread_rwlock_unlock(&capture_lock);
+    return result == CUDA_ERROR_NOT_READY ? ANSWER_BUSY
+           : result == CUDA_SUCCESS       ? ANSWER_DONE
+                                          : ANSWER_NONE;
+}
+
+/* A wait of the driver's, and what is done before and after it. */
+struct wait {
+    struct moment until;
+    bool guessed;
+    uint64_t key, begin, end;
+    struct waited waited;
+    uint64_t cpu, entered;
+};
+
+/* Sleeps until what the driver is to wait for is about to be over. */
+static void before(struct wait *w, ask_fn *how, void *what)
+{
+    w->guessed = false;
+    w->waited.naps = 0;
+    w->entered = settings()->report ? engine_now() : 0;
+    w->cpu = report_begin();
+    if (!settings()->sleeps || !w->until.work || atomic_load(&captures) ||
+        !work_left(&w->until, &w->key, &w->begin))
+        return;
+    int mode = CU_STREAM_CAPTURE_MODE_RELAXED;
+    const bool exchanged = real_cuThreadExchangeStreamCaptureMode &&
+                           real_cuThreadExchangeStreamCaptureMode(&mode) == CUDA_SUCCESS;
+    w->waited = engine_wait(w->key, w->begin, how, what);
+    if (exchanged)
+        real_cuThreadExchangeStreamCaptureMode(&mode);
+    w->guessed = w->waited.answer != ANSWER_NONE;
+    w->end = engine_now();
+}
+
+/* learns: whether the driver's call waited for nothing but what was guessed. */
+static CUresult after(struct wait *w, CUresult result, bool learns)
+{
+    if (w->guessed && result == CUDA_SUCCESS) {
+        const bool done = w->waited.answer == ANSWER_DONE;
+        const uint64_t end = done ? w->end : engine_now();
+        if (done || learns)
+            engine_learn(w->key, w->begin, end, w->waited.late);
+        work_over(&w->until, end);
+    }
+    report_end(w->cpu, w->entered, w->waited.naps);
+    return result;
+}
+
+static struct moment now_on(CUstream stream, bool per_thread)
+{
+    struct work *w = settings()->sleeps ? work_on(stream, per_thread) : NULL;
+    return w ? work_until_now(w) : (struct moment){ .work = NULL };
+}
+
+/* Whether a stream captures, begun in whatever way: then it is not for us to ask it anything. */
+static bool capturing(CUstream stream, bool per_thread)
+{
+    CUresult (*is)(CUstream, int *) = per_thread ? real_cuStreamIsCapturing_ptsz
+                                                 : real_cuStreamIsCapturing;
+    int status = 0;
+    return atomic_load(&captures) || !is || is(stream, &status) != CUDA_SUCCESS || status != 0;
+}
+
+static void before_stream(struct wait *w, CUstream stream, bool per_thread)
+{
+    struct asked a = { .query = per_thread ? real_cuStreamQuery_ptsz : real_cuStreamQuery,
+                       .stream = stream };
+    w->until = now_on(stream, per_thread);
+    if (w->until.work && (!a.query || capturing(stream, per_thread)))
+        w->until.work = NULL;
+    before(w, ask, &a);
+}
+
+static CUresult our_cuEventSynchronize(CUevent event)
+{
+    if (!HAVE(cuEventSynchronize))
+        return CUDA_ERROR_NOT_INITIALIZED;
+    struct wait w;
+    struct asked a = { .query_event = real_cuEventQuery, .event = event };
+    if (!settings()->sleeps || !a.query_event || !event_moment((uintptr_t)event, &w.until))
+        w.until.work = NULL;
+    before(&w, ask, &a);
+    return after(&w, real_cuEventSynchronize(event), true);
+}
+
+/* A whole context: all its streams that have something to do. */
+
+#define MOST_STREAMS 16
+
+struct all {
+    uintptr_t context;
+    unsigned n;
+    bool unknown;
+    struct moment moments[MOST_STREAMS];
+};
+
+static bool add_stream(struct work *work, void *what)
+{
+    struct all *all = what;
+    if (atomic_load_explicit(&work->context, memory_order_relaxed) != all->context)
+        return true;
+    all->unknown = all->unknown || all->n == MOST_STREAMS || atomic_load(&work->handle) & PER_THREAD_BIT;
+    if (!all->unknown)
+        all->moments[all->n++] = work_until_now(work);
+    return !all->unknown;
+}
+
+static enum answer ask_all(void *what)
+{
+    struct all *all = what;
+    while (all->n > 0) {
+        const uintptr_t handle = atomic_load(&all->moments[all->n - 1].work->handle);
+        struct asked a = { .query = real_cuStreamQuery,
+                           .stream = (CUstream)(handle & LEGACY_BIT ? LEGACY_BIT : handle) };
+        enum answer answer = ask(&a);
+        if (answer != ANSWER_DONE)
+            return answer;
+        all->n--;
+    }
+    return ANSWER_DONE;
+}
+
+static CUresult our_cuCtxSynchronize(void)
+{
+    if (!HAVE(cuCtxSynchronize))
+        return CUDA_ERROR_NOT_INITIALIZED;
+    struct all all = { .n = 0 }, left;
+    if (settings()->sleeps && !atomic_load(&captures) && real_cuStreamQuery) {
+        all.context = current_context();
+        work_each(add_stream, &all);
+    }
+    if (all.unknown)
+        all.n = 0;
+    struct wait w = { .waited = { .naps = 0 } };
+    w.entered = engine_now();
+    w.cpu = report_begin();
+    uint64_t key = 0x1d8e4e27c47d124fu, begin = UINT64_MAX;
+    for (unsigned i = 0; i < all.n; i++) {
+        uint64_t one, since;
+        if (work_left(&all.moments[i], &one, &since)) {
+            key += one;
+            begin = since < begin ? since : begin;
+        }
+    }
+    left = all;
+    if (all.n && begin != UINT64_MAX) {
+        int mode = CU_STREAM_CAPTURE_MODE_RELAXED;
+        const bool exchanged = real_cuThreadExchangeStreamCaptureMode &&
+                               real_cuThreadExchangeStreamCaptureMode(&mode) == CUDA_SUCCESS;
+        w.waited = engine_wait(key, begin, ask_all, &left);
+        if (exchanged)
+            real_cuThreadExchangeStreamCaptureMode(&mode);
+        w.end = engine_now();
+    }
+    CUresult result = real_cuCtxSynchronize();
+    if (all.n && begin != UINT64_MAX && result == CUDA_SUCCESS && w.waited.answer != ANSWER_NONE) {
+        const uint64_t end = w.waited.answer == ANSWER_DONE ? w.end : engine_now();
+        engine_learn(key, begin, end, w.waited.late);
+        for (unsigned i = 0; i < all.n; i++)
+            work_over(&all.moments[i], end);
+    }
+    report_end(w.cpu, w.entered, w.waited.naps);
+    return result;
+}
+
+/* How the driver itself waits, when nothing was guessed: by sleeping. */
+
+static unsigned blocking(unsigned flags)
+{
+    return settings()->sleeps ? (flags & ~(unsigned)CU_CTX_SCHED_MASK) | CU_CTX_SCHED_BLOCKING_SYNC
+                              : flags;
+}
+
+static CUresult our_cuInit(unsigned flags)
+{
+    if (!HAVE(cuInit))
+        return CUDA_ERROR_NOT_INITIALIZED;
+    static atomic_bool set;
+    CUresult result = real_cuInit(flags);
+    int devices = 0;
+    if (result != CUDA_SUCCESS || !settings()->sleeps || atomic_exchange(&set, true) ||
+        !real_cuDeviceGetCount || real_cuDeviceGetCount(&devices) != CUDA_SUCCESS)
+        return result;
+    for (CUdevice device = 0; device < devices; device++) {
+        unsigned now = 0;
+        int active = 0;
+        if (real_cuDevicePrimaryCtxGetState && real_cuDevicePrimaryCtxSetFlags_v2 &&
+            real_cuDevicePrimaryCtxGetState(device, &now, &active) == CUDA_SUCCESS)
+            real_cuDevicePrimaryCtxSetFlags_v2(device, blocking(now));
+    }
+    return result;
+}
+
+#define SETS_FLAGS(name, parameters, ...)                                                            \
+    static CUresult our_##name parameters                                                            \
+    {                                                                                                \
+        return HAVE(name) ? real_##name(__VA_ARGS__) : CUDA_ERROR_NOT_INITIALIZED;                   \
+    }
+SETS_FLAGS(cuDevicePrimaryCtxSetFlags, (CUdevice device, unsigned flags), device, blocking(flags))
+SETS_FLAGS(cuDevicePrimaryCtxSetFlags_v2, (CUdevice device, unsigned flags), device, blocking(flags))
+SETS_FLAGS(cuCtxCreate_v2, (CUcontext * context, unsigned flags, CUdevice device), context,
+           blocking(flags), device)
+SETS_FLAGS(cuCtxCreate_v3,
+           (CUcontext * context, void *affinity, int count, unsigned flags, CUdevice device), context,
+           affinity, count, blocking(flags), device)
+SETS_FLAGS(cuCtxCreate_v4, (CUcontext * context, void *parameters, unsigned flags, CUdevice device),
+           context, parameters, blocking(flags), device)
+/* An event waits by its own flag, not by its context's. */
+SETS_FLAGS(cuEventCreate, (CUevent * event, unsigned flags), event,
+           settings()->sleeps ? flags | CU_EVENT_BLOCKING_SYNC : flags)
+
+/* What is gone. */
+
+static CUresult our_cuEventDestroy_v2(CUevent event)
+{
+    if (!HAVE(cuEventDestroy_v2))
+        return CUDA_ERROR_NOT_INITIALIZED;
+    event_forget((uintptr_t)event);
+    return real_cuEventDestroy_v2(event);
+}
+
+static CUresult our_cuStreamDestroy_v2(CUstream stream)
+{
+    if (!HAVE(cuStreamDestroy_v2))
+        return CUDA_ERROR_NOT_INITIALIZED;
+    if ((uintptr_t)stream > (uintptr_t)STREAM_PER_THREAD)
+        work_forget((uintptr_t)stream);
+    return real_cuStreamDestroy_v2(stream);
+}
+
+/* How programs find the driver's functions. */
+
+static CUresult found(CUresult result, void **function)
+{
+    if (result == CUDA_SUCCESS && function && *function)
+        *function = cuda_instead(*function);
+    return result;
+}
+
+static CUresult our_cuGetProcAddress(const char *symbol, void **function, int version,
+                                     unsigned long long flags)
+{
+    return HAVE(cuGetProcAddress)
+               ? found(real_cuGetProcAddress(symbol, function, version, flags), function)
+               : CUDA_ERROR_NOT_INITIALIZED;
+}
+
+static CUresult our_cuGetProcAddress_v2(const char *symbol, void **function, int version,
+                                        unsigned long long flags, int *status)
+{
+    return HAVE(cuGetProcAddress_v2)
+               ? found(real_cuGetProcAddress_v2(symbol, function, version, flags, status), function)
+               : CUDA_ERROR_NOT_INITIALIZED;
+}
+
+/* What streams are given.  Keys are odd, so that no number of the same commands adds up to none. */
+
+static uint64_t key_of_launch(CUfunction f, unsigned gx, unsigned gy, unsigned gz, unsigned threads)
+{
+    uint64_t grid = (uint64_t)gx << 32 | gy;
+    return engine_mix(engine_mix((uintptr_t)f, grid), (uint64_t)gz << 32 | threads) | 1;
+}
+
+enum { COPY = 0x636f7079, GRAPH = 0x67726170 };
+
+static uint64_t key_of_bytes(size_t bytes)
+{
+    return engine_mix(COPY, bytes) | 1;
+}
+
+/* Memory that the driver does not know: a copy from a device to it comes back when it is done. */
+static bool pageable(const void *memory)
+{
+    unsigned type = 0;
+    return real_cuPointerGetAttribute &&
+           real_cuPointerGetAttribute(&type, CU_POINTER_ATTRIBUTE_MEMORY_TYPE,
+                                      (CUdeviceptr)(uintptr_t)memory) != CUDA_SUCCESS;
+}
+
+static void event_on(CUevent event, CUstream stream, bool per_thread)
+{
+    if (!settings()->sleeps)
+        return;
+    struct work *w = atomic_load(&captures) ? NULL : work_on(stream, per_thread);
+    if (w)
+        event_recorded((uintptr_t)event, work_until_now(w));
+    else
+        event_forget((uintptr_t)event);
+}
+
+/* Copies that take long themselves teach nothing of what was before them. */
+#define SMALL_COPY ((size_t)1 << 16)
+
+/* The functions with a stream, in both kinds (PT: whether stream 0 is the thread's own). */
+
+#define GIVES(name, parameters, call, stream, PT, key)                                               \
+    static CUresult our_##name parameters                                                            \
+    {                                                                                                \
+        if (!HAVE(name))                                                                             \
+            return CUDA_ERROR_NOT_INITIALIZED;                                                       \
+        given(stream, PT, key);                                                                      \
+        return real_##name call;                                                                     \
+    }
+
+#define WAITS_FIRST(name, parameters, call, PT)                                                      \
+    static CUresult our_##name parameters                                                            \
+    {                                                                                                \
+        if (!HAVE(name))                                                                             \
+            return CUDA_ERROR_NOT_INITIALIZED;                                                       \
+        struct wait w;                                                                               \
+        before_stream(&w, NULL, PT);                                                                 \
+        return after(&w, real_##name call, bytes <= SMALL_COPY);                                     \
+    }
+
+#define STREAM_WRAPPERS(SZ, DS, PT)                                                                  \
+    static CUresult our_cuStreamSynchronize##SZ(CUstream stream)                                     \
+    {                                                                                                \
+        if (!HAVE(cuStreamSynchronize##SZ))                                                          \
+            return CUDA_ERROR_NOT_INITIALIZED;                                                       \
+        struct wait w;                                                                               \
+        before_stream(&w, stream, PT);                                                               \
+        return after(&w, real_cuStreamSynchronize##SZ(stream), true);                                \
+    }                                                                                                \
+    static CUresult our_cuEventRecord##SZ(CUevent event, CUstream stream)                            \
+    {                                                                                                \
+        if (!HAVE(cuEventRecord##SZ))                                                                \
+            return CUDA_ERROR_NOT_INITIALIZED;                                                       \
+        event_on(event, stream, PT);                                                                 \
+        return real_cuEventRecord##SZ(event, stream);                                                \
+    }                                                                                                \
+    static CUresult our_cuEventRecordWithFlags##SZ(CUevent event, CUstream stream, unsigned flags)   \
+    {                                                                                                \
+        if (!HAVE(cuEventRecordWithFlags##SZ))                                                       \
+            return CUDA_ERROR_NOT_INITIALIZED;                                                       \
+        event_on(event, stream, PT);                                                                 \
+        return real_cuEventRecordWithFlags##SZ(event, stream, flags);                                \
+    }                                                                                                \
+    GIVES(cuLaunchKernel##SZ, LAUNCH, (f, gx, gy, gz, bx, by, bz, shared, stream, params, extra),    \
+          stream, PT, key_of_launch(f, gx, gy, gz, bx * by * bz))                                    \
+    GIVES(cuLaunchKernelEx##SZ,                                                                      \
+          (const CUlaunchConfig *config, CUfunction f, void **params, void **extra),                 \
+          (config, f, params, extra), config ? config->stream : NULL, PT,                            \
+          config ? key_of_launch(f, config->grid[0], config->grid[1], config->grid[2],               \
+                                 config->block[0] * config->block[1] * config->block[2])             \
+                 : 1)                                                                                \
+    GIVES(cuLaunchCooperativeKernel##SZ, LAUNCH_COOPERATIVE,                                         \
+          (f, gx, gy, gz, bx, by, bz, shared, stream, params), stream, PT,                           \
+          key_of_launch(f, gx, gy, gz, bx * by * bz))                                                \
+    GIVES(cuGraphLaunch##SZ, (CUgraphExec graph, CUstream stream), (graph, stream), stream, PT,      \
+          engine_mix((uintptr_t)graph, GRAPH) | 1)                                                   \
+    GIVES(cuMemcpyAsync##SZ, (CUdeviceptr to, CUdeviceptr from, size_t bytes, CUstream stream),      \
+          (to, from, bytes, stream), stream, PT, key_of_bytes(bytes))                                \
+    GIVES(cuMemcpyHtoDAsync_v2##SZ,                                                                  \
+          (CUdeviceptr to, const void *from, size_t bytes, CUstream stream),                         \
+          (to, from, bytes, stream), stream, PT, key_of_bytes(bytes))                                \
+    GIVES(cuMemcpyDtoDAsync_v2##SZ,                                                                  \
+          (CUdeviceptr to, CUdeviceptr from, size_t bytes, CUstream stream),                         \
+          (to, from, bytes, stream), stream, PT, key_of_bytes(bytes))                                \
+    static CUresult our_cuMemcpyDtoHAsync_v2##SZ(void *to, CUdeviceptr from, size_t bytes,           \
+                                                 CUstream stream)                                    \
+    {                                                                                                \
+        if (!HAVE(cuMemcpyDtoHAsync_v2##SZ))                                                         \
+            return CUDA_ERROR_NOT_INITIALIZED;                                                       \
+        if (!settings()->sleeps || atomic_load(&captures) || !pageable(to)) {                        \
+            given(stream, PT, key_of_bytes(bytes));                                                  \
+            return real_cuMemcpyDtoHAsync_v2##SZ(to, from, bytes, stream);                           \
+        }                                                                                            \
+        struct wait w;                                                                               \
+        before_stream(&w, stream, PT);                                                               \
+        return after(&w, real_cuMemcpyDtoHAsync_v2##SZ(to, from, bytes, stream),                     \
+                     bytes <= SMALL_COPY);                                                           \
+    }                                                                                                \
+    static CUresult our_cuStreamBeginCapture##SZ(CUstream stream)                                    \
+    {                                                                                                \
+        if (!HAVE(cuStreamBeginCapture##SZ))                                                         \
+            return CUDA_ERROR_NOT_INITIALIZED;                                                       \
+        capture_begins();                                                                            \
+        return begun(real_cuStreamBeginCapture##SZ(stream));                                         \
+    }                                                                                                \
+    static CUresult our_cuStreamBeginCapture_v2##SZ(CUstream stream, int mode)                       \
+    {                                                                                                \
+        if (!HAVE(cuStreamBeginCapture_v2##SZ))                                                      \
+            return CUDA_ERROR_NOT_INITIALIZED;                                                       \
+        capture_begins();                                                                            \
+        return begun(real_cuStreamBeginCapture_v2##SZ(stream, mode));                                \
+    }                                                                                                \
+    static CUresult our_cuStreamEndCapture##SZ(CUstream stream, CUgraph *graph)                      \
+    {                                                                                                \
+        if (!HAVE(cuStreamEndCapture##SZ))                                                           \
+            return CUDA_ERROR_NOT_INITIALIZED;                                                       \
+        CUresult result = real_cuStreamEndCapture##SZ(stream, graph);                                \
+        capture_ends();                                                                              \
+        return result;                                                                               \
+    }                                                                                                \
+    WAITS_FIRST(cuMemcpy##DS, (CUdeviceptr to, CUdeviceptr from, size_t bytes), (to, from, bytes),   \
+                PT)                                                                                  \
+    WAITS_FIRST(cuMemcpyHtoD_v2##DS, (CUdeviceptr to, const void *from, size_t bytes),               \
+                (to, from, bytes), PT)                                                               \
+    WAITS_FIRST(cuMemcpyDtoH_v2##DS, (void *to, CUdeviceptr from, size_t bytes), (to, from, bytes),  \
+                PT)
+
+/* A capture that could not be begun is none. */
+static CUresult begun(CUresult result)
+{
+    if (result != CUDA_SUCCESS)
+        capture_ends();
+    return result;
+}
+
+STREAM_WRAPPERS(, , false)
+STREAM_WRAPPERS(_ptsz, _ptds, true)

@@ -1,0 +1,72 @@
+/* The driver's functions that have wrappers, and those that wrappers need: X(name, parameters).
+ *
+ * Names are those that the driver exports: a function that changed has a new name (_v2), one for
+ * programs with a default stream per thread ends in _ptsz or _ptds.  A wrapper is chosen by the
+ * function that the driver itself gives for a name, version and flags, so a combination that
+ * nobody here knows gets the driver's own. */
+#ifndef GPUSPLIT_CUDA_FUNCTIONS_H
+#define GPUSPLIT_CUDA_FUNCTIONS_H
+
+#include "cuda_abi.h"
+
+#define LAUNCH                                                                                       \
+    (CUfunction f, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz,     \
+     unsigned shared, CUstream stream, void **params, void **extra)
+#define LAUNCH_COOPERATIVE                                                                           \
+    (CUfunction f, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz,     \
+     unsigned shared, CUstream stream, void **params)
+
+/* With the stream that 0 stands for as in the name's ending. */
+#define STREAM_FUNCTIONS(X, SZ, DS)                                                                  \
+    X(cuStreamSynchronize##SZ, (CUstream stream))                                                    \
+    X(cuEventRecord##SZ, (CUevent event, CUstream stream))                                           \
+    X(cuEventRecordWithFlags##SZ, (CUevent event, CUstream stream, unsigned flags))                  \
+    X(cuLaunchKernel##SZ, LAUNCH)                                                                    \
+    X(cuLaunchKernelEx##SZ,                                                                          \
+      (const CUlaunchConfig *config, CUfunction f, void **params, void **extra))                     \
+    X(cuLaunchCooperativeKernel##SZ, LAUNCH_COOPERATIVE)                                             \
+    X(cuGraphLaunch##SZ, (CUgraphExec graph, CUstream stream))                                       \
+    X(cuMemcpyAsync##SZ, (CUdeviceptr to, CUdeviceptr from, size_t bytes, CUstream stream))          \
+    X(cuMemcpyHtoDAsync_v2##SZ, (CUdeviceptr to, const void *from, size_t bytes, CUstream stream))   \
+    X(cuMemcpyDtoHAsync_v2##SZ, (void *to, CUdeviceptr from, size_t bytes, CUstream stream))         \
+    X(cuMemcpyDtoDAsync_v2##SZ, (CUdeviceptr to, CUdeviceptr from, size_t bytes, CUstream stream))   \
+    X(cuStreamBeginCapture##SZ, (CUstream stream))                                                   \
+    X(cuStreamBeginCapture_v2##SZ, (CUstream stream, int mode))                                      \
+    X(cuStreamEndCapture##SZ, (CUstream stream, CUgraph *graph))                                     \
+    X(cuMemcpy##DS, (CUdeviceptr to, CUdeviceptr from, size_t bytes))                                \
+    X(cuMemcpyHtoD_v2##DS, (CUdeviceptr to, const void *from, size_t bytes))                         \
+    X(cuMemcpyDtoH_v2##DS, (void *to, CUdeviceptr from, size_t bytes))
+
+#define WRAPPED(X)                                                                                   \
+    X(cuInit, (unsigned flags))                                                                      \
+    X(cuGetProcAddress, (const char *symbol, void **function, int version, unsigned long long flags))\
+    X(cuGetProcAddress_v2, (const char *symbol, void **function, int version,                        \
+                            unsigned long long flags, int *status))                                  \
+    X(cuDevicePrimaryCtxSetFlags, (CUdevice device, unsigned flags))                                 \
+    X(cuDevicePrimaryCtxSetFlags_v2, (CUdevice device, unsigned flags))                              \
+    X(cuCtxCreate_v2, (CUcontext * context, unsigned flags, CUdevice device))                        \
+    X(cuCtxCreate_v3,                                                                                \
+      (CUcontext * context, void *affinity, int count, unsigned flags, CUdevice device))             \
+    X(cuCtxCreate_v4, (CUcontext * context, void *parameters, unsigned flags, CUdevice device))      \
+    X(cuCtxSynchronize, (void))                                                                      \
+    X(cuEventCreate, (CUevent * event, unsigned flags))                                              \
+    X(cuEventSynchronize, (CUevent event))                                                           \
+    X(cuEventDestroy_v2, (CUevent event))                                                            \
+    X(cuStreamDestroy_v2, (CUstream stream))                                                         \
+    STREAM_FUNCTIONS(X, , )                                                                          \
+    STREAM_FUNCTIONS(X, _ptsz, _ptds)
+
+#define NEEDED(X)                                                                                    \
+    X(cuStreamQuery, (CUstream stream))                                                              \
+    X(cuStreamQuery_ptsz, (CUstream stream))                                                         \
+    X(cuEventQuery, (CUevent event))                                                                 \
+    X(cuStreamIsCapturing, (CUstream stream, int *status))                                           \
+    X(cuStreamIsCapturing_ptsz, (CUstream stream, int *status))                                      \
+    X(cuStreamGetCtx, (CUstream stream, CUcontext *context))                                         \
+    X(cuThreadExchangeStreamCaptureMode, (int *mode))                                                \
+    X(cuPointerGetAttribute, (void *value, int attribute, CUdeviceptr pointer))                      \
+    X(cuCtxGetCurrent, (CUcontext * context))                                                        \
+    X(cuDeviceGetCount, (int *count))                                                                \
+    X(cuDevicePrimaryCtxGetState, (CUdevice device, unsigned *flags, int *active))
+
+#endif

@@ -1,0 +1,50 @@
+/* The wait engine: how long will this take, sleep until then, ask gently.  It knows no API.
+ *
+ * A wait is for some work, named by a key: the same kernels in the same sizes give the same key.
+ * What earlier waits for that key took is remembered; a wait sleeps until just before the first
+ * time that is likely, asks for a short while, sleeps on until the next.  It never asks for long:
+ * what comes later than expected, or was never seen, is the driver's own (blocking) wait. */
+#ifndef GPUSPLIT_ENGINE_H
+#define GPUSPLIT_ENGINE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum answer {
+    ANSWER_BUSY, /* not yet */
+    ANSWER_DONE, /* the work is over */
+    ANSWER_NONE, /* asking is no use (an error, an open capture): leave it to the driver */
+};
+
+/* Says how the work named by `what` stands.  Called often: must not wait, lock or allocate. */
+typedef enum answer ask_fn(void *what);
+
+struct waited {
+    enum answer answer; /* the last one */
+    bool late;          /* it was over when first asked after sleeping: an upper bound was learned */
+    unsigned naps;      /* how often the thread slept */
+};
+
+/* Now, in nanoseconds of CLOCK_MONOTONIC. */
+uint64_t engine_now(void);
+
+/* Waits for work `key` that began at `begin` (ns); returns as soon as it is over, or as soon as
+ * there is nothing better to do than to wait as the driver does.  Keeps errno and timer slack. */
+struct waited engine_wait(uint64_t key, uint64_t begin, ask_fn *ask, void *what);
+
+/* Learns that the work `key`, begun at `begin`, was over at `end` (ns), or had been for some time. */
+void engine_learn(uint64_t key, uint64_t begin, uint64_t end, bool late);
+
+/* How long to ask without sleeping, in ns: waking up costs as much. */
+void engine_set_spin(uint64_t ns);
+
+/* A key from two. */
+static inline uint64_t engine_mix(uint64_t a, uint64_t b)
+{
+    uint64_t x = a ^ (b + 0x9e3779b97f4a7c15u + (a << 6) + (a >> 2));
+    x ^= x >> 31;
+    x *= 0x7fb5d329728ea185u;
+    return x ^ x >> 27;
+}
+
+#endif

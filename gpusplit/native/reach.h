@@ -1,0 +1,12 @@
+/* How a program's calls reach us: it asks dlsym, or the driver, for functions by name, or it is
+ * linked with them.  Our library is preloaded, so its dlsym comes first. */
+#ifndef GPUSPLIT_REACH_H
+#define GPUSPLIT_REACH_H
+
+/* The C library's dlsym. */
+void *reach_real(void *handle, const char *name);
+
+/* What a program is to get in place of the function `real`: our wrapper, or `real` itself. */
+void *reach_instead(void *real);
+
+#endif

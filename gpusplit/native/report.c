@@ -1,0 +1,59 @@
+#define _GNU_SOURCE
+#include "report.h"
+
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "engine.h"
+#include "settings.h"
+
+static _Atomic uint64_t waits, waited_ns, waited_cpu_ns, naps_taken;
+
+static uint64_t thread_cpu(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+uint64_t report_begin(void)
+{
+    return settings()->report ? thread_cpu() : 0;
+}
+
+void report_end(uint64_t begun_cpu, uint64_t begun, unsigned naps)
+{
+    if (!settings()->report)
+        return;
+    atomic_fetch_add(&waits, 1);
+    atomic_fetch_add(&waited_ns, engine_now() - begun);
+    atomic_fetch_add(&waited_cpu_ns, thread_cpu() - begun_cpu);
+    atomic_fetch_add(&naps_taken, naps);
+}
+
+/* One line of JSON: the command that started the program makes text of it for people. */
+__attribute__((destructor)) static void tell(void)
+{
+    const char *where = settings()->report;
+    if (!where || atomic_load(&waits) == 0)
+        return;
+    struct rusage used;
+    getrusage(RUSAGE_SELF, &used);
+    double cpu = (double)used.ru_utime.tv_sec + (double)used.ru_utime.tv_usec * 1e-6 +
+                 (double)used.ru_stime.tv_sec + (double)used.ru_stime.tv_usec * 1e-6;
+    FILE *file = strcmp(where, "-") ? fopen(where, "ae") : stderr;
+    if (!file)
+        return;
+    fprintf(file,
+            "{\"pid\": %d, \"waits\": %llu, \"waited_s\": %.6f, \"waited_cpu_s\": %.6f, "
+            "\"cpu_s\": %.6f, \"naps\": %llu}\n",
+            (int)getpid(), (unsigned long long)atomic_load(&waits),
+            (double)atomic_load(&waited_ns) * 1e-9, (double)atomic_load(&waited_cpu_ns) * 1e-9, cpu,
+            (unsigned long long)atomic_load(&naps_taken));
+    if (file != stderr)
+        fclose(file);
+}

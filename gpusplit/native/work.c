@@ -1,0 +1,155 @@
+#include "work.h"
+
+#include "engine.h"
+
+#define STREAMS 1024
+#define EVENTS 8192
+#define PROBES 16
+/* A place whose stream or event is gone; the search goes on behind it. */
+#define GONE ((uintptr_t)-1)
+
+static struct work works[STREAMS];
+
+static struct event {
+    _Atomic uintptr_t handle;
+    atomic_flag busy;
+    struct moment at;
+} events[EVENTS];
+
+static uint64_t place(uintptr_t handle)
+{
+    return engine_mix(handle, 0x5851f42d4c957f2du);
+}
+
+struct work *work_of(uintptr_t handle)
+{
+    const uint64_t from = place(handle);
+    for (unsigned i = 0; i < PROBES; i++) {
+        uintptr_t there = atomic_load_explicit(&works[(from + i) % STREAMS].handle,
+                                               memory_order_acquire);
+        if (there == handle)
+            return &works[(from + i) % STREAMS];
+        if (there == 0)
+            break;
+    }
+    for (unsigned i = 0; i < PROBES; i++) {
+        struct work *w = &works[(from + i) % STREAMS];
+        uintptr_t there = atomic_load_explicit(&w->handle, memory_order_acquire);
+        /* Two threads may make the same at once, one of them behind the other's. */
+        if ((there == 0 || there == GONE) &&
+            (atomic_compare_exchange_strong(&w->handle, &there, handle) || there == handle))
+            return w;
+    }
+    return NULL;
+}
+
+void work_forget(uintptr_t handle)
+{
+    const uint64_t from = place(handle);
+    for (unsigned i = 0; i < PROBES; i++) {
+        struct work *w = &works[(from + i) % STREAMS];
+        if (atomic_load_explicit(&w->handle, memory_order_acquire) != handle)
+            continue;
+        atomic_store(&w->seen, atomic_load(&w->sum));
+        atomic_store(&w->begin, 0);
+        atomic_store(&w->context, 0);
+        atomic_store(&w->handle, GONE);
+    }
+}
+
+void work_given(struct work *w, uint64_t key, uint64_t now)
+{
+    uint64_t nothing = 0;
+    atomic_compare_exchange_strong_explicit(&w->begin, &nothing, now, memory_order_relaxed,
+                                            memory_order_relaxed);
+    atomic_fetch_add_explicit(&w->sum, key, memory_order_relaxed);
+}
+
+struct moment work_until_now(struct work *w)
+{
+    return (struct moment){ w, atomic_load_explicit(&w->sum, memory_order_relaxed),
+                            atomic_load_explicit(&w->begin, memory_order_relaxed) };
+}
+
+bool work_left(const struct moment *m, uint64_t *key, uint64_t *begin)
+{
+    const uint64_t given = m->sum - atomic_load_explicit(&m->work->seen, memory_order_relaxed);
+    const uint64_t since = atomic_load_explicit(&m->work->begin, memory_order_relaxed);
+    *key = engine_mix(given, 0x2545f4914f6cdd1du);
+    *begin = since > m->begin ? since : m->begin;
+    return given != 0 && since != 0 && m->begin != 0;
+}
+
+void work_over(const struct moment *m, uint64_t now)
+{
+    struct work *w = m->work;
+    atomic_store_explicit(&w->seen, m->sum, memory_order_relaxed);
+    /* What came meanwhile began when this was over, as far as one can tell. */
+    bool more = atomic_load_explicit(&w->sum, memory_order_relaxed) != m->sum;
+    atomic_store_explicit(&w->begin, more ? now : 0, memory_order_relaxed);
+}
+
+void work_each(bool (*each)(struct work *work, void *what), void *what)
+{
+    for (unsigned i = 0; i < STREAMS; i++) {
+        uintptr_t handle = atomic_load_explicit(&works[i].handle, memory_order_acquire);
+        if (handle != 0 && handle != GONE && atomic_load(&works[i].sum) != atomic_load(&works[i].seen) &&
+            !each(&works[i], what))
+            return;
+    }
+}
+
+static struct event *event_place(uintptr_t handle, bool make)
+{
+    const uint64_t from = place(handle);
+    for (unsigned i = 0; i < PROBES; i++) {
+        struct event *e = &events[(from + i) % EVENTS];
+        uintptr_t there = atomic_load_explicit(&e->handle, memory_order_acquire);
+        if (there == handle)
+            return e;
+        if (there == 0)
+            break;
+    }
+    for (unsigned i = 0; make && i < PROBES; i++) {
+        struct event *e = &events[(from + i) % EVENTS];
+        uintptr_t there = atomic_load_explicit(&e->handle, memory_order_acquire);
+        if ((there == 0 || there == GONE) &&
+            (atomic_compare_exchange_strong(&e->handle, &there, handle) || there == handle))
+            return e;
+    }
+    return NULL;
+}
+
+static bool event_take(struct event *e)
+{
+    return !atomic_flag_test_and_set_explicit(&e->busy, memory_order_acquire);
+}
+
+void event_recorded(uintptr_t handle, struct moment m)
+{
+    struct event *e = event_place(handle, true);
+    if (!e || !event_take(e))
+        return;
+    e->at = m;
+    atomic_flag_clear_explicit(&e->busy, memory_order_release);
+}
+
+bool event_moment(uintptr_t handle, struct moment *m)
+{
+    struct event *e = event_place(handle, false);
+    if (!e || !event_take(e))
+        return false;
+    *m = e->at;
+    atomic_flag_clear_explicit(&e->busy, memory_order_release);
+    return m->work != NULL;
+}
+
+void event_forget(uintptr_t handle)
+{
+    struct event *e = event_place(handle, false);
+    if (!e || !event_take(e))
+        return;
+    e->at.work = NULL;
+    atomic_store(&e->handle, GONE);
+    atomic_flag_clear_explicit(&e->busy, memory_order_release);
+}

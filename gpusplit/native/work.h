@@ -1,0 +1,53 @@
+/* What a program has given to its streams and not waited for: by it a wait is recognised. */
+#ifndef GPUSPLIT_WORK_H
+#define GPUSPLIT_WORK_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* One stream or queue.  Sums are of the keys of all commands ever given to it; what was given
+ * since some moment is the difference, whatever order threads gave it in. */
+struct work {
+    _Atomic uintptr_t handle;
+    _Atomic uint64_t sum;   /* of everything given */
+    _Atomic uint64_t seen;  /* of everything known to be over */
+    _Atomic uint64_t begin; /* when the first of the rest could begin, ns; 0: there is no rest */
+    _Atomic uintptr_t context; /* what it belongs to; 0: not known yet */
+};
+
+/* A moment in a stream: an event, or the beginning of a wait. */
+struct moment {
+    struct work *work;
+    uint64_t sum;
+    uint64_t begin;
+};
+
+/* The work of a stream, made if need be; NULL where there are too many. */
+struct work *work_of(uintptr_t handle);
+
+/* Forgets a stream that is destroyed. */
+void work_forget(uintptr_t handle);
+
+/* Notes a command. */
+void work_given(struct work *work, uint64_t key, uint64_t now);
+
+/* What has been given until now. */
+struct moment work_until_now(struct work *work);
+
+/* Whether anything before `m` is not known to be over; its key, and when it began. */
+bool work_left(const struct moment *m, uint64_t *key, uint64_t *begin);
+
+/* Everything before `m` was over at `now`. */
+void work_over(const struct moment *m, uint64_t now);
+
+/* Calls `each` with every stream that has something left, until it returns false. */
+void work_each(bool (*each)(struct work *work, void *what), void *what);
+
+/* Remembers where in its stream an event was recorded, and finds it again. */
+void event_recorded(uintptr_t event, struct moment m);
+bool event_moment(uintptr_t event, struct moment *m);
+void event_forget(uintptr_t event);
+
+#endif
