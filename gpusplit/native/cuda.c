@@ -119,6 +119,16 @@ static void capture_ends(void)
         ;
 }
 
+/* Between the two calls this thread's questions are none that a capture elsewhere could mind. */
+static void relaxed(bool begin)
+{
+    static __thread int before __attribute__((tls_model("initial-exec"))) = -1;
+    int mode = begin ? CU_STREAM_CAPTURE_MODE_RELAXED : before;
+    if (mode < 0 || !real_cuThreadExchangeStreamCaptureMode)
+        return;
+    before = real_cuThreadExchangeStreamCaptureMode(&mode) == CUDA_SUCCESS && begin ? mode : -1;
+}
+
 /* Streams. */
 
 static __thread char mine __attribute__((tls_model("initial-exec"))); /* its address names a thread */
@@ -209,12 +219,9 @@ static void before(struct wait *w, ask_fn *how, void *what)
     if (!settings()->sleeps || !w->until.work || atomic_load(&captures) ||
         !work_left(&w->until, &w->key, &w->begin))
         return;
-    int mode = CU_STREAM_CAPTURE_MODE_RELAXED;
-    const bool exchanged = real_cuThreadExchangeStreamCaptureMode &&
-                           real_cuThreadExchangeStreamCaptureMode(&mode) == CUDA_SUCCESS;
+    relaxed(true);
     w->waited = engine_wait(w->key, w->begin, how, what);
-    if (exchanged)
-        real_cuThreadExchangeStreamCaptureMode(&mode);
+    relaxed(false);
     w->guessed = w->waited.answer != ANSWER_NONE;
     w->end = engine_now();
 }
@@ -226,7 +233,7 @@ static CUresult after(struct wait *w, CUresult result, bool learns)
         const bool done = w->waited.answer == ANSWER_DONE;
         const uint64_t end = done ? w->end : engine_now();
         if (done || learns)
-            engine_learn(w->key, w->begin, end, w->waited.late);
+            engine_learn(w->key, w->begin, end, &w->waited);
         work_over(&w->until, end);
     }
     report_end(w->cpu, w->entered, w->waited.naps);
@@ -307,22 +314,15 @@ static enum answer ask_all(void *what)
     return ANSWER_DONE;
 }
 
-static CUresult our_cuCtxSynchronize(void)
+static CUresult synchronize(uintptr_t context, CUresult (*real)(CUcontext), CUresult (*current)(void))
 {
-    if (!HAVE(cuCtxSynchronize))
-        return CUDA_ERROR_NOT_INITIALIZED;
-    struct all all = { .n = 0 }, left;
-    if (settings()->sleeps && !atomic_load(&captures) && real_cuStreamQuery) {
-        all.context = current_context();
+    struct all all = { .context = context }, left;
+    struct waited waited = { .answer = ANSWER_NONE };
+    uint64_t key = 0x1d8e4e27c47d124fu, begin = UINT64_MAX, end = 0;
+    const uint64_t entered = settings()->report ? engine_now() : 0, cpu = report_begin();
+    if (settings()->sleeps && !atomic_load(&captures) && real_cuStreamQuery)
         work_each(add_stream, &all);
-    }
-    if (all.unknown)
-        all.n = 0;
-    struct wait w = { .waited = { .naps = 0 } };
-    w.entered = engine_now();
-    w.cpu = report_begin();
-    uint64_t key = 0x1d8e4e27c47d124fu, begin = UINT64_MAX;
-    for (unsigned i = 0; i < all.n; i++) {
+    for (unsigned i = 0; i < all.n && !all.unknown; i++) {
         uint64_t one, since;
         if (work_left(&all.moments[i], &one, &since)) {
             key += one;
@@ -330,24 +330,39 @@ static CUresult our_cuCtxSynchronize(void)
         }
     }
     left = all;
-    if (all.n && begin != UINT64_MAX) {
-        int mode = CU_STREAM_CAPTURE_MODE_RELAXED;
-        const bool exchanged = real_cuThreadExchangeStreamCaptureMode &&
-                               real_cuThreadExchangeStreamCaptureMode(&mode) == CUDA_SUCCESS;
-        w.waited = engine_wait(key, begin, ask_all, &left);
-        if (exchanged)
-            real_cuThreadExchangeStreamCaptureMode(&mode);
-        w.end = engine_now();
+    if (begin != UINT64_MAX) {
+        relaxed(true);
+        waited = engine_wait(key, begin, ask_all, &left);
+        relaxed(false);
+        end = engine_now();
     }
-    CUresult result = real_cuCtxSynchronize();
-    if (all.n && begin != UINT64_MAX && result == CUDA_SUCCESS && w.waited.answer != ANSWER_NONE) {
-        const uint64_t end = w.waited.answer == ANSWER_DONE ? w.end : engine_now();
-        engine_learn(key, begin, end, w.waited.late);
+    CUresult result = current ? current() : real((CUcontext)context);
+    if (waited.answer != ANSWER_NONE && result == CUDA_SUCCESS) {
+        if (waited.answer != ANSWER_DONE)
+            end = engine_now();
+        engine_learn(key, begin, end, &waited);
         for (unsigned i = 0; i < all.n; i++)
             work_over(&all.moments[i], end);
     }
-    report_end(w.cpu, w.entered, w.waited.naps);
+    report_end(cpu, entered, waited.naps);
     return result;
+}
+
+static CUresult our_cuCtxSynchronize(void)
+{
+    if (!HAVE(cuCtxSynchronize))
+        return CUDA_ERROR_NOT_INITIALIZED;
+    return synchronize(current_context(), NULL, real_cuCtxSynchronize);
+}
+
+static CUresult our_cuCtxSynchronize_v2(CUcontext context)
+{
+    if (!HAVE(cuCtxSynchronize_v2))
+        return CUDA_ERROR_NOT_INITIALIZED;
+    /* Streams without a name of their own are asked through the current context. */
+    if ((uintptr_t)context != current_context())
+        return real_cuCtxSynchronize_v2(context);
+    return synchronize((uintptr_t)context, real_cuCtxSynchronize_v2, NULL);
 }
 
 /* How the driver itself waits, when nothing was guessed: by sleeping. */

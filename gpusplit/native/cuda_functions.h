@@ -49,6 +49,7 @@
       (CUcontext * context, void *affinity, int count, unsigned flags, CUdevice device))             \
     X(cuCtxCreate_v4, (CUcontext * context, void *parameters, unsigned flags, CUdevice device))      \
     X(cuCtxSynchronize, (void))                                                                      \
+    X(cuCtxSynchronize_v2, (CUcontext context))                                                      \
     X(cuEventCreate, (CUevent * event, unsigned flags))                                              \
     X(cuEventSynchronize, (CUevent event))                                                           \
     X(cuEventDestroy_v2, (CUevent event))                                                            \

@@ -11,18 +11,27 @@
 /* Times remembered of one key. */
 #define TIMES 8
 /* A wait wakes at most so often before it is the driver's: in a guest each wake-up costs the host. */
-#define MOST_NAPS 5
+#define MOST_NAPS 6
 /* Sleeping for less is not worth the two switches. */
 #define LEAST_NAP_NS 30000
-/* What was over when the thread woke up took at most that long: the next guess is so much shorter. */
-#define SHORTEN(ns) ((ns) - (ns) / 4)
+/* The first nap of one who woke too early; the next are twice as long each. */
+#define FIRST_NAP_NS 50000
+/* To be awake so long before the work is over, beside how late the timer is. */
+#define EARLY_NS 8000
+
+/* A time that some work took, or the guess that stands for it: where the end was not seen. */
+struct took {
+    uint64_t ns;
+    bool guess;
+};
 
 struct history {
     atomic_flag busy;
     uint64_t key;
     uint32_t next;
     uint32_t count;
-    uint64_t times[TIMES];
+    uint32_t guesses; /* in a row */
+    struct took times[TIMES];
 };
 
 static struct history histories[SLOTS];
@@ -55,7 +64,7 @@ static void give_back(struct history *h)
 }
 
 /* The times of `key`, shortest first; how many. */
-static unsigned recall(uint64_t key, uint64_t sorted[TIMES])
+static unsigned recall(uint64_t key, struct took sorted[TIMES])
 {
     struct history *h = take(key);
     if (!h)
@@ -64,7 +73,7 @@ static unsigned recall(uint64_t key, uint64_t sorted[TIMES])
     if (h->key == key)
         for (; n < h->count; n++) {
             unsigned at = n;
-            for (; at > 0 && sorted[at - 1] > h->times[n]; at--)
+            for (; at > 0 && sorted[at - 1].ns > h->times[n].ns; at--)
                 sorted[at] = sorted[at - 1];
             sorted[at] = h->times[n];
         }
@@ -72,17 +81,42 @@ static unsigned recall(uint64_t key, uint64_t sorted[TIMES])
     return n;
 }
 
-void engine_learn(uint64_t key, uint64_t begin, uint64_t end, bool late)
+/* The end was somewhere between `busy` and `over`.  A little before `over`, but less and less with
+ * every guess in a row: who oversleeps badly is not to do so again and again. */
+static uint64_t guess(uint64_t busy, uint64_t over, unsigned guesses)
 {
-    uint64_t took = end > begin ? end - begin : 0;
+    const uint64_t little = busy ? over / 64 + 2 * FIRST_NAP_NS : over / 128 + FIRST_NAP_NS / 2;
+    uint64_t less = guesses == 0 ? little : guesses == 1 ? over / 8 : over / 4 * 3;
+    if (busy && less > (over - busy) / 2)
+        less = (over - busy) / 2;
+    return less < over ? over - less : 0;
+}
+
+void engine_learn(uint64_t key, uint64_t begin, uint64_t end, const struct waited *w)
+{
+    const uint64_t over = end > begin ? end - begin : 0;
+    const uint64_t busy = w->busy > begin && w->busy < end ? w->busy - begin : 0;
     struct history *h = take(key);
     if (!h)
         return;
     if (h->key != key) {
         h->key = key;
-        h->next = h->count = 0;
+        h->next = h->count = h->guesses = 0;
     }
-    h->times[h->next] = late ? SHORTEN(took) : took;
+    const bool seen = busy && over - busy <= 3 * FIRST_NAP_NS + over / 128;
+    if (!w->on_guess)
+        h->guesses = 0;
+    struct took took = { seen ? busy + (over - busy) / 2 : guess(busy, over, h->guesses), !seen };
+    h->guesses = seen ? 0 : h->guesses + 1;
+    /* What was guessed before of this length is worth nothing beside what is known now. */
+    unsigned kept = 0;
+    for (unsigned i = 0; i < h->count; i++)
+        if (!h->times[i].guess || h->times[i].ns < over - over / 8 || h->times[i].ns > over + over / 8)
+            h->times[kept++] = h->times[i];
+    if (kept < h->count || kept < TIMES)
+        h->next = kept % TIMES;
+    h->count = kept;
+    h->times[h->next] = took;
     h->next = (h->next + 1) % TIMES;
     if (h->count < TIMES)
         h->count++;
@@ -102,70 +136,58 @@ static void sleep_until(uint64_t ns)
     atomic_store_explicit(&lateness_ns, usual - usual / 8 + late / 8, memory_order_relaxed);
 }
 
-/* Asks until `end` without sleeping. */
-static enum answer ask_until(uint64_t end, ask_fn *ask, void *what)
+/* Asks until `end` without sleeping, once at least. */
+static void ask_until(struct waited *w, uint64_t end, ask_fn *ask, void *what)
 {
-    enum answer answer;
-    do
-        answer = ask(what);
-    while (answer == ANSWER_BUSY && engine_now() < end);
-    return answer;
+    do {
+        const uint64_t now = engine_now();
+        w->answer = ask(what);
+        if (w->answer != ANSWER_BUSY)
+            return;
+        w->busy = now;
+    } while (w->busy < end);
 }
 
-/* The last of the times from `from` on that belong together with it. */
-static unsigned together(const uint64_t *times, unsigned n, unsigned from)
+/* Sleeps until `wake`, if that is worth it. */
+static void nap_until(struct waited *w, uint64_t wake, int *slack)
 {
-    unsigned last = from;
-    while (last + 1 < n && times[last + 1] - times[last] <= times[last] / 16 + 20000)
-        last++;
-    return last;
+    if (wake < engine_now() + LEAST_NAP_NS)
+        return;
+    if (*slack < 0) {
+        *slack = prctl(PR_GET_TIMERSLACK);
+        prctl(PR_SET_TIMERSLACK, 1);
+    }
+    sleep_until(wake);
+    w->naps++;
 }
 
 struct waited engine_wait(uint64_t key, uint64_t begin, ask_fn *ask, void *what)
 {
-    int saved_errno = errno;
+    const int saved_errno = errno;
     struct waited w = { .answer = ANSWER_BUSY };
-    uint64_t times[TIMES];
+    struct took times[TIMES];
     const uint64_t spin = atomic_load_explicit(&spin_ns, memory_order_relaxed);
     const unsigned n = recall(key, times);
     int slack = -1;
     if (n == 0) /* Never seen: perhaps it is short. */
-        w.answer = ask_until(engine_now() + spin, ask, what);
-    for (unsigned at = 0; at < n && w.answer == ANSWER_BUSY && w.naps < MOST_NAPS;) {
-        const unsigned last = together(times, n, at);
-        const uint64_t margin = spin / 2 + atomic_load_explicit(&lateness_ns, memory_order_relaxed);
-        const uint64_t wake = begin + times[at] - (times[at] > margin ? margin : times[at]);
-        bool slept = false;
-        if (wake > engine_now() + LEAST_NAP_NS) {
-            if (slack < 0) {
-                slack = prctl(PR_GET_TIMERSLACK);
-                prctl(PR_SET_TIMERSLACK, 1);
-            }
-            sleep_until(wake);
-            w.naps++;
-            slept = true;
-        }
-        w.answer = ask(what);
-        w.late = slept && w.answer == ANSWER_DONE;
-        /* The times of this group one after another, with naps between those that lie apart. */
-        uint64_t until = begin + times[at] + spin;
-        while (w.answer == ANSWER_BUSY) {
-            const uint64_t now = engine_now();
-            if (until < now + spin / 2)
-                until = now + spin / 2;
-            w.answer = ask_until(until, ask, what);
-            while (at <= last && begin + times[at] <= until)
-                at++;
-            if (at > last || w.answer != ANSWER_BUSY || w.naps >= MOST_NAPS)
-                break;
-            const uint64_t nap = begin + times[at] - spin / 2;
-            if (nap > engine_now() + LEAST_NAP_NS) {
-                sleep_until(nap);
-                w.naps++;
-            }
-            until = begin + times[at] + spin / 2;
-        }
-        at = last + 1;
+        ask_until(&w, engine_now() + spin, ask, what);
+    const uint64_t late = atomic_load_explicit(&lateness_ns, memory_order_relaxed);
+    for (unsigned i = 0; i < n && w.answer == ANSWER_BUSY && w.naps < MOST_NAPS; i++) {
+        const uint64_t since = w.busy > begin ? w.busy - begin : 0, at = times[i].ns;
+        const uint64_t apart = FIRST_NAP_NS + at / 256;
+        if (i > 0 && at < since + apart)
+            continue;
+        /* Of times that lie close together only the first is worth asking for closely. */
+        const bool first = i == 0 || at > since + 2 * apart;
+        const uint64_t early = first ? late + late / 4 + EARLY_NS : 0;
+        nap_until(&w, begin + at - (at > early ? early : at), &slack);
+        ask_until(&w, first ? begin + at + spin / 2 : 0, ask, what);
+        w.on_guess = times[i].guess;
+    }
+    /* A little later than ever: not the driver's yet, whose sleep takes longer to end. */
+    for (uint64_t nap = FIRST_NAP_NS; n && w.answer == ANSWER_BUSY && w.naps < MOST_NAPS; nap *= 2) {
+        nap_until(&w, engine_now() + nap, &slack);
+        ask_until(&w, 0, ask, what);
     }
     if (slack >= 0)
         prctl(PR_SET_TIMERSLACK, (unsigned long)slack);

@@ -21,8 +21,9 @@ typedef enum answer ask_fn(void *what);
 
 struct waited {
     enum answer answer; /* the last one */
-    bool late;          /* it was over when first asked after sleeping: an upper bound was learned */
+    uint64_t busy;      /* when it was last known not to be over, ns; 0: it was never asked in time */
     unsigned naps;      /* how often the thread slept */
+    bool on_guess;      /* what it last slept for was no time that was ever seen */
 };
 
 /* Now, in nanoseconds of CLOCK_MONOTONIC. */
@@ -32,8 +33,9 @@ uint64_t engine_now(void);
  * there is nothing better to do than to wait as the driver does.  Keeps errno and timer slack. */
 struct waited engine_wait(uint64_t key, uint64_t begin, ask_fn *ask, void *what);
 
-/* Learns that the work `key`, begun at `begin`, was over at `end` (ns), or had been for some time. */
-void engine_learn(uint64_t key, uint64_t begin, uint64_t end, bool late);
+/* Learns that the work `key`, begun at `begin`, was over at `end` (ns), or had been for some time
+ * then: w says since when at most. */
+void engine_learn(uint64_t key, uint64_t begin, uint64_t end, const struct waited *w);
 
 /* How long to ask without sleeping, in ns: waking up costs as much. */
 void engine_set_spin(uint64_t ns);

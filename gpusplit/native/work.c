@@ -9,6 +9,9 @@
 #define GONE ((uintptr_t)-1)
 
 static struct work works[STREAMS];
+/* The places that were ever used, in the order of their first use: few, so that all are soon seen. */
+static _Atomic uint16_t used[STREAMS];
+static _Atomic unsigned used_count;
 
 static struct event {
     _Atomic uintptr_t handle;
@@ -35,9 +38,13 @@ struct work *work_of(uintptr_t handle)
     for (unsigned i = 0; i < PROBES; i++) {
         struct work *w = &works[(from + i) % STREAMS];
         uintptr_t there = atomic_load_explicit(&w->handle, memory_order_acquire);
+        if (there == 0 && atomic_compare_exchange_strong(&w->handle, &there, handle)) {
+            atomic_store(&used[atomic_fetch_add(&used_count, 1)], (uint16_t)((from + i) % STREAMS));
+            return w;
+        }
         /* Two threads may make the same at once, one of them behind the other's. */
-        if ((there == 0 || there == GONE) &&
-            (atomic_compare_exchange_strong(&w->handle, &there, handle) || there == handle))
+        if (there == handle ||
+            (there == GONE && (atomic_compare_exchange_strong(&w->handle, &there, handle) || there == handle)))
             return w;
     }
     return NULL;
@@ -91,10 +98,12 @@ void work_over(const struct moment *m, uint64_t now)
 
 void work_each(bool (*each)(struct work *work, void *what), void *what)
 {
-    for (unsigned i = 0; i < STREAMS; i++) {
-        uintptr_t handle = atomic_load_explicit(&works[i].handle, memory_order_acquire);
-        if (handle != 0 && handle != GONE && atomic_load(&works[i].sum) != atomic_load(&works[i].seen) &&
-            !each(&works[i], what))
+    const unsigned n = atomic_load_explicit(&used_count, memory_order_acquire);
+    for (unsigned i = 0; i < n; i++) {
+        struct work *w = &works[atomic_load_explicit(&used[i], memory_order_relaxed)];
+        uintptr_t handle = atomic_load_explicit(&w->handle, memory_order_acquire);
+        if (handle != 0 && handle != GONE && atomic_load(&w->sum) != atomic_load(&w->seen) &&
+            !each(w, what))
             return;
     }
 }
