@@ -2,6 +2,7 @@
 #include "cuda.h"
 
 #include <dlfcn.h>
+#include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdint.h>
@@ -56,8 +57,9 @@ bool cuda_has(const char *name)
 static void load(void *function)
 {
     Dl_info info;
-    if (!function || !dladdr(function, &info) || !info.dli_fname)
+    if (atomic_load(&loaded) || !function || !dladdr(function, &info) || !info.dli_fname)
         return;
+    const int saved_errno = errno;
     pthread_mutex_lock(&load_mutex);
     void *driver = NULL;
     if (!atomic_load(&loaded))
@@ -70,6 +72,8 @@ static void load(void *function)
         atomic_store(&loaded, true);
     }
     pthread_mutex_unlock(&load_mutex);
+    dlerror(); /* what this driver lacks is nothing that the program asked for */
+    errno = saved_errno;
 }
 
 void *cuda_instead(void *function)
@@ -77,7 +81,7 @@ void *cuda_instead(void *function)
     for (size_t i = 0; i < COUNT(entries); i++)
         if (function == entries[i].ours) {
             /* The program looked everywhere, and found us first. */
-            void *behind = reach_real(RTLD_NEXT, entries[i].name);
+            void *behind = reach_driver(entries[i].name);
             load(behind);
             return behind ? function : NULL;
         }
@@ -88,15 +92,15 @@ void *cuda_instead(void *function)
     return function;
 }
 
-/* A program that is linked with the driver calls us first of all. */
-static bool have(void *real, const char *name)
+/* A program that is linked with the driver calls us first of all.  Nothing of `real_` is looked at
+ * before all of it is there. */
+static void find(const char *name)
 {
-    if (!real && !atomic_load(&loaded))
-        load(reach_real(RTLD_NEXT, name));
-    return real != NULL;
+    if (!atomic_load_explicit(&loaded, memory_order_acquire))
+        load(reach_driver(name));
 }
 
-#define HAVE(name) (real_##name || (have((void *)real_##name, #name), real_##name != NULL))
+#define HAVE(name) (find(#name), real_##name != NULL)
 
 /* Captures.  Asking a stream while one is open can end it, so that nobody asks then; and none is
  * opened between looking and asking. */
