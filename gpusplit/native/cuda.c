@@ -123,7 +123,8 @@ static void capture_ends(void)
         ;
 }
 
-/* Between the two calls this thread's questions are none that a capture elsewhere could mind. */
+/* Between the two calls this thread's questions are none that a capture elsewhere could mind, and
+ * neither is the driver's wait, which the program asked for before that capture began. */
 static void relaxed(bool begin)
 {
     static __thread int before __attribute__((tls_model("initial-exec"))) = -1;
@@ -207,7 +208,7 @@ static enum answer ask(void *what)
 /* A wait of the driver's, and what is done before and after it. */
 struct wait {
     struct moment until;
-    bool guessed;
+    bool asked, guessed;
     uint64_t key, begin, end;
     struct waited waited;
     uint64_t cpu, entered;
@@ -216,7 +217,7 @@ struct wait {
 /* Sleeps until what the driver is to wait for is about to be over. */
 static void before(struct wait *w, ask_fn *how, void *what)
 {
-    w->guessed = false;
+    w->asked = w->guessed = false;
     w->waited.naps = 0;
     w->entered = settings()->report ? engine_now() : 0;
     w->cpu = report_begin();
@@ -224,8 +225,8 @@ static void before(struct wait *w, ask_fn *how, void *what)
         !work_left(&w->until, &w->key, &w->begin))
         return;
     relaxed(true);
+    w->asked = true;
     w->waited = engine_wait(w->key, w->begin, how, what);
-    relaxed(false);
     w->guessed = w->waited.answer != ANSWER_NONE;
     w->end = engine_now();
 }
@@ -233,6 +234,8 @@ static void before(struct wait *w, ask_fn *how, void *what)
 /* learns: whether the driver's call waited for nothing but what was guessed. */
 static CUresult after(struct wait *w, CUresult result, bool learns)
 {
+    if (w->asked)
+        relaxed(false);
     if (w->guessed && result == CUDA_SUCCESS) {
         const bool done = w->waited.answer == ANSWER_DONE;
         const uint64_t end = done ? w->end : engine_now();
@@ -337,10 +340,11 @@ static CUresult synchronize(uintptr_t context, CUresult (*real)(CUcontext), CUre
     if (begin != UINT64_MAX) {
         relaxed(true);
         waited = engine_wait(key, begin, ask_all, &left);
-        relaxed(false);
         end = engine_now();
     }
     CUresult result = current ? current() : real((CUcontext)context);
+    if (begin != UINT64_MAX)
+        relaxed(false);
     if (waited.answer != ANSWER_NONE && result == CUDA_SUCCESS) {
         if (waited.answer != ANSWER_DONE)
             end = engine_now();
