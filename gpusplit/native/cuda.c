@@ -103,7 +103,7 @@ static void find(const char *name)
 #define HAVE(name) (find(#name), real_##name != NULL)
 
 /* Captures.  Asking a stream while one is open can end it, so that nobody asks then; and none is
- * opened between looking and asking. */
+ * opened, and no stream destroyed, between looking and asking. */
 
 static pthread_rwlock_t capture_lock = PTHREAD_RWLOCK_WRITER_NONRECURSIVE_INITIALIZER_NP;
 static atomic_int captures;
@@ -189,6 +189,8 @@ struct asked {
     CUresult (*query_event)(CUevent);
     CUevent event;
     CUstream stream;
+    const struct work *work; /* the stream's, as long as it has this handle */
+    uintptr_t handle;
 };
 
 static enum answer ask(void *what)
@@ -197,7 +199,7 @@ static enum answer ask(void *what)
     if (pthread_rwlock_tryrdlock(&capture_lock))
         return ANSWER_NONE;
     CUresult result = CUDA_ERROR_NOT_INITIALIZED;
-    if (!atomic_load(&captures))
+    if (!atomic_load(&captures) && (!a->work || atomic_load(&a->work->handle) == a->handle))
         result = a->event ? a->query_event(a->event) : a->query(a->stream);
     pthread_rwlock_unlock(&capture_lock);
     return result == CUDA_ERROR_NOT_READY ? ANSWER_BUSY
@@ -269,6 +271,8 @@ static void before_stream(struct wait *w, CUstream stream, bool per_thread)
     w->until = now_on(stream, per_thread);
     if (w->until.work && (!a.query || capturing(stream, per_thread)))
         w->until.work = NULL;
+    if ((a.work = w->until.work))
+        a.handle = atomic_load(&a.work->handle);
     before(w, ask, &a);
 }
 
@@ -293,6 +297,7 @@ struct all {
     unsigned n;
     bool unknown;
     struct moment moments[MOST_STREAMS];
+    uintptr_t handles[MOST_STREAMS];
 };
 
 static bool add_stream(struct work *work, void *what)
@@ -300,9 +305,12 @@ static bool add_stream(struct work *work, void *what)
     struct all *all = what;
     if (atomic_load_explicit(&work->context, memory_order_relaxed) != all->context)
         return true;
-    all->unknown = all->unknown || all->n == MOST_STREAMS || atomic_load(&work->handle) & PER_THREAD_BIT;
-    if (!all->unknown)
+    const uintptr_t handle = atomic_load(&work->handle);
+    all->unknown = all->unknown || all->n == MOST_STREAMS || handle & PER_THREAD_BIT;
+    if (!all->unknown) {
+        all->handles[all->n] = handle;
         all->moments[all->n++] = work_until_now(work);
+    }
     return !all->unknown;
 }
 
@@ -310,9 +318,11 @@ static enum answer ask_all(void *what)
 {
     struct all *all = what;
     while (all->n > 0) {
-        const uintptr_t handle = atomic_load(&all->moments[all->n - 1].work->handle);
+        const uintptr_t handle = all->handles[all->n - 1];
         struct asked a = { .query = real_cuStreamQuery,
-                           .stream = (CUstream)(handle & LEGACY_BIT ? LEGACY_BIT : handle) };
+                           .stream = (CUstream)(handle & LEGACY_BIT ? LEGACY_BIT : handle),
+                           .work = all->moments[all->n - 1].work,
+                           .handle = handle };
         enum answer answer = ask(&a);
         if (answer != ANSWER_DONE)
             return answer;
@@ -433,10 +443,49 @@ static CUresult our_cuStreamDestroy_v2(CUstream stream)
 {
     if (!HAVE(cuStreamDestroy_v2))
         return CUDA_ERROR_NOT_INITIALIZED;
+    pthread_rwlock_wrlock(&capture_lock); /* who asks now has done so when the stream goes */
     if ((uintptr_t)stream > (uintptr_t)STREAM_PER_THREAD)
         work_forget((uintptr_t)stream);
+    pthread_rwlock_unlock(&capture_lock);
     return real_cuStreamDestroy_v2(stream);
 }
+
+/* With a context go its streams, whose handles may come back as others'. */
+static void forget_context(CUcontext context)
+{
+    pthread_rwlock_wrlock(&capture_lock);
+    work_forget_context((uintptr_t)context);
+    pthread_rwlock_unlock(&capture_lock);
+}
+
+static CUresult our_cuCtxDestroy_v2(CUcontext context)
+{
+    if (!HAVE(cuCtxDestroy_v2))
+        return CUDA_ERROR_NOT_INITIALIZED;
+    if (context)
+        forget_context(context);
+    return real_cuCtxDestroy_v2(context);
+}
+
+/* Which context a device's own is nobody says without making it: all are forgotten, which costs each
+ * stream one guess. */
+#define ENDS_PRIMARY(name)                                                                           \
+    static CUresult our_##name(CUdevice device)                                                      \
+    {                                                                                                \
+        if (!HAVE(name))                                                                             \
+            return CUDA_ERROR_NOT_INITIALIZED;                                                       \
+        CUresult result = real_##name(device);                                                       \
+        unsigned flags = 0;                                                                          \
+        int active = 0;                                                                              \
+        if (!real_cuDevicePrimaryCtxGetState ||                                                      \
+            real_cuDevicePrimaryCtxGetState(device, &flags, &active) != CUDA_SUCCESS || !active)     \
+            forget_context(NULL);                                                                    \
+        return result;                                                                               \
+    }
+ENDS_PRIMARY(cuDevicePrimaryCtxRelease)
+ENDS_PRIMARY(cuDevicePrimaryCtxRelease_v2)
+ENDS_PRIMARY(cuDevicePrimaryCtxReset)
+ENDS_PRIMARY(cuDevicePrimaryCtxReset_v2)
 
 /* How programs find the driver's functions. */
 

@@ -48,6 +48,11 @@
     X(cuCtxCreate_v3,                                                                                \
       (CUcontext * context, void *affinity, int count, unsigned flags, CUdevice device))             \
     X(cuCtxCreate_v4, (CUcontext * context, void *parameters, unsigned flags, CUdevice device))      \
+    X(cuCtxDestroy_v2, (CUcontext context))                                                          \
+    X(cuDevicePrimaryCtxRelease, (CUdevice device))                                                  \
+    X(cuDevicePrimaryCtxRelease_v2, (CUdevice device))                                               \
+    X(cuDevicePrimaryCtxReset, (CUdevice device))                                                    \
+    X(cuDevicePrimaryCtxReset_v2, (CUdevice device))                                                 \
     X(cuCtxSynchronize, (void))                                                                      \
     X(cuCtxSynchronize_v2, (CUcontext context))                                                      \
     X(cuEventCreate, (CUevent * event, unsigned flags))                                              \

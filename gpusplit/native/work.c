@@ -50,17 +50,32 @@ struct work *work_of(uintptr_t handle)
     return NULL;
 }
 
+static void forget(struct work *w)
+{
+    atomic_store(&w->seen, atomic_load(&w->sum));
+    atomic_store(&w->begin, 0);
+    atomic_store(&w->context, 0);
+    atomic_store(&w->handle, GONE);
+}
+
 void work_forget(uintptr_t handle)
 {
     const uint64_t from = place(handle);
     for (unsigned i = 0; i < PROBES; i++) {
         struct work *w = &works[(from + i) % STREAMS];
-        if (atomic_load_explicit(&w->handle, memory_order_acquire) != handle)
-            continue;
-        atomic_store(&w->seen, atomic_load(&w->sum));
-        atomic_store(&w->begin, 0);
-        atomic_store(&w->context, 0);
-        atomic_store(&w->handle, GONE);
+        if (atomic_load_explicit(&w->handle, memory_order_acquire) == handle)
+            forget(w);
+    }
+}
+
+void work_forget_context(uintptr_t context)
+{
+    const unsigned n = atomic_load_explicit(&used_count, memory_order_acquire);
+    for (unsigned i = 0; i < n; i++) {
+        struct work *w = &works[atomic_load_explicit(&used[i], memory_order_relaxed)];
+        const uintptr_t handle = atomic_load_explicit(&w->handle, memory_order_acquire);
+        if (handle && handle != GONE && (!context || atomic_load(&w->context) == context))
+            forget(w);
     }
 }
 

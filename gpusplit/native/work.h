@@ -30,6 +30,9 @@ struct work *work_of(uintptr_t handle);
 /* Forgets a stream that is destroyed. */
 void work_forget(uintptr_t handle);
 
+/* Forgets all streams of a context that is destroyed; 0: of all contexts. */
+void work_forget_context(uintptr_t context);
+
 /* Notes a command. */
 void work_given(struct work *work, uint64_t key, uint64_t now);
 
