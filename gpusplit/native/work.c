@@ -84,7 +84,8 @@ void work_given(struct work *w, uint64_t key, uint64_t now)
     uint64_t nothing = 0;
     atomic_compare_exchange_strong_explicit(&w->begin, &nothing, now, memory_order_relaxed,
                                             memory_order_relaxed);
-    atomic_fetch_add_explicit(&w->sum, key, memory_order_relaxed);
+    atomic_fetch_add_explicit(&w->sum, (uint64_t)1 << 32 | (uint32_t)(key ^ key >> 32),
+                              memory_order_relaxed);
 }
 
 struct moment work_until_now(struct work *w)
@@ -99,13 +100,18 @@ bool work_left(const struct moment *m, uint64_t *key, uint64_t *begin)
     const uint64_t since = atomic_load_explicit(&m->work->begin, memory_order_relaxed);
     *key = engine_mix(given, 0x2545f4914f6cdd1du);
     *begin = since > m->begin ? since : m->begin;
-    return given != 0 && since != 0 && m->begin != 0;
+    return (int64_t)given > 0 && since != 0 && m->begin != 0;
 }
 
 void work_over(const struct moment *m, uint64_t now)
 {
     struct work *w = m->work;
-    atomic_store_explicit(&w->seen, m->sum, memory_order_relaxed);
+    uint64_t seen = atomic_load_explicit(&w->seen, memory_order_relaxed);
+    do {
+        if ((int64_t)(m->sum - seen) <= 0)
+            return;
+    } while (!atomic_compare_exchange_weak_explicit(&w->seen, &seen, m->sum, memory_order_relaxed,
+                                                    memory_order_relaxed));
     /* What came meanwhile began when this was over, as far as one can tell. */
     bool more = atomic_load_explicit(&w->sum, memory_order_relaxed) != m->sum;
     atomic_store_explicit(&w->begin, more ? now : 0, memory_order_relaxed);

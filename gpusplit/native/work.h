@@ -8,7 +8,8 @@
 #include <stdint.h>
 
 /* One stream or queue.  Sums are of the keys of all commands ever given to it; what was given
- * since some moment is the difference, whatever order threads gave it in. */
+ * since some moment is the difference, whatever order threads gave it in.  Each command adds at least
+ * 1 << 32, so that sums also tell which of two moments is the later one. */
 struct work {
     _Atomic uintptr_t handle;
     _Atomic uint64_t sum;   /* of everything given */
@@ -42,7 +43,7 @@ struct moment work_until_now(struct work *work);
 /* Whether anything before `m` is not known to be over; its key, and when it began. */
 bool work_left(const struct moment *m, uint64_t *key, uint64_t *begin);
 
-/* Everything before `m` was over at `now`. */
+/* Everything before `m` was over at `now`; no news where a later moment is known to be past. */
 void work_over(const struct moment *m, uint64_t now);
 
 /* Calls `each` with every stream that has something left, until it returns false. */
