@@ -175,8 +175,12 @@ static struct work *work_on(CUstream stream, bool per_thread)
     return w;
 }
 
+/* Whoever waits for a whole context is fed by whatever anyone gives to any stream. */
+static struct feeding contexts;
+
 static void given(CUstream stream, bool per_thread, uint64_t key)
 {
+    feeding_fed(&contexts);
     struct work *w = settings()->sleeps && !atomic_load(&captures) ? work_on(stream, per_thread) : NULL;
     if (w)
         work_given(w, key, engine_now());
@@ -191,12 +195,13 @@ struct asked {
     CUstream stream;
     const struct work *work; /* the stream's, as long as it has this handle */
     uintptr_t handle;
+    const struct feeding *feeding;
 };
 
 static enum answer ask(void *what)
 {
     const struct asked *a = what;
-    if (pthread_rwlock_tryrdlock(&capture_lock))
+    if ((a->feeding && feeding_was_fed(a->feeding)) || pthread_rwlock_tryrdlock(&capture_lock))
         return ANSWER_NONE;
     CUresult result = CUDA_ERROR_NOT_INITIALIZED;
     if (!atomic_load(&captures) && (!a->work || atomic_load(&a->work->handle) == a->handle))
@@ -210,6 +215,7 @@ static enum answer ask(void *what)
 /* A wait of the driver's, and what is done before and after it. */
 struct wait {
     struct moment until;
+    struct feeding *feeding;
     bool asked, guessed;
     uint64_t key, begin, end;
     struct waited waited;
@@ -217,18 +223,20 @@ struct wait {
 };
 
 /* Sleeps until what the driver is to wait for is about to be over. */
-static void before(struct wait *w, ask_fn *how, void *what)
+static void before(struct wait *w, struct asked *what)
 {
     w->asked = w->guessed = false;
     w->waited.naps = 0;
     w->entered = settings()->report ? engine_now() : 0;
     w->cpu = report_begin();
     if (!settings()->sleeps || !w->until.work || atomic_load(&captures) ||
-        !work_left(&w->until, &w->key, &w->begin))
+        !work_left(&w->until, &w->key, &w->begin) || !feeding_sleeps(w->feeding))
         return;
+    what->feeding = w->feeding;
     relaxed(true);
     w->asked = true;
-    w->waited = engine_wait(w->key, w->begin, how, what);
+    w->waited = engine_wait(w->key, w->begin, ask, what);
+    feeding_wakes(w->feeding);
     w->guessed = w->waited.answer != ANSWER_NONE;
     w->end = engine_now();
 }
@@ -271,9 +279,11 @@ static void before_stream(struct wait *w, CUstream stream, bool per_thread)
     w->until = now_on(stream, per_thread);
     if (w->until.work && (!a.query || capturing(stream, per_thread)))
         w->until.work = NULL;
-    if ((a.work = w->until.work))
+    if ((a.work = w->until.work)) {
         a.handle = atomic_load(&a.work->handle);
-    before(w, ask, &a);
+        w->feeding = &w->until.work->feeding;
+    }
+    before(w, &a);
 }
 
 static CUresult our_cuEventSynchronize(CUevent event)
@@ -282,9 +292,9 @@ static CUresult our_cuEventSynchronize(CUevent event)
         return CUDA_ERROR_NOT_INITIALIZED;
     struct wait w;
     struct asked a = { .query_event = real_cuEventQuery, .event = event };
-    if (!settings()->sleeps || !a.query_event || !event_moment((uintptr_t)event, &w.until))
+    if (!settings()->sleeps || !a.query_event || !event_moment((uintptr_t)event, &w.until, &w.feeding))
         w.until.work = NULL;
-    before(&w, ask, &a);
+    before(&w, &a);
     return after(&w, real_cuEventSynchronize(event), true);
 }
 
@@ -322,7 +332,8 @@ static enum answer ask_all(void *what)
         struct asked a = { .query = real_cuStreamQuery,
                            .stream = (CUstream)(handle & LEGACY_BIT ? LEGACY_BIT : handle),
                            .work = all->moments[all->n - 1].work,
-                           .handle = handle };
+                           .handle = handle,
+                           .feeding = &contexts };
         enum answer answer = ask(&a);
         if (answer != ANSWER_DONE)
             return answer;
@@ -347,13 +358,15 @@ static CUresult synchronize(uintptr_t context, CUresult (*real)(CUcontext), CUre
         }
     }
     left = all;
-    if (begin != UINT64_MAX) {
+    const bool asked = begin != UINT64_MAX && feeding_sleeps(&contexts);
+    if (asked) {
         relaxed(true);
         waited = engine_wait(key, begin, ask_all, &left);
+        feeding_wakes(&contexts);
         end = engine_now();
     }
     CUresult result = current ? current() : real((CUcontext)context);
-    if (begin != UINT64_MAX)
+    if (asked)
         relaxed(false);
     if (waited.answer != ANSWER_NONE && result == CUDA_SUCCESS) {
         if (waited.answer != ANSWER_DONE)

@@ -7,6 +7,18 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Whether others go on feeding what somebody waits for.  Then asking whether it is over tells nothing
+ * of the work that was there at first: the wait is the driver's, and so are the next ones. */
+struct feeding {
+    _Atomic unsigned sleepers;
+    _Atomic unsigned drivers; /* so many waits are the driver's yet */
+};
+
+bool feeding_sleeps(struct feeding *feeding); /* false: this wait is the driver's */
+void feeding_wakes(struct feeding *feeding);
+void feeding_fed(struct feeding *feeding);
+bool feeding_was_fed(const struct feeding *feeding);
+
 /* One stream or queue.  Sums are of the keys of all commands ever given to it; what was given
  * since some moment is the difference, whatever order threads gave it in.  Each command adds at least
  * 1 << 32, so that sums also tell which of two moments is the later one. */
@@ -16,6 +28,7 @@ struct work {
     _Atomic uint64_t seen;  /* of everything known to be over */
     _Atomic uint64_t begin; /* when the first of the rest could begin, ns; 0: there is no rest */
     _Atomic uintptr_t context; /* what it belongs to; 0: not known yet */
+    struct feeding feeding;
 };
 
 /* A moment in a stream: an event, or the beginning of a wait. */
@@ -51,7 +64,7 @@ void work_each(bool (*each)(struct work *work, void *what), void *what);
 
 /* Remembers where in its stream an event was recorded, and finds it again. */
 void event_recorded(uintptr_t event, struct moment m);
-bool event_moment(uintptr_t event, struct moment *m);
+bool event_moment(uintptr_t event, struct moment *m, struct feeding **feeding);
 void event_forget(uintptr_t event);
 
 #endif

@@ -70,27 +70,38 @@ static void *feeds(void *what)
     return NULL;
 }
 
+enum awaited { STREAM, EVENT, CONTEXT };
+
+static void wait_for(enum awaited what, CUstream stream, CUevent event)
+{
+    MUST(what == STREAM  ? cu.StreamSynchronize(stream)
+         : what == EVENT ? cu.EventSynchronize(event)
+                         : cu.CtxSynchronize());
+}
+
 /* What there was is waited for, and no more of what comes. */
-static void fed(const char *name, CUstream stream, CUevent event, bool again, uint64_t length, int times)
+static void fed(const char *name, enum awaited what, uint64_t length, int times)
 {
     bool over = false, runs = false;
+    CUstream stream = new_stream(CU_STREAM_NON_BLOCKING);
+    CUevent event;
+    MUST(cu.EventCreate(&event, 0));
     for (int trial = 0; trial < 2; trial++) { /* who is new here may be surprised once */
         for (int i = 0; i < OFTEN; i++) {
             spin(stream, 4 * SHORT);
             MUST(cu.EventRecord(event, stream));
-            if (i == OFTEN - 1)
-                break;
-            MUST(again ? cu.EventSynchronize(event) : cu.StreamSynchronize(stream));
+            if (i < OFTEN - 1)
+                wait_for(what, stream, event);
         }
         feed.stream = stream;
-        feed.event = again ? event : NULL;
+        feed.event = what == EVENT ? event : NULL;
         feed.after = SHORT / 2;
         feed.length = length;
         feed.times = times;
         feed.over = false;
         pthread_t thread;
         pthread_create(&thread, NULL, feeds, NULL);
-        MUST(again ? cu.EventSynchronize(event) : cu.StreamSynchronize(stream));
+        wait_for(what, stream, event);
         over = atomic_load(&feed.over);
         runs = cu.StreamQuery(stream) == CUDA_ERROR_NOT_READY;
         pthread_join(thread, NULL);
@@ -100,20 +111,19 @@ static void fed(const char *name, CUstream stream, CUevent event, bool again, ui
         fact("fed", "%s: its wait ended before the feeding %d", name, !over);
     else
         fact("fed", "%s: what came later runs %d", name, runs);
+    MUST(cu.EventDestroy(event));
+    MUST(cu.StreamDestroy(stream));
 }
 
 void threads(void)
 {
     four_threads();
-    CUstream stream = new_stream(CU_STREAM_NON_BLOCKING);
-    CUevent event;
-    MUST(cu.EventCreate(&event, 0));
-    fed("stream, all the time", stream, event, false, SHORT / 2, 60);
-    fed("stream, once", stream, event, false, LONG, 1);
-    fed("event, all the time", stream, event, true, SHORT / 2, 60);
-    fed("event, once", stream, event, true, LONG, 1);
-    MUST(cu.EventDestroy(event));
-    MUST(cu.StreamDestroy(stream));
+    fed("stream, all the time", STREAM, SHORT / 2, 60);
+    fed("stream, once", STREAM, LONG, 1);
+    fed("event, all the time", EVENT, SHORT / 2, 60);
+    fed("event, once", EVENT, LONG, 1);
+    fed("context, all the time", CONTEXT, SHORT / 2, 60);
+    fed("context, once", CONTEXT, LONG, 1);
 }
 
 /* Handles that end, and are used again. */
