@@ -16,10 +16,13 @@
 
 typedef void *dlsym_fn(void *, const char *);
 
+/* Sanitizers call dlsym before anything that they have changed can run. */
+#define EARLY __attribute__((no_sanitize("address"), no_sanitize("undefined"), no_sanitize("thread")))
+
 /* Hidden, so that the jump below finds it without a table. */
 __attribute__((visibility("hidden"))) dlsym_fn *reach_dlsym;
 
-__attribute__((constructor)) static void find_dlsym(void)
+EARLY __attribute__((constructor)) static void find_dlsym(void)
 {
     if (reach_dlsym)
         return;
@@ -69,7 +72,7 @@ static void *behind(void *handle, const char *name)
     return found;
 }
 
-dlsym_fn *reach_choose(void *handle, const char *name)
+EARLY dlsym_fn *reach_choose(void *handle, const char *name)
 {
     find_dlsym();
     if (!name || name[0] != 'c' || name[1] != 'u' || !cuda_has(name))

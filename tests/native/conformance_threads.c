@@ -53,7 +53,7 @@ static struct feed {
     CUevent event; /* recorded again, or NULL */
     uint64_t after, length;
     int times;
-    atomic_bool over;
+    atomic_bool begun, over;
 } feed;
 
 static void *feeds(void *what)
@@ -65,6 +65,7 @@ static void *feeds(void *what)
         spin(feed.stream, feed.length);
         if (feed.event)
             MUST(cu.EventRecord(feed.event, feed.stream));
+        atomic_store(&feed.begun, true);
     }
     atomic_store(&feed.over, true);
     return NULL;
@@ -86,7 +87,8 @@ static void fed(const char *name, enum awaited what, uint64_t length, int times)
     CUstream stream = new_stream(CU_STREAM_NON_BLOCKING);
     CUevent event;
     MUST(cu.EventCreate(&event, 0));
-    for (int trial = 0; trial < 2; trial++) { /* who is new here may be surprised once */
+    /* Who is new here may be surprised once; a busy machine's thread may come too late to feed. */
+    for (int trials = 0, tries = 0; trials < 2 && tries < 10; tries++) {
         for (int i = 0; i < OFTEN; i++) {
             spin(stream, 4 * SHORT);
             MUST(cu.EventRecord(event, stream));
@@ -98,10 +100,11 @@ static void fed(const char *name, enum awaited what, uint64_t length, int times)
         feed.after = SHORT / 2;
         feed.length = length;
         feed.times = times;
-        feed.over = false;
+        feed.begun = feed.over = false;
         pthread_t thread;
         pthread_create(&thread, NULL, feeds, NULL);
         wait_for(what, stream, event);
+        trials += atomic_load(&feed.begun);
         over = atomic_load(&feed.over);
         runs = cu.StreamQuery(stream) == CUDA_ERROR_NOT_READY;
         pthread_join(thread, NULL);
