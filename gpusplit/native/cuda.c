@@ -115,6 +115,14 @@ static void capture_begins(void)
     pthread_rwlock_unlock(&capture_lock);
 }
 
+typedef CUresult is_capturing_fn(CUstream, int *);
+
+static int capture_status(is_capturing_fn *is, CUstream stream)
+{
+    int status = 0;
+    return is && is(stream, &status) == CUDA_SUCCESS ? status : 0;
+}
+
 static void capture_ends(void)
 {
     /* One that was begun in a way that nobody here knows must not count below zero. */
@@ -266,8 +274,7 @@ static struct moment now_on(CUstream stream, bool per_thread)
 /* Whether a stream captures, begun in whatever way: then it is not for us to ask it anything. */
 static bool capturing(CUstream stream, bool per_thread)
 {
-    CUresult (*is)(CUstream, int *) = per_thread ? real_cuStreamIsCapturing_ptsz
-                                                 : real_cuStreamIsCapturing;
+    is_capturing_fn *is = per_thread ? real_cuStreamIsCapturing_ptsz : real_cuStreamIsCapturing;
     int status = 0;
     return atomic_load(&captures) || !is || is(stream, &status) != CUDA_SUCCESS || status != 0;
 }
@@ -456,11 +463,15 @@ static CUresult our_cuStreamDestroy_v2(CUstream stream)
 {
     if (!HAVE(cuStreamDestroy_v2))
         return CUDA_ERROR_NOT_INITIALIZED;
+    const int captured = atomic_load(&captures) ? capture_status(real_cuStreamIsCapturing, stream) : 0;
     pthread_rwlock_wrlock(&capture_lock); /* who asks now has done so when the stream goes */
     if ((uintptr_t)stream > (uintptr_t)STREAM_PER_THREAD)
         work_forget((uintptr_t)stream);
     pthread_rwlock_unlock(&capture_lock);
-    return real_cuStreamDestroy_v2(stream);
+    CUresult result = real_cuStreamDestroy_v2(stream);
+    if (captured && result == CUDA_SUCCESS)
+        capture_ends();
+    return result;
 }
 
 /* With a context go its streams, whose handles may come back as others'. */
@@ -656,12 +667,25 @@ static void event_on(CUevent event, CUstream stream, bool per_thread)
         capture_begins();                                                                            \
         return begun(real_cuStreamBeginCapture_v2##SZ(stream, mode));                                \
     }                                                                                                \
+    static CUresult our_cuStreamBeginCaptureToGraph##SZ(CUstream stream, CUgraph graph,              \
+                                                        const void *after_nodes, const void *edges,  \
+                                                        size_t count, int mode)                      \
+    {                                                                                                \
+        if (!HAVE(cuStreamBeginCaptureToGraph##SZ))                                                  \
+            return CUDA_ERROR_NOT_INITIALIZED;                                                       \
+        capture_begins();                                                                            \
+        return begun(real_cuStreamBeginCaptureToGraph##SZ(stream, graph, after_nodes, edges, count,  \
+                                                          mode));                                    \
+    }                                                                                                \
     static CUresult our_cuStreamEndCapture##SZ(CUstream stream, CUgraph *graph)                      \
     {                                                                                                \
         if (!HAVE(cuStreamEndCapture##SZ))                                                           \
             return CUDA_ERROR_NOT_INITIALIZED;                                                       \
+        /* It ends with most errors, too, but not with those of asking the wrong stream. */          \
+        const int was = capture_status(real_cuStreamIsCapturing##SZ, stream);                        \
         CUresult result = real_cuStreamEndCapture##SZ(stream, graph);                                \
-        capture_ends();                                                                              \
+        if (was && !capture_status(real_cuStreamIsCapturing##SZ, stream))                            \
+            capture_ends();                                                                          \
         return result;                                                                               \
     }                                                                                                \
     WAITS_FIRST(cuMemcpy##DS, (CUdeviceptr to, CUdeviceptr from, size_t bytes), (to, from, bytes),   \

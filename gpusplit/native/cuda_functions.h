@@ -32,6 +32,9 @@
     X(cuMemcpyDtoDAsync_v2##SZ, (CUdeviceptr to, CUdeviceptr from, size_t bytes, CUstream stream))   \
     X(cuStreamBeginCapture##SZ, (CUstream stream))                                                   \
     X(cuStreamBeginCapture_v2##SZ, (CUstream stream, int mode))                                      \
+    X(cuStreamBeginCaptureToGraph##SZ,                                                               \
+      (CUstream stream, CUgraph graph, const void *after_nodes, const void *edges, size_t count,     \
+       int mode))                                                                                    \
     X(cuStreamEndCapture##SZ, (CUstream stream, CUgraph *graph))                                     \
     X(cuMemcpy##DS, (CUdeviceptr to, CUdeviceptr from, size_t bytes))                                \
     X(cuMemcpyHtoD_v2##DS, (CUdeviceptr to, const void *from, size_t bytes))                         \
