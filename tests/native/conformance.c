@@ -204,7 +204,7 @@ static void fork_after_use(void)
 {
     pid_t child = fork();
     if (child == 0)
-        _exit(cu.Init(0));
+        exit(cu.Init(0));
     int status = 0;
     waitpid(child, &status, 0);
     SAY("fork after use: the child's cuInit", WIFEXITED(status) ? WEXITSTATUS(status) : -1);
