@@ -202,6 +202,12 @@ def test_the_engine_sleeps_through_what_it_knows(plain: Build, order: list[str])
     assert told["cpu"] < 0.5
 
 
+@pytest.mark.parametrize("build", ["plain", *SANITIZERS])
+def test_streams_and_events_are_known(builds: dict[str, Build], build: str) -> None:
+    ran = builds[build].run("work_try")
+    assert (ran.returncode, ran.stderr) == (0, "")
+
+
 def test_a_library_that_has_the_driver_for_itself(plain: Build) -> None:
     """As an extension module of Python's that is linked with libcuda and sees it alone."""
     assert plain.run("own_driver").stdout == plain.run("own_driver", preload=True).stdout == "0 1\n"
