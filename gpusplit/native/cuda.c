@@ -53,6 +53,8 @@ bool cuda_has(const char *name)
     return false;
 }
 
+static void after_fork(void);
+
 /* Fills in the driver's functions from the library that has `function`, which then stays. */
 static void load(void *function)
 {
@@ -69,6 +71,7 @@ static void load(void *function)
             *entries[i].real = reach_real(driver, entries[i].name);
         for (size_t i = 0; i < COUNT(needed); i++)
             *needed[i].real = reach_real(driver, needed[i].name);
+        pthread_atfork(NULL, NULL, after_fork);
         atomic_store(&loaded, true);
     }
     pthread_mutex_unlock(&load_mutex);
@@ -107,6 +110,12 @@ static void find(const char *name)
 
 static pthread_rwlock_t capture_lock = PTHREAD_RWLOCK_WRITER_NONRECURSIVE_INITIALIZER_NP;
 static atomic_int captures;
+
+/* A child has no driver, but may still destroy what its parent had: nobody is there to let go. */
+static void after_fork(void)
+{
+    capture_lock = (pthread_rwlock_t)PTHREAD_RWLOCK_WRITER_NONRECURSIVE_INITIALIZER_NP;
+}
 
 static void capture_begins(void)
 {
@@ -355,7 +364,7 @@ static CUresult synchronize(uintptr_t context, CUresult (*real)(CUcontext), CUre
     struct waited waited = { .answer = ANSWER_NONE };
     uint64_t key = 0x1d8e4e27c47d124fu, begin = UINT64_MAX, end = 0;
     const uint64_t entered = settings()->report ? engine_now() : 0, cpu = report_begin();
-    if (settings()->sleeps && !atomic_load(&captures) && real_cuStreamQuery)
+    if (settings()->sleeps && context && !atomic_load(&captures) && real_cuStreamQuery)
         work_each(add_stream, &all);
     for (unsigned i = 0; i < all.n && !all.unknown; i++) {
         uint64_t one, since;
