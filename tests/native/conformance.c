@@ -3,6 +3,7 @@
  *
  *     conformance                 the facts
  *     conformance --cost MS N     what N waits of MS milliseconds cost, of each kind, as JSON
+ *     conformance --forks N       N children beside a thread that waits; some drivers dislike it
  *     conformance --host          what a program sees that never uses a GPU */
 #define _GNU_SOURCE
 #include "conformance.h"
@@ -229,6 +230,12 @@ int main(int argc, char **argv)
         open_driver();
         use_device();
         cost(strtoull(argv[2], NULL, 10) * MS, atoi(argv[3]));
+        return 0;
+    }
+    if (argc > 2 && !strcmp(argv[1], "--forks")) {
+        open_driver();
+        use_device();
+        forks_beside_waits(atoi(argv[2]));
         return 0;
     }
     before_driver();

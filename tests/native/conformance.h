@@ -84,5 +84,6 @@ void captures(void);
 void lifetimes(void);
 void errors(void);
 void cost(uint64_t ns, int n);
+void forks_beside_waits(int n);
 
 #endif

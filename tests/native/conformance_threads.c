@@ -3,6 +3,8 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "conformance.h"
 
@@ -205,6 +207,46 @@ static void several_contexts(void)
     load_kernels();
     MUST(cu.CtxSynchronize());
     MUST(cu.StreamDestroy(first));
+}
+
+/* Children that destroy what was their parent's, as those of Python programs do at their end. */
+
+static atomic_bool enough;
+
+static void *waits_until_enough(void *what)
+{
+    (void)what;
+    MUST(cu.CtxSetCurrent(context));
+    CUstream stream = new_stream(0);
+    while (!atomic_load(&enough)) {
+        spin(stream, MS / 20); /* so short that it is asked all the time */
+        MUST(cu.StreamSynchronize(stream));
+    }
+    return NULL;
+}
+
+void forks_beside_waits(int n)
+{
+    int told = 0;
+    pthread_t thread;
+    CUstream stream = new_stream(0);
+    pthread_create(&thread, NULL, waits_until_enough, NULL);
+    for (int i = 0; i < n; i++) {
+        sleep_ns(MS / 3);
+        pid_t child = fork();
+        if (child == 0) {
+            alarm(5);
+            _exit(cu.StreamDestroy(stream));
+        }
+        int status = 0;
+        waitpid(child, &status, 0);
+        told += WIFEXITED(status) && WEXITSTATUS(status) == CUDA_ERROR_NOT_INITIALIZED;
+        if (WIFSIGNALED(status))
+            break;
+    }
+    atomic_store(&enough, true);
+    pthread_join(thread, NULL);
+    fact("forks", "children that were told %d", told);
 }
 
 void lifetimes(void)

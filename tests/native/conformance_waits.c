@@ -1,9 +1,11 @@
 /* What waits wait for, seen by one thread. */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/time.h>
 
 #include "conformance.h"
 
@@ -145,6 +147,35 @@ static void leaves_no_trace(CUstream stream, CUevent event)
     prctl(PR_SET_TIMERSLACK, 0);
 }
 
+/* Signals do not end waits. */
+
+static volatile sig_atomic_t signals;
+
+static void on_signal(int number)
+{
+    signals += number == SIGALRM;
+}
+
+static void signals_in_waits(CUstream stream, CUevent event)
+{
+    const struct sigaction action = { .sa_handler = on_signal };
+    const struct itimerval often = { { 0, 700 }, { 0, 700 } }, never = { { 0, 0 }, { 0, 0 } };
+    int early = 0, bad = 0;
+    sigaction(SIGALRM, &action, NULL);
+    setitimer(ITIMER_REAL, &often, NULL);
+    for (int i = 0; i < 2 * OFTEN; i++) {
+        const uint64_t begin = now();
+        spin(stream, SHORT);
+        MUST(cu.EventRecord(event, stream));
+        bad += i % 2 ? cu.StreamSynchronize(stream) : cu.EventSynchronize(event);
+        early += now() - begin < SHORT;
+    }
+    setitimer(ITIMER_REAL, &never, NULL);
+    SAY("signals: too early", early);
+    SAY("signals: failed", bad);
+    SAY("signals: came", signals > 0);
+}
+
 void waits(void)
 {
     CUstream blocking = new_stream(0), other = new_stream(CU_STREAM_NON_BLOCKING);
@@ -156,6 +187,7 @@ void waits(void)
     default_streams(blocking, other);
     copies(other);
     leaves_no_trace(other, event);
+    signals_in_waits(other, event);
     MUST(cu.EventDestroy(event));
     MUST(cu.StreamDestroy(blocking));
     MUST(cu.StreamDestroy(other));

@@ -1,8 +1,9 @@
-/* A program without a driver that opens a library with one, for itself alone (-DLIBRARY). */
+/* A program with the driver's functions by their names: linked with it (-DLINKED), or by a library that
+ * is (-DLIBRARY) and that it opens for itself alone. */
 #include <dlfcn.h>
 #include <stdio.h>
 
-#ifdef LIBRARY
+#if defined LIBRARY || defined LINKED
 int cuInit(unsigned flags);
 int cuDeviceGetCount(int *count);
 
@@ -11,16 +12,22 @@ int devices(int *count)
     const int result = cuInit(0);
     return result ? result : cuDeviceGetCount(count);
 }
-#else
+#endif
+
+#ifndef LIBRARY
 int main(void)
 {
-    int count = 0, (*devices)(int *) = NULL;
+    int count = 0, (*get)(int *) = NULL;
+#ifdef LINKED
+    get = devices;
+#else
     void *library = dlopen("own_driver.so", RTLD_NOW | RTLD_LOCAL);
     if (library)
-        *(void **)&devices = dlsym(library, "devices");
-    if (!devices)
+        *(void **)&get = dlsym(library, "devices");
+#endif
+    if (!get)
         return 1;
-    const int result = devices(&count);
+    const int result = get(&count);
     printf("%d %d\n", result, count);
     return 0;
 }

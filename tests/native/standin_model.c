@@ -21,6 +21,12 @@ _Thread_local CUcontext standin_current;
 _Thread_local enum mode standin_mode;
 static _Thread_local char me;
 
+/* A child of a process that uses the driver is told so, and does not hang. */
+__attribute__((constructor)) static void forks(void)
+{
+    pthread_atfork(standin_lock, standin_unlock, standin_unlock);
+}
+
 void standin_lock(void)
 {
     pthread_mutex_lock(&mutex);

@@ -208,6 +208,13 @@ def test_streams_and_events_are_known(builds: dict[str, Build], build: str) -> N
     assert (ran.returncode, ran.stderr) == (0, "")
 
 
-def test_a_library_that_has_the_driver_for_itself(plain: Build) -> None:
-    """As an extension module of Python's that is linked with libcuda and sees it alone."""
-    assert plain.run("own_driver").stdout == plain.run("own_driver", preload=True).stdout == "0 1\n"
+@pytest.mark.parametrize("program", ["linked_driver", "own_driver"])
+def test_programs_that_call_the_driver_by_name(plain: Build, program: str) -> None:
+    """The second is as an extension module of Python's that is linked with libcuda, alone."""
+    assert plain.run(program).stdout == plain.run(program, preload=True).stdout == "0 1\n"
+
+
+def test_children_do_not_hang(plain: Build) -> None:
+    for preload in (False, True):
+        ran = plain.run("conformance", "--forks", "100", preload=preload)
+        assert ran.stdout == "forks: children that were told 100\n"
