@@ -41,7 +41,7 @@ void report_end(uint64_t begun_cpu, uint64_t begun, unsigned naps)
 /* One line of JSON: the command that started the program makes text of it for people. */
 __attribute__((destructor)) static void tell(void)
 {
-    /* Nobody waited: nothing is to be told, nor read.  A child that forked later tells nothing either. */
+    /* Nobody waited: nothing is told, nor read.  A child that forked later tells nothing either. */
     if (atomic_load(&waits) == 0 || atomic_load(&teller) != getpid())
         return;
     const char *where = settings()->report;
