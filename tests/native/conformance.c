@@ -20,6 +20,7 @@
 
 struct driver cu, pt;
 CUcontext context;
+unsigned grid = 1;
 static CUfunction spin_kernel, fail_kernel;
 
 static const char ptx[] =
@@ -80,7 +81,7 @@ CUresult launch_by(const struct driver *driver, const char *kernel, CUstream str
 {
     void *params[] = { &ns };
     const bool spins = !strcmp(kernel, "spin");
-    return driver->LaunchKernel(spins ? spin_kernel : fail_kernel, 1, 1, 1, 1, 1, 1, 0, stream,
+    return driver->LaunchKernel(spins ? spin_kernel : fail_kernel, grid, 1, 1, 1, 1, 1, 0, stream,
                                 spins ? params : NULL, NULL);
 }
 

@@ -86,6 +86,7 @@ static void wait_for(enum awaited what, CUstream stream, CUevent event)
 static void fed(const char *name, enum awaited what, uint64_t length, int times)
 {
     int surprises = 0;
+    grid++;
     CUstream stream = new_stream(CU_STREAM_NON_BLOCKING);
     CUevent event;
     MUST(cu.EventCreate(&event, 0));

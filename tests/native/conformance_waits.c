@@ -76,6 +76,7 @@ static void default_streams(CUstream blocking, CUstream other)
         { "per-thread's wait, blocking", pt.StreamSynchronize, cu.StreamQuery, NULL, blocking },
     };
     for (unsigned i = 0; i < sizeof cases / sizeof *cases; i++) {
+        grid++;
         for (int n = 0; n < OFTEN; n++) { /* the awaited stream's own work is well known */
             MUST(launch_by(cases[i].wait == pt.StreamSynchronize ? &pt : &cu, "spin",
                            cases[i].awaited, SHORT));
