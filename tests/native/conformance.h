@@ -71,7 +71,7 @@ void must(CUresult result, const char *what);
 void use_device(void);
 void load_kernels(void);
 extern CUcontext context;
-extern unsigned grid; /* of all kernels: one of another grid is another kernel, of which nothing is known */
+extern unsigned grid; /* of all kernels: with another one nothing is known of them */
 
 uint64_t now(void);
 void sleep_ns(uint64_t ns);
