@@ -35,7 +35,8 @@ class CannotRun(Exception):
 def run(words: Sequence[str], is_module: bool, config: Config, observe: bool) -> None:
     """Replace this process by the program; never returns.  CannotRun if there is none."""
     argv = command(words, is_module)
-    environ = environment(os.environ, config, observe)
+    # In a Python program of this interpreter pyopencl's waits sleep already.
+    environ = environment(os.environ, config, observe, layer=str(_INSIDE) not in argv[:2])
     trouble = _unreachable(argv[0])
     if trouble:
         print(f"gpusplit: {trouble}; it runs as without gpusplit", file=sys.stderr)
@@ -76,8 +77,13 @@ def command(words: Sequence[str], is_module: bool) -> list[str]:
     return [found, *arguments]
 
 
-def environment(before: Mapping[str, str], config: Config, observe: bool) -> dict[str, str]:
-    """The environment of the program: *before*, with the options and the library."""
+def environment(
+    before: Mapping[str, str], config: Config, observe: bool, layer: bool = True
+) -> dict[str, str]:
+    """The environment of the program: *before*, with the options and the library.
+
+    layer: whether OpenCL's waits are the library's, too.
+    """
     environ = dict(before)
     for field in fields(Config):
         value = getattr(config, field.name)
@@ -97,10 +103,14 @@ def environment(before: Mapping[str, str], config: Config, observe: bool) -> dic
     if LIBRARY.exists():
         others = environ.get("LD_PRELOAD", "")
         environ["LD_PRELOAD"] = f"{LIBRARY}:{others}" if others else str(LIBRARY)
+        if layer:
+            # The last one named is the first that a program's calls come to.
+            below = environ.get("OPENCL_LAYERS", "")
+            environ["OPENCL_LAYERS"] = f"{below}:{LIBRARY}" if below else str(LIBRARY)
     else:
         print(
-            "gpusplit: its native library is not installed, so that waits of CUDA programs do not "
-            "sleep: install a C compiler, then gpusplit again",
+            "gpusplit: its native library is not installed, so that only pyopencl's waits sleep: "
+            "install a C compiler, then gpusplit again",
             file=sys.stderr,
         )
     return environ

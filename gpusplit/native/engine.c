@@ -194,3 +194,17 @@ struct waited engine_wait(uint64_t key, uint64_t begin, ask_fn *ask, void *what)
     errno = saved_errno;
     return w;
 }
+
+void engine_nap(uint64_t begin, ask_fn *ask, void *what, struct waited *w)
+{
+    const int saved_errno = errno;
+    int slack = -1;
+    while (w->answer == ANSWER_BUSY) {
+        const uint64_t now = engine_now(), elapsed = now > begin ? now - begin : 0;
+        nap_until(w, now + FIRST_NAP_NS + elapsed / 32, &slack);
+        ask_until(w, 0, ask, what);
+    }
+    if (slack >= 0)
+        prctl(PR_SET_TIMERSLACK, (unsigned long)slack);
+    errno = saved_errno;
+}

@@ -48,11 +48,12 @@ def test_it_is_the_same_process(script: Path) -> None:
         assert process.stdout.read().split()[0] == str(process.pid)
 
 
-def test_what_a_user_preloads_stays(tmp_path: Path) -> None:
-    other = running.LIBRARY.with_name("other.so")
-    assert running.environment({"LD_PRELOAD": str(other)}, Config(), False)["LD_PRELOAD"] == (
-        f"{running.LIBRARY}:{other}"
-    )
+def test_what_a_user_preloads_stays() -> None:
+    before = {"LD_PRELOAD": "other.so", "OPENCL_LAYERS": "below.so"}
+    environ = running.environment(before, Config(), False)
+    assert environ["LD_PRELOAD"] == f"{running.LIBRARY}:other.so"
+    assert environ["OPENCL_LAYERS"] == f"below.so:{running.LIBRARY}"
+    assert running.environment(before, Config(), False, layer=False)["OPENCL_LAYERS"] == "below.so"
 
 
 def test_a_python_program_sees_what_python_itself_would_show_it(tmp_path: Path) -> None:
