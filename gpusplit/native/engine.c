@@ -181,7 +181,10 @@ struct waited engine_wait(uint64_t key, uint64_t begin, ask_fn *ask, void *what)
         const bool first = i == 0 || at > since + 2 * apart;
         const uint64_t early = first ? late + late / 4 + EARLY_NS : 0;
         nap_until(&w, begin + at - (at > early ? early : at), &slack);
-        ask_until(&w, first ? begin + at + spin / 2 : 0, ask, what);
+        uint64_t until = at + spin / 2;
+        for (unsigned j = i + 1; j < n && times[j].ns <= at + at / 256; j++)
+            until = times[j].ns + EARLY_NS > until ? times[j].ns + EARLY_NS : until;
+        ask_until(&w, first ? begin + until : 0, ask, what);
         w.on_guess = times[i].guess;
     }
     /* A little later than ever: not the driver's yet, whose sleep takes longer to end. */
