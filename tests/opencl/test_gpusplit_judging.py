@@ -141,6 +141,38 @@ def test_the_device_says_what_its_macros_are() -> None:
     assert told["__OPENCL_VERSION__"] == ""  # defined, and nobody asked as what
 
 
+def test_floats_added_by_compare_and_swap_are_all_there_when_split() -> None:
+    k = kernel("""
+        void add(volatile global float *p, float x) {
+            union { uint u; float f; } old, now, next;
+            now.f = *p;
+            do {
+                old.f = now.f;
+                next.f = old.f + x;
+                now.u = atomic_cmpxchg((volatile global uint *)p, old.u, next.u);
+            } while (now.u != old.u);
+        }
+        kernel void k(global float *sums, int n) {
+            int stride = get_global_size(0);
+            for (int i = get_global_id(0); i < n; i += stride)
+                add(sums + i % 3, (float)i);
+            barrier(CLK_GLOBAL_MEM_FENCE);
+        }
+    """)
+    queue = cl.CommandQueue(context())
+    sums = buffer(np.zeros(3, np.float32))
+    with split() as launches:
+        k(queue, (80,), (4,), sums, np.int32(1000))
+        found = read(queue, sums, np.zeros(3, np.float32))
+    assert launches[0].groups == 5
+    assert found.tolist() == [sum(range(start, 1000, 3)) for start in range(3)]
+
+
+@pytest.mark.parametrize("standard", ["CL1.1", "CL1.2"])
+def test_every_version_of_the_language_that_the_device_compiles_is_split(standard: str) -> None:
+    assert run(kernel(GROUPS, options=[f"-cl-std={standard}"])).groups == 5
+
+
 def test_bodies_are_chosen_as_the_device_chooses_them() -> None:
     source = """
         #if __OPENCL_C_VERSION__ >= 120 && !defined(__NO_SUCH_DEVICE__)
