@@ -116,6 +116,29 @@ def test_headers_are_those_of_the_build(tmp_path: Path) -> None:
     assert "header has changed" in told.reason
 
 
+def test_a_header_that_a_macro_names_is_that_of_the_build(tmp_path: Path) -> None:
+    header = tmp_path / "ids.h"
+    header.write_text("#define ID get_group_id(0)\n")
+    source = """
+        #define TEXT_OF(x) #x
+        #define TEXT(x) TEXT_OF(x)
+        #include TEXT(FOLDER/ids.h)
+        kernel void k(global int *a) { a[get_global_id(0)] = ID; }
+    """
+    options = ["-I", str(tmp_path), f"-DFOLDER={tmp_path}"]
+    assert run(kernel(source, options=options)).groups == 5
+    # The judge is asked of a program that it has not seen, and whose header is no longer there.
+    other = kernel(source + "\n", options=options)
+    header.write_text("#define ID 1\n")
+    assert "changed" in run(other).reason
+    header.unlink()
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "ids.h").write_text("#define ID get_group_id(0)\n")
+    header.write_text("#define ID 1\n")
+    options[-1] += "/elsewhere"
+    assert "may have changed" in run(kernel(source, options=options)).reason
+
+
 def test_a_header_that_is_gone_again_is_no_hindrance_to_what_needs_no_variant(
     tmp_path: Path,
 ) -> None:
