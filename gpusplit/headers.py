@@ -48,7 +48,8 @@ def _follow(source: str, folders: Sequence[str]) -> dict[tuple[int, str], Header
             header = _find(name, includer, folders)
             if header is None:
                 continue
-            if by_macro:
+            # What such a header includes lies beside it, where the compiler looks first.
+            if by_macro or (includer is not None and includer.path):
                 path = os.path.abspath(os.path.join(folders[header.folder], header.name))
                 header = replace(header, path=path)
             known = found.get((header.folder, header.name))

@@ -167,7 +167,7 @@ def test_a_header_that_a_macro_names_is_known_by_its_whole_path(tmp_path: Path) 
     found = headers.take("#include TEXT(FOLDER/a.h)\n", [str(tmp_path)])
     assert set(found[0]) == {
         Header(0, "a.h", '#include "b.h"\n', str(tmp_path / "a.h")),
-        Header(0, "b.h", "b"),
+        Header(0, "b.h", "b", str(tmp_path / "b.h")),
     }
     # Whichever way it is named first.
     both = headers.take('#include "b.h"\n#include TEXT(FOLDER/b.h)\n', [str(tmp_path)])
