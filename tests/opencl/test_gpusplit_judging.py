@@ -191,6 +191,26 @@ def test_floats_added_by_compare_and_swap_are_all_there_when_split() -> None:
     assert found.tolist() == [sum(range(start, 1000, 3)) for start in range(3)]
 
 
+@pytest.mark.parametrize("size", [(1009,), (97, 101), (103, 7, 11)])
+def test_where_no_local_size_divides_the_driver_chooses_for_each_slice(
+    size: tuple[int, ...],
+) -> None:
+    k = kernel("""
+        kernel void k(global int *a) {
+            size_t row = get_global_id(2) * get_global_size(1) + get_global_id(1);
+            a[row * get_global_size(0) + get_global_id(0)] += row * 3 + get_global_id(0);
+        }
+    """)
+    queue = cl.CommandQueue(context())
+    a = buffer(np.zeros(size[::-1], np.int32))
+    with split() as launches:
+        k(queue, size, None, a)
+        found = read(queue, a, np.zeros(size[::-1], np.int32)).reshape(-1, size[0])
+    assert launches[0].groups >= 5
+    rows, columns = np.indices(found.shape)
+    assert (found == rows * 3 + columns).all()
+
+
 @pytest.mark.parametrize("standard", ["CL1.1", "CL1.2"])
 def test_every_version_of_the_language_that_the_device_compiles_is_split(standard: str) -> None:
     assert run(kernel(GROUPS, options=[f"-cl-std={standard}"])).groups == 5
