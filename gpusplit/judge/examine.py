@@ -91,10 +91,16 @@ def _judge(program: Program, kernel: int, ptx_text: str) -> Verdict:
         if function.problem:
             return whole(function.problem)
     atomics = sorted(name for function in functions for name in function.atomics)
+    circle = _calls_itself(program, reached)
+    # A function's barriers are in whatever loop calls it.
+    called = functions if circle else functions[1:]
     communicates = (
-        bool(atomics) or program.is_volatile or any(function.communicates for function in functions)
+        bool(atomics)
+        or program.is_volatile
+        or any(function.communicates for function in functions)
+        or any(function.orders for function in called)
     )
-    waits = any(function.waits for function in functions) or _calls_itself(program, reached)
+    waits = circle or any(function.waits for function in functions)
     if communicates and waits:
         what = atomics[0] if atomics else "volatile or a global fence"
         return whole(f"has loops and {what}: it may wait for other work-groups")
@@ -102,7 +108,8 @@ def _judge(program: Program, kernel: int, ptx_text: str) -> Verdict:
     # Asked alone, these are right in a slice that nothing else changes.
     needed = asks & frozenset(prelude.RANGE_FUNCTIONS)
     if ptx_text:
-        doubt = ptx.doubt(ptx_text, program.functions[kernel].name, bool(needed), communicates)
+        shares = communicates or functions[0].orders
+        doubt = ptx.doubt(ptx_text, program.functions[kernel].name, bool(needed), shares)
         if doubt:
             return whole(doubt)
     variables = sorted(name for function in functions for name in function.variables)

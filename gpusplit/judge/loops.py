@@ -16,10 +16,10 @@ LOOPS = (Kind.FOR_STMT, Kind.WHILE_STMT, Kind.DO_STMT)
 _LEAVES = (Kind.RETURN_STMT, Kind.GOTO_STMT, Kind.INDIRECT_GOTO_STMT)
 
 # CXUnaryOperatorKind and CXBinaryOperatorKind.
-_STEPS = (1, 2, 3, 4)
-_ADDRESS_OF, _DEREFERENCE = 5, 6
-_ASSIGN = 22
-_PLAIN = (
+STEPS = (1, 2, 3, 4)
+ADDRESS_OF, DEREFERENCE = 5, 6
+ASSIGN = 22
+PLAIN = (
     Kind.UNEXPOSED_EXPR, Kind.PAREN_EXPR, Kind.INTEGER_LITERAL, Kind.FLOATING_LITERAL,
     Kind.CHARACTER_LITERAL, Kind.CSTYLE_CAST_EXPR, Kind.CONDITIONAL_OPERATOR, Kind.BINARY_OPERATOR,
     Kind.UNARY_OPERATOR, Kind.TYPE_REF, Kind.CXX_UNARY_EXPR,
@@ -47,14 +47,16 @@ def ends_by_itself(loop: Cursor) -> bool:
         # Counting in the body, but under no condition: that might hang on memory.
         direct = children(body) if body.kind == Kind.COMPOUND_STMT else [body]
         changes += [change for part in direct for change in _changes(part)]
+    counters = _with_steps(counters, changes)
     counting = [change for change in changes if _is_counting(change, counters)]
-    places = set(map(_place, counting))
+    places = set(map(place, counting))
     return not _leaves(body, 0) and all(
         _untouched(part, counters, places) for part in (*step, body)
     )
 
 
-def _place(cursor: Cursor) -> int:
+def place(cursor: Cursor) -> int:
+    """What tells one statement or expression from another."""
     return int(cursor.data[1] or 0)
 
 
@@ -84,7 +86,7 @@ def _variables(condition: Cursor) -> frozenset[int] | None:
                 if look(argument, cursor) == RECURSE:
                     visit(argument, look)
             return CONTINUE
-        elif kind not in _PLAIN or not _pure(cursor):
+        elif kind not in PLAIN or not pure(cursor):
             plain = False
         return RECURSE if plain else CONTINUE
 
@@ -93,24 +95,33 @@ def _variables(condition: Cursor) -> frozenset[int] | None:
     return frozenset(found) if plain else None
 
 
-def _pure(cursor: Cursor) -> bool:
+def pure(cursor: Cursor) -> bool:
     """Whether *cursor*, if it is an operator, changes nothing and reads no memory."""
     if cursor.kind == Kind.UNARY_OPERATOR:
-        return operator(cursor) not in (None, *_STEPS, _ADDRESS_OF, _DEREFERENCE)
-    return cursor.kind != Kind.BINARY_OPERATOR or operator(cursor) not in (None, _ASSIGN)
+        return operator(cursor) not in (None, *STEPS, ADDRESS_OF, DEREFERENCE)
+    return cursor.kind != Kind.BINARY_OPERATOR or operator(cursor) not in (None, ASSIGN)
 
 
 def _changes(cursor: Cursor) -> list[Cursor]:
     """The assignments that statement *cursor* is made of."""
     if cursor.kind == Kind.BINARY_OPERATOR and operator(cursor) == 23:  # the comma
         return [change for part in children(cursor) for change in _changes(part)]
-    if cursor.kind == Kind.UNARY_OPERATOR and operator(cursor) in _STEPS:
+    if cursor.kind == Kind.UNARY_OPERATOR and operator(cursor) in STEPS:
         return [cursor]
     if cursor.kind == Kind.COMPOUND_ASSIGNMENT_OPERATOR or (
-        cursor.kind == Kind.BINARY_OPERATOR and operator(cursor) == _ASSIGN
+        cursor.kind == Kind.BINARY_OPERATOR and operator(cursor) == ASSIGN
     ):
         return [cursor]
     return []
+
+
+def _with_steps(counters: frozenset[int], changes: list[Cursor]) -> frozenset[int]:
+    """*counters*, and all that they count with: the stride in `i += stride`."""
+    found = set(counters)
+    for target, *values in map(children, changes):
+        if target.kind == Kind.DECL_REF_EXPR and identity(target.referenced) in counters:
+            found.update(*(_variables(value) or () for value in values))
+    return counters if found == counters else _with_steps(frozenset(found), changes)
 
 
 def _is_counting(change: Cursor, counters: frozenset[int]) -> bool:
@@ -156,7 +167,10 @@ def _base(target: Cursor) -> int:
 
 
 def _untouched(part: Cursor, counters: frozenset[int], counting: set[int]) -> bool:
-    """Whether nothing in *part* changes *counters* or takes their address, but for *counting*."""
+    """Whether nothing in *part* changes *counters* or takes their address, but for *counting*.
+
+    Or declares one: what is new in each round may come from memory.
+    """
     untouched = True
 
     def look(cursor: Cursor, _: Cursor) -> int:
@@ -164,11 +178,13 @@ def _untouched(part: Cursor, counters: frozenset[int], counting: set[int]) -> bo
         kind = cursor.kind
         writes = kind == Kind.COMPOUND_ASSIGNMENT_OPERATOR
         if kind == Kind.BINARY_OPERATOR:
-            writes = operator(cursor) in (None, _ASSIGN)
+            writes = operator(cursor) in (None, ASSIGN)
         elif kind == Kind.UNARY_OPERATOR:
-            writes = operator(cursor) in (None, *_STEPS, _ADDRESS_OF)
-        if writes and _place(cursor) not in counting and _base(children(cursor)[0]) in counters:
+            writes = operator(cursor) in (None, *STEPS, ADDRESS_OF)
+        if writes and place(cursor) not in counting and _base(children(cursor)[0]) in counters:
             untouched = False
+        elif kind == Kind.VAR_DECL:
+            untouched = untouched and identity(cursor) not in counters
         return RECURSE if untouched else CONTINUE
 
     look(part, part)
