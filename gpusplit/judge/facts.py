@@ -44,6 +44,7 @@ class Function:
     atomics: names of atomic functions that it uses on memory other work-groups can see.
     waits: whether it has a loop whose end may hang on memory.
     communicates: whether it orders or shares memory with other work-groups otherwise.
+    left_early: what is called in its counted loops that are left early; None without such a loop.
     orders: whether it has a barrier that orders global memory, but in no loop that waits.
     uses_local: whether it has or takes local memory, or is told how work-items are grouped.
     variables: names of the program's own variables that it mentions and a variant has twice.
@@ -58,10 +59,26 @@ class Function:
     atomics: set[str] = field(default_factory=set)
     waits: bool = False
     communicates: bool = False
+    left_early: set[int] | None = None
     orders: bool = False
     uses_local: bool = False
     variables: set[str] = field(default_factory=set)
     problem: str = ""
+
+    def add(self, part: Function) -> None:
+        """What a *part* of the function does, it does."""
+        self.calls |= part.calls
+        self.builtins |= part.builtins
+        self.asks |= part.asks
+        self.atomics |= part.atomics
+        self.variables |= part.variables
+        self.waits |= part.waits
+        self.communicates |= part.communicates
+        self.orders |= part.orders
+        self.uses_local |= part.uses_local
+        self.problem = self.problem or part.problem
+        if part.left_early is not None:
+            self.left_early = (self.left_early or set()) | part.left_early
 
 
 @dataclass(slots=True)
@@ -137,10 +154,7 @@ class _Reader:
             self._call(cursor)
         elif kind in _LOOPS:
             if not (loops.ends_by_itself(cursor) or retries.retries(cursor)):
-                found.waits = True
-                self._waiting += 1
-                visit(cursor, self._inside)
-                self._waiting -= 1
+                self._loop(cursor)
                 return CONTINUE
         elif kind in _GOTO:
             found.waits = self._jumps = True
@@ -157,6 +171,25 @@ class _Reader:
         if kind == _VARIABLE and cursor.storage_class.name in ("STATIC", "EXTERN"):
             self._outlives(cursor)
         return RECURSE
+
+    def _loop(self, cursor: Cursor) -> None:
+        """A loop that is not plainly counted, or left early."""
+        outer, inner = self._function, Function(self._function.name)
+        self._function = inner
+        self._waiting += 1
+        visit(cursor, self._inside)
+        self._waiting -= 1
+        self._function = outer
+        # One that looks for something, and can see nothing new of what other groups write, is no
+        # way to wait: it comes to its end.
+        looks = loops.ends_at_last(cursor) and not (
+            inner.waits or inner.atomics or inner.communicates or inner.orders or self._jumps
+        )
+        outer.add(inner)
+        if looks:
+            outer.left_early = (outer.left_early or set()) | inner.calls
+        else:
+            outer.waits = True
 
     def _reference(self, cursor: Cursor) -> None:
         target = cursor.referenced

@@ -18,7 +18,7 @@ _LEAVES = (Kind.RETURN_STMT, Kind.GOTO_STMT, Kind.INDIRECT_GOTO_STMT)
 # CXUnaryOperatorKind and CXBinaryOperatorKind.
 STEPS = (1, 2, 3, 4)
 ADDRESS_OF, DEREFERENCE = 5, 6
-ASSIGN = 22
+ASSIGN, COMMA = 22, 33
 PLAIN = (
     Kind.UNEXPOSED_EXPR, Kind.PAREN_EXPR, Kind.INTEGER_LITERAL, Kind.FLOATING_LITERAL,
     Kind.CHARACTER_LITERAL, Kind.CSTYLE_CAST_EXPR, Kind.CONDITIONAL_OPERATOR, Kind.BINARY_OPERATOR,
@@ -28,31 +28,47 @@ PLAIN = (
 
 def ends_by_itself(loop: Cursor) -> bool:
     """Whether *loop* is plainly counted."""
+    return _counting_of(loop) is not None and not _leaves(_body(loop))
+
+
+def ends_at_last(loop: Cursor) -> bool:
+    """Whether *loop* is plainly counted, by steps of one, but for what leaves it early."""
+    counting = _counting_of(loop)
+    return bool(counting) and all(change.kind == Kind.UNARY_OPERATOR for change in counting or ())
+
+
+def _body(loop: Cursor) -> Cursor:
+    return children(loop)[0 if loop.kind == Kind.DO_STMT else -1]
+
+
+def _counting_of(loop: Cursor) -> list[Cursor] | None:
+    """What counts in *loop*; None if its condition hangs on anything else."""
     parts = children(loop)
     step: list[Cursor] = []
     if loop.kind == Kind.FOR_STMT:
         # With a part left out nobody can tell which ones are there.
         if len(parts) != 4:
-            return False
+            return None
         _, condition, *step, body = parts
     elif len(parts) == 2:
         condition, body = parts if loop.kind == Kind.WHILE_STMT else parts[::-1]
     else:
-        return False
+        return None
     counters = _variables(condition)
     if counters is None:
-        return False
-    changes = [change for part in step for change in _changes(part)]
+        return None
+    changes: list[Cursor] = [change for part in step for change in _changes(part)]
     if loop.kind != Kind.FOR_STMT:
         # Counting in the body, but under no condition: that might hang on memory.
+        if _has(body, Kind.CONTINUE_STMT):
+            return None
         direct = children(body) if body.kind == Kind.COMPOUND_STMT else [body]
         changes += [change for part in direct for change in _changes(part)]
     counters = _with_steps(counters, changes)
     counting = [change for change in changes if _is_counting(change, counters)]
     places = set(map(place, counting))
-    return not _leaves(body, 0) and all(
-        _untouched(part, counters, places) for part in (*step, body)
-    )
+    plain = all(_untouched(part, counters, places) for part in (*step, body))
+    return counting if plain else None
 
 
 def place(cursor: Cursor) -> int:
@@ -104,7 +120,7 @@ def pure(cursor: Cursor) -> bool:
 
 def _changes(cursor: Cursor) -> list[Cursor]:
     """The assignments that statement *cursor* is made of."""
-    if cursor.kind == Kind.BINARY_OPERATOR and operator(cursor) == 23:  # the comma
+    if cursor.kind == Kind.BINARY_OPERATOR and operator(cursor) == COMMA:
         return [change for part in children(cursor) for change in _changes(part)]
     if cursor.kind == Kind.UNARY_OPERATOR and operator(cursor) in STEPS:
         return [cursor]
@@ -136,24 +152,29 @@ def _is_counting(change: Cursor, counters: frozenset[int]) -> bool:
     return True
 
 
-def _leaves(body: Cursor, depth: int) -> bool:
+def _leaves(body: Cursor) -> bool:
     """Whether *body* can leave the loop that it belongs to before its condition says so."""
-    leaves = False
+    return any(_has(body, kind) for kind in (*_LEAVES, Kind.BREAK_STMT))
+
+
+def _has(body: Cursor, what: Kind) -> bool:
+    """Whether *body* has a statement *what* that is of the loop it belongs to."""
+    found: bool = body.kind == what
 
     def look(cursor: Cursor, _: Cursor) -> int:
-        nonlocal leaves
-        if cursor.kind in _LEAVES:
-            leaves = True
-        elif cursor.kind == Kind.BREAK_STMT:
-            leaves = leaves or depth == 0
-        elif depth == 0 and cursor.kind in (*LOOPS, Kind.SWITCH_STMT):
+        nonlocal found
+        kind = cursor.kind
+        if kind == what:
+            found = True
+        elif kind in LOOPS or (kind == Kind.SWITCH_STMT and what != Kind.CONTINUE_STMT):
             # Its own breaks are its own.
-            leaves = leaves or _leaves(cursor, 1)
+            if what in _LEAVES:
+                found = found or _has(cursor, what)
             return CONTINUE
-        return RECURSE
+        return CONTINUE if found else RECURSE
 
     visit(body, look)
-    return leaves or body.kind in (*_LEAVES, Kind.BREAK_STMT)
+    return found
 
 
 def _base(target: Cursor) -> int:

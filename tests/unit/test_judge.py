@@ -137,6 +137,19 @@ def test_functions_that_the_kernel_calls_count_and_others_do_not() -> None:
         ("x: barrier(CLK_GLOBAL_MEM_FENCE); if (a[0]) goto x;", "may wait"),
         ("mem_fence(CLK_GLOBAL_MEM_FENCE); while (a[0]) ;", "may wait"),
         ("while (a[0]) { for (int i = 0; i < 9; i++) barrier(CLK_GLOBAL_MEM_FENCE); }", "may wait"),
+        ("int i = 0; while (i < 9) { if (atomic_add(a, 0)) continue; i++; }", "may wait"),
+        ("while (1) { if (a[0]) break; } atomic_inc(a);", "may wait"),
+        ("int n = 1; while (n) { if (a[0]) break; } atomic_inc(a);", "may wait"),
+        ("for (int i = 0; i < 9; i ^= 1) { if (a[0]) break; } atomic_inc(a);", "may wait"),
+        ("for (int i = 0; i < 9; i += a[1]) { if (a[0]) break; } atomic_inc(a);", "may wait"),
+        (
+            "for (int i = 0; i < 9; i++) { if (a[i]) break; } mem_fence(CLK_GLOBAL_MEM_FENCE);",
+            "may wait",
+        ),
+        (
+            "for (int i = 0; i < 9; i++) { while (!a[i]) ; if (a[i]) break; } atomic_inc(a);",
+            "may wait",
+        ),
         ('printf("%d", 1);', "prints"),
         ("a[0] = __builtin_amdgcn_workgroup_id_x();", "__builtin_amdgcn"),
         ("a[0] = __builtin_popcount(a[1]);", "__builtin_popcount"),
@@ -173,6 +186,9 @@ def test_device_side_launches_and_c11_atomics_in_loops_are_never_split() -> None
         "for (int i = 0; i < n; i++) { switch (a[i]) { case 1: atomic_inc(a); break; } }",
         "local int l[4]; while (atomic_cmpxchg(l, 0, 1)) ;",
         "volatile local int *v; while (*v) ;",
+        "for (int i = 0; i < n; i++) { if (a[i]) break; } atomic_inc(a);",
+        "for (int i = 0, j = 0; i < n; i++, j++) { atomic_inc(a + j); }",
+        "int i = 0; while (i < n) { if (a[i]) return; i++; } atomic_inc(a);",
         "volatile int v = 3; while (v) v--;",
     ],
 )
@@ -193,6 +209,20 @@ def test_an_old_version_of_the_language_is_judged_and_has_no_printf() -> None:
 def test_a_barrier_in_a_function_is_in_the_loop_that_calls_it() -> None:
     helper = "void all_of_us(void) { barrier(CLK_GLOBAL_MEM_FENCE); }"
     assert "may wait" in (body("while (a[0]) all_of_us();", helper).refusal or "")
+
+
+def test_a_loop_that_only_looks_for_something_is_no_wait_and_one_that_sees_news_is() -> None:
+    looks = """
+    int same(global const int *a, int at) {{ return {} == 3; }}
+    int find(global const int *a, int n) {{
+        for (int i = 0; i < n; i++) if (same(a, i)) return i;
+        return -1;
+    }}
+    kernel void k(global int *a) {{ if (find(a, 9) >= 0) atomic_inc(a); }}
+    """
+    assert examine(looks.format("a[at]")).refusal is None
+    news = "((volatile global const int *)a)[at]"
+    assert "may wait" in (examine(looks.format(news)).refusal or "")
 
 
 def test_calls_that_go_round_in_a_circle_are_a_loop() -> None:
