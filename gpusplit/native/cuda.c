@@ -2,6 +2,7 @@
 #include "cuda.h"
 
 #include <dlfcn.h>
+#include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdint.h>
@@ -52,12 +53,15 @@ bool cuda_has(const char *name)
     return false;
 }
 
+static void after_fork(void);
+
 /* Fills in the driver's functions from the library that has `function`, which then stays. */
 static void load(void *function)
 {
     Dl_info info;
-    if (!function || !dladdr(function, &info) || !info.dli_fname)
+    if (atomic_load(&loaded) || !function || !dladdr(function, &info) || !info.dli_fname)
         return;
+    const int saved_errno = errno;
     pthread_mutex_lock(&load_mutex);
     void *driver = NULL;
     if (!atomic_load(&loaded))
@@ -67,9 +71,12 @@ static void load(void *function)
             *entries[i].real = reach_real(driver, entries[i].name);
         for (size_t i = 0; i < COUNT(needed); i++)
             *needed[i].real = reach_real(driver, needed[i].name);
+        pthread_atfork(NULL, NULL, after_fork);
         atomic_store(&loaded, true);
     }
     pthread_mutex_unlock(&load_mutex);
+    dlerror(); /* what this driver lacks is nothing that the program asked for */
+    errno = saved_errno;
 }
 
 void *cuda_instead(void *function)
@@ -77,7 +84,7 @@ void *cuda_instead(void *function)
     for (size_t i = 0; i < COUNT(entries); i++)
         if (function == entries[i].ours) {
             /* The program looked everywhere, and found us first. */
-            void *behind = reach_real(RTLD_NEXT, entries[i].name);
+            void *behind = reach_driver(entries[i].name);
             load(behind);
             return behind ? function : NULL;
         }
@@ -88,27 +95,41 @@ void *cuda_instead(void *function)
     return function;
 }
 
-/* A program that is linked with the driver calls us first of all. */
-static bool have(void *real, const char *name)
+/* A program that is linked with the driver calls us first of all.  Nothing of `real_` is looked at
+ * before all of it is there. */
+static void find(const char *name)
 {
-    if (!real && !atomic_load(&loaded))
-        load(reach_real(RTLD_NEXT, name));
-    return real != NULL;
+    if (!atomic_load_explicit(&loaded, memory_order_acquire))
+        load(reach_driver(name));
 }
 
-#define HAVE(name) (real_##name || (have((void *)real_##name, #name), real_##name != NULL))
+#define HAVE(name) (find(#name), real_##name != NULL)
 
 /* Captures.  Asking a stream while one is open can end it, so that nobody asks then; and none is
- * opened between looking and asking. */
+ * opened, and no stream destroyed, between looking and asking. */
 
 static pthread_rwlock_t capture_lock = PTHREAD_RWLOCK_WRITER_NONRECURSIVE_INITIALIZER_NP;
 static atomic_int captures;
+
+/* A child has no driver, but may still destroy what its parent had: nobody is there to let go. */
+static void after_fork(void)
+{
+    capture_lock = (pthread_rwlock_t)PTHREAD_RWLOCK_WRITER_NONRECURSIVE_INITIALIZER_NP;
+}
 
 static void capture_begins(void)
 {
     pthread_rwlock_wrlock(&capture_lock);
     atomic_fetch_add(&captures, 1);
     pthread_rwlock_unlock(&capture_lock);
+}
+
+typedef CUresult is_capturing_fn(CUstream, int *);
+
+static int capture_status(is_capturing_fn *is, CUstream stream)
+{
+    int status = 0;
+    return is && is(stream, &status) == CUDA_SUCCESS ? status : 0;
 }
 
 static void capture_ends(void)
@@ -119,7 +140,8 @@ static void capture_ends(void)
         ;
 }
 
-/* Between the two calls this thread's questions are none that a capture elsewhere could mind. */
+/* Between the two calls this thread's questions are none that a capture elsewhere could mind, and
+ * neither is the driver's wait, which the program asked for before that capture began. */
 static void relaxed(bool begin)
 {
     static __thread int before __attribute__((tls_model("initial-exec"))) = -1;
@@ -170,8 +192,12 @@ static struct work *work_on(CUstream stream, bool per_thread)
     return w;
 }
 
+/* Whoever waits for a whole context is fed by whatever anyone gives to any stream. */
+static struct feeding contexts;
+
 static void given(CUstream stream, bool per_thread, uint64_t key)
 {
+    feeding_fed(&contexts);
     struct work *w = settings()->sleeps && !atomic_load(&captures) ? work_on(stream, per_thread) : NULL;
     if (w)
         work_given(w, key, engine_now());
@@ -184,15 +210,18 @@ struct asked {
     CUresult (*query_event)(CUevent);
     CUevent event;
     CUstream stream;
+    const struct work *work; /* the stream's, as long as it has this handle */
+    uintptr_t handle;
+    const struct feeding *feeding;
 };
 
 static enum answer ask(void *what)
 {
     const struct asked *a = what;
-    if (pthread_rwlock_tryrdlock(&capture_lock))
+    if ((a->feeding && feeding_was_fed(a->feeding)) || pthread_rwlock_tryrdlock(&capture_lock))
         return ANSWER_NONE;
     CUresult result = CUDA_ERROR_NOT_INITIALIZED;
-    if (!atomic_load(&captures))
+    if (!atomic_load(&captures) && (!a->work || atomic_load(&a->work->handle) == a->handle))
         result = a->event ? a->query_event(a->event) : a->query(a->stream);
     pthread_rwlock_unlock(&capture_lock);
     return result == CUDA_ERROR_NOT_READY ? ANSWER_BUSY
@@ -203,25 +232,28 @@ static enum answer ask(void *what)
 /* A wait of the driver's, and what is done before and after it. */
 struct wait {
     struct moment until;
-    bool guessed;
+    struct feeding *feeding;
+    bool asked, guessed;
     uint64_t key, begin, end;
     struct waited waited;
     uint64_t cpu, entered;
 };
 
 /* Sleeps until what the driver is to wait for is about to be over. */
-static void before(struct wait *w, ask_fn *how, void *what)
+static void before(struct wait *w, struct asked *what)
 {
-    w->guessed = false;
+    w->asked = w->guessed = false;
     w->waited.naps = 0;
     w->entered = settings()->report ? engine_now() : 0;
     w->cpu = report_begin();
     if (!settings()->sleeps || !w->until.work || atomic_load(&captures) ||
-        !work_left(&w->until, &w->key, &w->begin))
+        !work_left(&w->until, &w->key, &w->begin) || !feeding_sleeps(w->feeding))
         return;
+    what->feeding = w->feeding;
     relaxed(true);
-    w->waited = engine_wait(w->key, w->begin, how, what);
-    relaxed(false);
+    w->asked = true;
+    w->waited = engine_wait(w->key, w->begin, ask, what);
+    feeding_wakes(w->feeding);
     w->guessed = w->waited.answer != ANSWER_NONE;
     w->end = engine_now();
 }
@@ -229,6 +261,8 @@ static void before(struct wait *w, ask_fn *how, void *what)
 /* learns: whether the driver's call waited for nothing but what was guessed. */
 static CUresult after(struct wait *w, CUresult result, bool learns)
 {
+    if (w->asked)
+        relaxed(false);
     if (w->guessed && result == CUDA_SUCCESS) {
         const bool done = w->waited.answer == ANSWER_DONE;
         const uint64_t end = done ? w->end : engine_now();
@@ -249,8 +283,7 @@ static struct moment now_on(CUstream stream, bool per_thread)
 /* Whether a stream captures, begun in whatever way: then it is not for us to ask it anything. */
 static bool capturing(CUstream stream, bool per_thread)
 {
-    CUresult (*is)(CUstream, int *) = per_thread ? real_cuStreamIsCapturing_ptsz
-                                                 : real_cuStreamIsCapturing;
+    is_capturing_fn *is = per_thread ? real_cuStreamIsCapturing_ptsz : real_cuStreamIsCapturing;
     int status = 0;
     return atomic_load(&captures) || !is || is(stream, &status) != CUDA_SUCCESS || status != 0;
 }
@@ -262,7 +295,11 @@ static void before_stream(struct wait *w, CUstream stream, bool per_thread)
     w->until = now_on(stream, per_thread);
     if (w->until.work && (!a.query || capturing(stream, per_thread)))
         w->until.work = NULL;
-    before(w, ask, &a);
+    if ((a.work = w->until.work)) {
+        a.handle = atomic_load(&a.work->handle);
+        w->feeding = &w->until.work->feeding;
+    }
+    before(w, &a);
 }
 
 static CUresult our_cuEventSynchronize(CUevent event)
@@ -271,9 +308,9 @@ static CUresult our_cuEventSynchronize(CUevent event)
         return CUDA_ERROR_NOT_INITIALIZED;
     struct wait w;
     struct asked a = { .query_event = real_cuEventQuery, .event = event };
-    if (!settings()->sleeps || !a.query_event || !event_moment((uintptr_t)event, &w.until))
+    if (!settings()->sleeps || !a.query_event || !event_moment((uintptr_t)event, &w.until, &w.feeding))
         w.until.work = NULL;
-    before(&w, ask, &a);
+    before(&w, &a);
     return after(&w, real_cuEventSynchronize(event), true);
 }
 
@@ -286,6 +323,7 @@ struct all {
     unsigned n;
     bool unknown;
     struct moment moments[MOST_STREAMS];
+    uintptr_t handles[MOST_STREAMS];
 };
 
 static bool add_stream(struct work *work, void *what)
@@ -293,9 +331,12 @@ static bool add_stream(struct work *work, void *what)
     struct all *all = what;
     if (atomic_load_explicit(&work->context, memory_order_relaxed) != all->context)
         return true;
-    all->unknown = all->unknown || all->n == MOST_STREAMS || atomic_load(&work->handle) & PER_THREAD_BIT;
-    if (!all->unknown)
+    const uintptr_t handle = atomic_load(&work->handle);
+    all->unknown = all->unknown || all->n == MOST_STREAMS || handle & PER_THREAD_BIT;
+    if (!all->unknown) {
+        all->handles[all->n] = handle;
         all->moments[all->n++] = work_until_now(work);
+    }
     return !all->unknown;
 }
 
@@ -303,9 +344,12 @@ static enum answer ask_all(void *what)
 {
     struct all *all = what;
     while (all->n > 0) {
-        const uintptr_t handle = atomic_load(&all->moments[all->n - 1].work->handle);
+        const uintptr_t handle = all->handles[all->n - 1];
         struct asked a = { .query = real_cuStreamQuery,
-                           .stream = (CUstream)(handle & LEGACY_BIT ? LEGACY_BIT : handle) };
+                           .stream = (CUstream)(handle & LEGACY_BIT ? LEGACY_BIT : handle),
+                           .work = all->moments[all->n - 1].work,
+                           .handle = handle,
+                           .feeding = &contexts };
         enum answer answer = ask(&a);
         if (answer != ANSWER_DONE)
             return answer;
@@ -320,7 +364,7 @@ static CUresult synchronize(uintptr_t context, CUresult (*real)(CUcontext), CUre
     struct waited waited = { .answer = ANSWER_NONE };
     uint64_t key = 0x1d8e4e27c47d124fu, begin = UINT64_MAX, end = 0;
     const uint64_t entered = settings()->report ? engine_now() : 0, cpu = report_begin();
-    if (settings()->sleeps && !atomic_load(&captures) && real_cuStreamQuery)
+    if (settings()->sleeps && context && !atomic_load(&captures) && real_cuStreamQuery)
         work_each(add_stream, &all);
     for (unsigned i = 0; i < all.n && !all.unknown; i++) {
         uint64_t one, since;
@@ -330,13 +374,16 @@ static CUresult synchronize(uintptr_t context, CUresult (*real)(CUcontext), CUre
         }
     }
     left = all;
-    if (begin != UINT64_MAX) {
+    const bool asked = begin != UINT64_MAX && feeding_sleeps(&contexts);
+    if (asked) {
         relaxed(true);
         waited = engine_wait(key, begin, ask_all, &left);
-        relaxed(false);
+        feeding_wakes(&contexts);
         end = engine_now();
     }
     CUresult result = current ? current() : real((CUcontext)context);
+    if (asked)
+        relaxed(false);
     if (waited.answer != ANSWER_NONE && result == CUDA_SUCCESS) {
         if (waited.answer != ANSWER_DONE)
             end = engine_now();
@@ -425,10 +472,53 @@ static CUresult our_cuStreamDestroy_v2(CUstream stream)
 {
     if (!HAVE(cuStreamDestroy_v2))
         return CUDA_ERROR_NOT_INITIALIZED;
+    const int captured = atomic_load(&captures) ? capture_status(real_cuStreamIsCapturing, stream) : 0;
+    pthread_rwlock_wrlock(&capture_lock); /* who asks now has done so when the stream goes */
     if ((uintptr_t)stream > (uintptr_t)STREAM_PER_THREAD)
         work_forget((uintptr_t)stream);
-    return real_cuStreamDestroy_v2(stream);
+    pthread_rwlock_unlock(&capture_lock);
+    CUresult result = real_cuStreamDestroy_v2(stream);
+    if (captured && result == CUDA_SUCCESS)
+        capture_ends();
+    return result;
 }
+
+/* With a context go its streams, whose handles may come back as others'. */
+static void forget_context(CUcontext context)
+{
+    pthread_rwlock_wrlock(&capture_lock);
+    work_forget_context((uintptr_t)context);
+    pthread_rwlock_unlock(&capture_lock);
+}
+
+static CUresult our_cuCtxDestroy_v2(CUcontext context)
+{
+    if (!HAVE(cuCtxDestroy_v2))
+        return CUDA_ERROR_NOT_INITIALIZED;
+    if (context)
+        forget_context(context);
+    return real_cuCtxDestroy_v2(context);
+}
+
+/* Which context a device's own is nobody says without making it: all are forgotten, which costs each
+ * stream one guess. */
+#define ENDS_PRIMARY(name)                                                                           \
+    static CUresult our_##name(CUdevice device)                                                      \
+    {                                                                                                \
+        if (!HAVE(name))                                                                             \
+            return CUDA_ERROR_NOT_INITIALIZED;                                                       \
+        CUresult result = real_##name(device);                                                       \
+        unsigned flags = 0;                                                                          \
+        int active = 0;                                                                              \
+        if (!real_cuDevicePrimaryCtxGetState ||                                                      \
+            real_cuDevicePrimaryCtxGetState(device, &flags, &active) != CUDA_SUCCESS || !active)     \
+            forget_context(NULL);                                                                    \
+        return result;                                                                               \
+    }
+ENDS_PRIMARY(cuDevicePrimaryCtxRelease)
+ENDS_PRIMARY(cuDevicePrimaryCtxRelease_v2)
+ENDS_PRIMARY(cuDevicePrimaryCtxReset)
+ENDS_PRIMARY(cuDevicePrimaryCtxReset_v2)
 
 /* How programs find the driver's functions. */
 
@@ -586,12 +676,25 @@ static void event_on(CUevent event, CUstream stream, bool per_thread)
         capture_begins();                                                                            \
         return begun(real_cuStreamBeginCapture_v2##SZ(stream, mode));                                \
     }                                                                                                \
+    static CUresult our_cuStreamBeginCaptureToGraph##SZ(CUstream stream, CUgraph graph,              \
+                                                        const void *after_nodes, const void *edges,  \
+                                                        size_t count, int mode)                      \
+    {                                                                                                \
+        if (!HAVE(cuStreamBeginCaptureToGraph##SZ))                                                  \
+            return CUDA_ERROR_NOT_INITIALIZED;                                                       \
+        capture_begins();                                                                            \
+        return begun(real_cuStreamBeginCaptureToGraph##SZ(stream, graph, after_nodes, edges, count,  \
+                                                          mode));                                    \
+    }                                                                                                \
     static CUresult our_cuStreamEndCapture##SZ(CUstream stream, CUgraph *graph)                      \
     {                                                                                                \
         if (!HAVE(cuStreamEndCapture##SZ))                                                           \
             return CUDA_ERROR_NOT_INITIALIZED;                                                       \
+        /* It ends with most errors, too, but not with those of asking the wrong stream. */          \
+        const int was = capture_status(real_cuStreamIsCapturing##SZ, stream);                        \
         CUresult result = real_cuStreamEndCapture##SZ(stream, graph);                                \
-        capture_ends();                                                                              \
+        if (was && !capture_status(real_cuStreamIsCapturing##SZ, stream))                            \
+            capture_ends();                                                                          \
         return result;                                                                               \
     }                                                                                                \
     WAITS_FIRST(cuMemcpy##DS, (CUdeviceptr to, CUdeviceptr from, size_t bytes), (to, from, bytes),   \

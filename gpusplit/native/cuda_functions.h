@@ -32,6 +32,9 @@
     X(cuMemcpyDtoDAsync_v2##SZ, (CUdeviceptr to, CUdeviceptr from, size_t bytes, CUstream stream))   \
     X(cuStreamBeginCapture##SZ, (CUstream stream))                                                   \
     X(cuStreamBeginCapture_v2##SZ, (CUstream stream, int mode))                                      \
+    X(cuStreamBeginCaptureToGraph##SZ,                                                               \
+      (CUstream stream, CUgraph graph, const void *after_nodes, const void *edges, size_t count,     \
+       int mode))                                                                                    \
     X(cuStreamEndCapture##SZ, (CUstream stream, CUgraph *graph))                                     \
     X(cuMemcpy##DS, (CUdeviceptr to, CUdeviceptr from, size_t bytes))                                \
     X(cuMemcpyHtoD_v2##DS, (CUdeviceptr to, const void *from, size_t bytes))                         \
@@ -48,6 +51,11 @@
     X(cuCtxCreate_v3,                                                                                \
       (CUcontext * context, void *affinity, int count, unsigned flags, CUdevice device))             \
     X(cuCtxCreate_v4, (CUcontext * context, void *parameters, unsigned flags, CUdevice device))      \
+    X(cuCtxDestroy_v2, (CUcontext context))                                                          \
+    X(cuDevicePrimaryCtxRelease, (CUdevice device))                                                  \
+    X(cuDevicePrimaryCtxRelease_v2, (CUdevice device))                                               \
+    X(cuDevicePrimaryCtxReset, (CUdevice device))                                                    \
+    X(cuDevicePrimaryCtxReset_v2, (CUdevice device))                                                 \
     X(cuCtxSynchronize, (void))                                                                      \
     X(cuCtxSynchronize_v2, (CUcontext context))                                                      \
     X(cuEventCreate, (CUevent * event, unsigned flags))                                              \

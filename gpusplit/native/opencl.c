@@ -169,8 +169,9 @@ static cl_int our_clWaitForEvents(cl_uint n, const handle *events)
 {
     for (cl_uint i = 0; events && settings()->sleeps && i < n; i++) {
         struct moment until;
+        struct feeding *feeding;
         handle queue = NULL;
-        if (event_moment((uintptr_t)events[i], &until) &&
+        if (event_moment((uintptr_t)events[i], &until, &feeding) &&
             next_clGetEventInfo(events[i], CL_EVENT_COMMAND_QUEUE, sizeof queue, &queue, NULL) ==
                 CL_SUCCESS &&
             queue && next_clFlush(queue) == CL_SUCCESS)

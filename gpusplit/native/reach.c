@@ -16,10 +16,13 @@
 
 typedef void *dlsym_fn(void *, const char *);
 
+/* Sanitizers call dlsym before anything that they have changed can run. */
+#define EARLY __attribute__((no_sanitize("address"), no_sanitize("undefined"), no_sanitize("thread")))
+
 /* Hidden, so that the jump below finds it without a table. */
 __attribute__((visibility("hidden"))) dlsym_fn *reach_dlsym;
 
-__attribute__((constructor)) static void find_dlsym(void)
+EARLY __attribute__((constructor)) static void find_dlsym(void)
 {
     if (reach_dlsym)
         return;
@@ -32,6 +35,19 @@ void *reach_real(void *handle, const char *name)
 {
     find_dlsym();
     return reach_dlsym ? reach_dlsym(handle, name) : NULL;
+}
+
+/* Behind us where the program is linked with the driver; elsewhere for a library that is linked with
+ * it and was itself opened for nobody else (an extension module of Python's, say). */
+void *reach_driver(const char *name)
+{
+    void *driver = dlopen("libcuda.so.1", RTLD_LAZY | RTLD_NOLOAD);
+    void *found = reach_real(RTLD_NEXT, name); /* last, for dlerror to tell of */
+    if (driver) {
+        found = found ? found : reach_real(driver, name);
+        dlclose(driver);
+    }
+    return found;
 }
 
 void *reach_instead(void *real)
@@ -48,11 +64,20 @@ static void *by_name(void *handle, const char *name)
     return reach_instead(reach_dlsym(handle, name));
 }
 
-dlsym_fn *reach_choose(void *handle, const char *name)
+/* Where no driver is, nothing is behind us, and we are nothing either. */
+static void *behind(void *handle, const char *name)
+{
+    void *found = reach_dlsym(handle, name);
+    __asm__("" : "+r"(found)); /* no jump: the caller is to be this library */
+    return found;
+}
+
+EARLY dlsym_fn *reach_choose(void *handle, const char *name)
 {
     find_dlsym();
-    const int ours = name && name[0] == 'c' && name[1] == 'u' && handle != RTLD_NEXT;
-    return ours && cuda_has(name) ? by_name : reach_dlsym;
+    if (!name || name[0] != 'c' || name[1] != 'u' || !cuda_has(name))
+        return reach_dlsym;
+    return handle != RTLD_NEXT ? by_name : reach_driver(name) ? reach_dlsym : behind;
 }
 
 /* A jump, not a call: for the C library the caller is then the program's own code, by whose place

@@ -11,6 +11,8 @@
 #include "engine.h"
 #include "settings.h"
 
+/* The process whose waits these are. */
+static _Atomic pid_t teller;
 static _Atomic uint64_t waits, waited_ns, waited_cpu_ns, naps_taken;
 
 static uint64_t thread_cpu(void)
@@ -29,7 +31,8 @@ void report_end(uint64_t begun_cpu, uint64_t begun, unsigned naps)
 {
     if (!settings()->report)
         return;
-    atomic_fetch_add(&waits, 1);
+    if (atomic_fetch_add(&waits, 1) == 0)
+        atomic_store(&teller, getpid());
     atomic_fetch_add(&waited_ns, engine_now() - begun);
     atomic_fetch_add(&waited_cpu_ns, thread_cpu() - begun_cpu);
     atomic_fetch_add(&naps_taken, naps);
@@ -38,10 +41,11 @@ void report_end(uint64_t begun_cpu, uint64_t begun, unsigned naps)
 /* A line for people, or one of JSON where a file is named. */
 __attribute__((destructor)) static void tell(void)
 {
-    const char *where = settings()->report;
     const uint64_t n = atomic_load(&waits);
-    if (!where || n == 0)
+    /* Nobody waited: nothing is to be told, nor read.  A child that forked later tells nothing either. */
+    if (n == 0 || atomic_load(&teller) != getpid())
         return;
+    const char *where = settings()->report;
     struct rusage used;
     getrusage(RUSAGE_SELF, &used);
     const double cpu = (double)used.ru_utime.tv_sec + (double)used.ru_utime.tv_usec * 1e-6 +

@@ -1,3 +1,4 @@
+#define _GNU_SOURCE
 #include "settings.h"
 
 #include <pthread.h>
@@ -23,7 +24,8 @@ static void read_all(void)
     const char *wait = getenv("GPUSPLIT_WAIT");
     const char *observe = getenv("GPUSPLIT_OBSERVE");
     const char *spin = getenv("GPUSPLIT_SPIN_US");
-    found.report = getenv("GPUSPLIT_REPORT");
+    const char *report = getenv("GPUSPLIT_REPORT");
+    found.report = report ? strdup(report) : NULL; /* the program may change its environment */
     found.observes = observe && !strcmp(observe, "1");
     found.sleeps = !found.observes && !(wait && !strcmp(wait, "driver"));
     if (wait && strcmp(wait, "driver") && strcmp(wait, "cooperative"))

@@ -17,7 +17,37 @@ static struct event {
     _Atomic uintptr_t handle;
     atomic_flag busy;
     struct moment at;
+    struct feeding feeding; /* being recorded again */
 } events[EVENTS];
+
+/* One accident is not to cost more than so many waits the driver's lateness. */
+#define DRIVERS 100
+
+bool feeding_sleeps(struct feeding *f)
+{
+    unsigned left = atomic_load_explicit(&f->drivers, memory_order_relaxed);
+    if (left) /* two threads may count as one: it is no exact number */
+        atomic_store_explicit(&f->drivers, left - 1, memory_order_relaxed);
+    else
+        atomic_fetch_add(&f->sleepers, 1);
+    return !left;
+}
+
+void feeding_wakes(struct feeding *f)
+{
+    atomic_fetch_sub(&f->sleepers, 1);
+}
+
+void feeding_fed(struct feeding *f)
+{
+    if (atomic_load_explicit(&f->sleepers, memory_order_relaxed))
+        atomic_store_explicit(&f->drivers, DRIVERS, memory_order_relaxed);
+}
+
+bool feeding_was_fed(const struct feeding *f)
+{
+    return atomic_load_explicit(&f->drivers, memory_order_relaxed) != 0;
+}
 
 static uint64_t place(uintptr_t handle)
 {
@@ -50,26 +80,44 @@ struct work *work_of(uintptr_t handle)
     return NULL;
 }
 
+static void forget(struct work *w)
+{
+    atomic_store(&w->seen, atomic_load(&w->sum));
+    atomic_store(&w->begin, 0);
+    atomic_store(&w->context, 0);
+    atomic_store(&w->feeding.drivers, 0);
+    atomic_store(&w->handle, GONE);
+}
+
 void work_forget(uintptr_t handle)
 {
     const uint64_t from = place(handle);
     for (unsigned i = 0; i < PROBES; i++) {
         struct work *w = &works[(from + i) % STREAMS];
-        if (atomic_load_explicit(&w->handle, memory_order_acquire) != handle)
-            continue;
-        atomic_store(&w->seen, atomic_load(&w->sum));
-        atomic_store(&w->begin, 0);
-        atomic_store(&w->context, 0);
-        atomic_store(&w->handle, GONE);
+        if (atomic_load_explicit(&w->handle, memory_order_acquire) == handle)
+            forget(w);
+    }
+}
+
+void work_forget_context(uintptr_t context)
+{
+    const unsigned n = atomic_load_explicit(&used_count, memory_order_acquire);
+    for (unsigned i = 0; i < n; i++) {
+        struct work *w = &works[atomic_load_explicit(&used[i], memory_order_relaxed)];
+        const uintptr_t handle = atomic_load_explicit(&w->handle, memory_order_acquire);
+        if (handle && handle != GONE && (!context || atomic_load(&w->context) == context))
+            forget(w);
     }
 }
 
 void work_given(struct work *w, uint64_t key, uint64_t now)
 {
     uint64_t nothing = 0;
+    feeding_fed(&w->feeding);
     atomic_compare_exchange_strong_explicit(&w->begin, &nothing, now, memory_order_relaxed,
                                             memory_order_relaxed);
-    atomic_fetch_add_explicit(&w->sum, key, memory_order_relaxed);
+    atomic_fetch_add_explicit(&w->sum, (uint64_t)1 << 32 | (uint32_t)(key ^ key >> 32),
+                              memory_order_relaxed);
 }
 
 struct moment work_until_now(struct work *w)
@@ -84,13 +132,18 @@ bool work_left(const struct moment *m, uint64_t *key, uint64_t *begin)
     const uint64_t since = atomic_load_explicit(&m->work->begin, memory_order_relaxed);
     *key = engine_mix(given, 0x2545f4914f6cdd1du);
     *begin = since > m->begin ? since : m->begin;
-    return given != 0 && since != 0 && m->begin != 0;
+    return (int64_t)given > 0 && since != 0 && m->begin != 0;
 }
 
 void work_over(const struct moment *m, uint64_t now)
 {
     struct work *w = m->work;
-    atomic_store_explicit(&w->seen, m->sum, memory_order_relaxed);
+    uint64_t seen = atomic_load_explicit(&w->seen, memory_order_relaxed);
+    do {
+        if ((int64_t)(m->sum - seen) <= 0)
+            return;
+    } while (!atomic_compare_exchange_weak_explicit(&w->seen, &seen, m->sum, memory_order_relaxed,
+                                                    memory_order_relaxed));
     /* What came meanwhile began when this was over, as far as one can tell. */
     bool more = atomic_load_explicit(&w->sum, memory_order_relaxed) != m->sum;
     atomic_store_explicit(&w->begin, more ? now : 0, memory_order_relaxed);
@@ -140,15 +193,17 @@ void event_recorded(uintptr_t handle, struct moment m)
     if (!e || !event_take(e))
         return;
     e->at = m;
+    feeding_fed(&e->feeding);
     atomic_flag_clear_explicit(&e->busy, memory_order_release);
 }
 
-bool event_moment(uintptr_t handle, struct moment *m)
+bool event_moment(uintptr_t handle, struct moment *m, struct feeding **feeding)
 {
     struct event *e = event_place(handle, false);
     if (!e || !event_take(e))
         return false;
     *m = e->at;
+    *feeding = &e->feeding;
     atomic_flag_clear_explicit(&e->busy, memory_order_release);
     return m->work != NULL;
 }
@@ -159,6 +214,7 @@ void event_forget(uintptr_t handle)
     if (!e || !event_take(e))
         return;
     e->at.work = NULL;
+    atomic_store(&e->feeding.drivers, 0);
     atomic_store(&e->handle, GONE);
     atomic_flag_clear_explicit(&e->busy, memory_order_release);
 }

@@ -7,14 +7,28 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Whether others go on feeding what somebody waits for.  Then asking whether it is over tells nothing
+ * of the work that was there at first: the wait is the driver's, and so are the next ones. */
+struct feeding {
+    _Atomic unsigned sleepers;
+    _Atomic unsigned drivers; /* so many waits are the driver's yet */
+};
+
+bool feeding_sleeps(struct feeding *feeding); /* false: this wait is the driver's */
+void feeding_wakes(struct feeding *feeding);
+void feeding_fed(struct feeding *feeding);
+bool feeding_was_fed(const struct feeding *feeding);
+
 /* One stream or queue.  Sums are of the keys of all commands ever given to it; what was given
- * since some moment is the difference, whatever order threads gave it in. */
+ * since some moment is the difference, whatever order threads gave it in.  Each command adds at least
+ * 1 << 32, so that sums also tell which of two moments is the later one. */
 struct work {
     _Atomic uintptr_t handle;
     _Atomic uint64_t sum;   /* of everything given */
     _Atomic uint64_t seen;  /* of everything known to be over */
     _Atomic uint64_t begin; /* when the first of the rest could begin, ns; 0: there is no rest */
     _Atomic uintptr_t context; /* what it belongs to; 0: not known yet */
+    struct feeding feeding;
 };
 
 /* A moment in a stream: an event, or the beginning of a wait. */
@@ -30,6 +44,9 @@ struct work *work_of(uintptr_t handle);
 /* Forgets a stream that is destroyed. */
 void work_forget(uintptr_t handle);
 
+/* Forgets all streams of a context that is destroyed; 0: of all contexts. */
+void work_forget_context(uintptr_t context);
+
 /* Notes a command. */
 void work_given(struct work *work, uint64_t key, uint64_t now);
 
@@ -39,7 +56,7 @@ struct moment work_until_now(struct work *work);
 /* Whether anything before `m` is not known to be over; its key, and when it began. */
 bool work_left(const struct moment *m, uint64_t *key, uint64_t *begin);
 
-/* Everything before `m` was over at `now`. */
+/* Everything before `m` was over at `now`; no news where a later moment is known to be past. */
 void work_over(const struct moment *m, uint64_t now);
 
 /* Calls `each` with every stream that has something left, until it returns false. */
@@ -47,7 +64,7 @@ void work_each(bool (*each)(struct work *work, void *what), void *what);
 
 /* Remembers where in its stream an event was recorded, and finds it again. */
 void event_recorded(uintptr_t event, struct moment m);
-bool event_moment(uintptr_t event, struct moment *m);
+bool event_moment(uintptr_t event, struct moment *m, struct feeding **feeding);
 void event_forget(uintptr_t event);
 
 #endif

@@ -1,0 +1,253 @@
+/* Prints what a program sees of the CUDA driver's waits, one line a fact: the same for a driver
+ * with and without libgpusplit, and for a real driver and the stand-in.
+ *
+ *     conformance                 the facts
+ *     conformance --cost MS N     what N waits of MS milliseconds cost, of each kind, as JSON
+ *     conformance --forks N       N children beside a thread that waits; some drivers dislike it
+ *     conformance --host          what a program sees that never uses a GPU */
+#define _GNU_SOURCE
+#include "conformance.h"
+
+#include <dirent.h>
+#include <dlfcn.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+struct driver cu, pt;
+CUcontext context;
+static CUfunction spin_kernel, fail_kernel;
+
+static const char ptx[] =
+    ".version 7.0\n.target sm_70\n.address_size 64\n"
+    ".visible .entry spin(.param .u64 ns) {\n"
+    "  .reg .u64 %a, %b, %n;\n  .reg .pred %p;\n"
+    "  ld.param.u64 %n, [ns];\n"
+    "  mov.u64 %a, %globaltimer;\n"
+    "AGAIN:\n"
+    "  mov.u64 %b, %globaltimer;\n"
+    "  sub.u64 %b, %b, %a;\n"
+    "  setp.lt.u64 %p, %b, %n;\n"
+    "  @%p bra AGAIN;\n  ret;\n}\n"
+    ".visible .entry fail() {\n"
+    "  .reg .u64 %a;\n  .reg .u32 %v;\n"
+    "  mov.u64 %a, 0;\n  mov.u32 %v, 1;\n  st.global.u32 [%a], %v;\n  ret;\n}\n";
+
+void fact(const char *name, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    printf("%s: ", name);
+    vprintf(format, arguments);
+    putchar('\n');
+    fflush(stdout); /* what is known before a crash helps */
+    va_end(arguments);
+}
+
+void must(CUresult result, const char *what)
+{
+    if (result == CUDA_SUCCESS)
+        return;
+    printf("%s failed: error %d\n", what, result);
+    exit(1);
+}
+
+uint64_t now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+void sleep_ns(uint64_t ns)
+{
+    struct timespec t = { (time_t)(ns / 1000000000u), (long)(ns % 1000000000u) };
+    nanosleep(&t, NULL);
+}
+
+CUstream new_stream(unsigned flags)
+{
+    CUstream stream;
+    MUST(cu.StreamCreate(&stream, flags));
+    return stream;
+}
+
+CUresult launch_by(const struct driver *driver, const char *kernel, CUstream stream, uint64_t ns)
+{
+    void *params[] = { &ns };
+    const bool spins = !strcmp(kernel, "spin");
+    return driver->LaunchKernel(spins ? spin_kernel : fail_kernel, 1, 1, 1, 1, 1, 1, 0, stream,
+                                spins ? params : NULL, NULL);
+}
+
+void spin(CUstream stream, uint64_t ns)
+{
+    MUST(launch_by(&cu, "spin", stream, ns));
+}
+
+void use_device(void)
+{
+    CUdevice device;
+    MUST(cu.Init(0));
+    MUST(cu.DeviceGet(&device, 0));
+    MUST(cu.DevicePrimaryCtxRetain(&context, device));
+    MUST(cu.CtxSetCurrent(context));
+    load_kernels();
+}
+
+void load_kernels(void)
+{
+    void *module;
+    MUST(cu.ModuleLoadData(&module, ptx));
+    MUST(cu.ModuleGetFunction(&spin_kernel, module, "spin"));
+    MUST(cu.ModuleGetFunction(&fail_kernel, module, "fail"));
+    spin(NULL, 1000); /* the first is slow */
+    MUST(cu.CtxSynchronize());
+}
+
+/* How the driver is found. */
+
+typedef CUresult get_fn(const char *, void **, int, unsigned long long, int *);
+
+static void *sym(void *handle, const char *name)
+{
+    dlerror();
+    void *found = dlsym(handle, name);
+    const char *error = dlerror();
+    if ((found != NULL) != (error == NULL))
+        fact("dlsym and dlerror disagree", "%s: %s", name, error ? error : "no error");
+    return found;
+}
+
+static void before_driver(void)
+{
+    SAY("no driver: RTLD_DEFAULT has cuInit", sym(RTLD_DEFAULT, "cuInit") != NULL);
+    SAY("no driver: RTLD_NEXT has cuInit", sym(RTLD_NEXT, "cuInit") != NULL);
+    SAY("RTLD_DEFAULT and RTLD_NEXT agree on getpid",
+        sym(RTLD_NEXT, "getpid") == sym(RTLD_DEFAULT, "getpid"));
+    SAY("RTLD_DEFAULT has nonesuch", sym(RTLD_DEFAULT, "cuNonesuch") != NULL);
+    SAY("RTLD_DEFAULT has this program's own", sym(RTLD_DEFAULT, "conformance_own") != NULL);
+    SAY("RTLD_NEXT has this program's own", sym(RTLD_NEXT, "conformance_own") != NULL);
+}
+
+__attribute__((visibility("default"), used)) void conformance_own(void)
+{
+}
+
+static void fill(struct driver *driver, get_fn *get, unsigned long long flags)
+{
+    int status;
+#define FILL(name, parameters) MUST(get("cu" #name, (void **)&driver->name, 12000, flags, &status));
+    FUNCTIONS(FILL)
+}
+
+static void *open_driver(void)
+{
+    void *library = dlopen("libcuda.so.1", RTLD_NOW);
+    get_fn *get = library ? (get_fn *)sym(library, "cuGetProcAddress_v2") : NULL;
+    if (!get) {
+        puts("no driver");
+        exit(1);
+    }
+    fill(&cu, get, 0);
+    fill(&pt, get, 2);
+    return library;
+}
+
+/* A wrapper is chosen for what the driver itself has under a name, version and flags. */
+static void reach(void *library)
+{
+    get_fn *get = (get_fn *)sym(library, "cuGetProcAddress_v2");
+    void *f = NULL;
+    int status = -1;
+    SAY("names: dlsym's is cuGetProcAddress's", sym(library, "cuStreamSynchronize") ==
+                                                    (void *)cu.StreamSynchronize);
+    SAY("names: _ptsz is flag 2", sym(library, "cuStreamSynchronize_ptsz") ==
+                                      (void *)pt.StreamSynchronize);
+    SAY("names: _ptds is flag 2", sym(library, "cuMemcpyDtoH_v2_ptds") == (void *)pt.MemcpyDtoH);
+    SAY("names: _v2 is version 12000", sym(library, "cuEventDestroy_v2") == (void *)cu.EventDestroy);
+    SAY("names: flags change cuEventSynchronize", cu.EventSynchronize != pt.EventSynchronize);
+    SAY("names: flags change cuLaunchKernel", cu.LaunchKernel != pt.LaunchKernel);
+    SAY("names: nonesuch", get("cuNonesuch", &f, 12000, 0, &status) == CUDA_SUCCESS && !f);
+    fact("names: nonesuch's status", "%d", status);
+    SAY("names: NULL", get(NULL, &f, 12000, 0, &status));
+    SAY("names: to NULL", get("cuInit", NULL, 12000, 0, &status));
+    SAY("names: NULL status", get("cuInit", &f, 12000, 0, NULL) || f != (void *)cu.Init);
+    MUST(get("cuGetProcAddress", &f, 12000, 0, &status));
+    SAY("names: cuGetProcAddress gives itself", f == (void *)get);
+    SAY("names: a version before the first", get("cuStreamIsCapturing", &f, 5000, 0, &status) || f);
+}
+
+/* Whoever forks before he uses CUDA has two processes that can. */
+static void fork_before_use(void)
+{
+    pid_t child = fork();
+    if (child == 0) {
+        use_device();
+        CUstream stream = new_stream(0);
+        for (int i = 0; i < OFTEN; i++) {
+            spin(stream, 2 * MS);
+            MUST(cu.StreamSynchronize(stream));
+        }
+        exit(42);
+    }
+    int status = 0;
+    waitpid(child, &status, 0);
+    SAY("fork: the child's exit status", WIFEXITED(status) ? WEXITSTATUS(status) : -1);
+}
+
+/* Neither may whoever forks afterwards be told anything else than by the driver. */
+static void fork_after_use(void)
+{
+    pid_t child = fork();
+    if (child == 0)
+        exit(cu.Init(0));
+    int status = 0;
+    waitpid(child, &status, 0);
+    SAY("fork after use: the child's cuInit", WIFEXITED(status) ? WEXITSTATUS(status) : -1);
+}
+
+static void host(void)
+{
+    int n = 0;
+    DIR *tasks = opendir("/proc/self/task");
+    while (tasks && readdir(tasks))
+        n++;
+    fact("threads", "%d", n - 2);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc > 1 && !strcmp(argv[1], "--host")) {
+        host();
+        return 0;
+    }
+    if (argc > 3 && !strcmp(argv[1], "--cost")) {
+        open_driver();
+        use_device();
+        cost(strtoull(argv[2], NULL, 10) * MS, atoi(argv[3]));
+        return 0;
+    }
+    if (argc > 2 && !strcmp(argv[1], "--forks")) {
+        open_driver();
+        use_device();
+        forks_beside_waits(atoi(argv[2]));
+        return 0;
+    }
+    before_driver();
+    void *library = open_driver();
+    reach(library);
+    fork_before_use();
+    use_device();
+    waits();
+    threads();
+    captures();
+    lifetimes();
+    fork_after_use();
+    errors(); /* last: nothing works after it */
+    return 0;
+}

@@ -1,0 +1,66 @@
+/* What waits cost: CPU, and how often they wake. */
+#define _GNU_SOURCE
+#include <stdio.h>
+#include <sys/resource.h>
+#include <time.h>
+
+#include "conformance.h"
+
+static uint64_t cpu(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+static long switches(void)
+{
+    struct rusage used;
+    getrusage(RUSAGE_THREAD, &used);
+    return used.ru_nvcsw;
+}
+
+/* Captures that end in an unusual way, or were none, must not change what waits cost. */
+static void odd_captures(void)
+{
+    CUgraph graph;
+    CUstream stream = new_stream(CU_STREAM_NON_BLOCKING), other = new_stream(CU_STREAM_NON_BLOCKING);
+    MUST(cu.StreamBeginCapture(stream, 0));
+    if (cu.StreamEndCapture(other, &graph) == CUDA_SUCCESS)
+        MUST(-1);
+    MUST(cu.StreamDestroy(stream));
+    MUST(cu.StreamDestroy(other));
+}
+
+void cost(uint64_t ns, int n)
+{
+    odd_captures();
+    static const char *const kinds[] = { "stream", "event", "context" };
+    CUstream stream = new_stream(CU_STREAM_NON_BLOCKING);
+    CUevent event;
+    MUST(cu.EventCreate(&event, 0));
+    for (int kind = 0; kind < 3; kind++) {
+        uint64_t waited = 0, used = 0;
+        long most = 0, all = 0;
+        for (int i = -2 * OFTEN; i < n; i++) {
+            spin(stream, ns);
+            MUST(cu.EventRecord(event, stream));
+            const uint64_t begin = now(), cpu_before = cpu();
+            const long before = switches();
+            MUST(kind == 0   ? cu.StreamSynchronize(stream)
+                 : kind == 1 ? cu.EventSynchronize(event)
+                             : cu.CtxSynchronize());
+            const long wakes = switches() - before;
+            if (i < 0)
+                continue;
+            used += cpu() - cpu_before;
+            waited += now() - begin;
+            all += wakes;
+            most = wakes > most ? wakes : most;
+        }
+        printf("%s\"%s\": {\"cpu_share\": %.4f, \"cpu_ms\": %.3f, \"most_wakes\": %ld, "
+               "\"mean_wakes\": %.2f}%s",
+               kind ? ", " : "{", kinds[kind], (double)used / (double)waited,
+               (double)used * 1e-6 / n, most, (double)all / n, kind == 2 ? "}\n" : "");
+    }
+}

@@ -1,0 +1,220 @@
+"""The preloaded library against a stand-in for CUDA's driver: no GPU, but a C compiler."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+NATIVE = HERE.parent.parent / "gpusplit" / "native"
+SANITIZERS = {"address": "address,undefined", "thread": "thread"}
+
+pytestmark = pytest.mark.skipif(
+    not (shutil.which("cc") and shutil.which("make")), reason="needs a C compiler and make"
+)
+
+
+class Build:
+    """The library, the stand-in and the programs in one folder, all built alike."""
+
+    def __init__(self, folder: Path, sanitize: str = "") -> None:
+        self.folder = folder
+        folder.mkdir()
+        for source in (NATIVE, HERE):
+            command = ["make", "-s", "-C", str(source), f"OUT={folder}", f"SANITIZE={sanitize}"]
+            made = subprocess.run(command, check=False, capture_output=True, text=True)
+            assert made.returncode == 0, made.stderr
+
+    def run(
+        self, *command: str, preload: bool = False, **environment: str
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a program of the folder, on the stand-in."""
+        program = self.folder / command[0]
+        variables = {k: v for k, v in os.environ.items() if not k.startswith("GPUSPLIT_")}
+        variables |= {"LD_LIBRARY_PATH": str(self.folder)} | environment
+        if preload:
+            # A sanitizer's runtime wants to be first.
+            runtime = re.findall(r"/\S*/lib[at]san\.so\S*", self._libraries(program))
+            variables["LD_PRELOAD"] = " ".join([*runtime, str(self.folder / "libgpusplit.so")])
+        return subprocess.run(
+            [str(program), *command[1:]],
+            env=variables,
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+
+    def facts(self, preload: bool, **environment: str) -> str:
+        """What the conformance program prints."""
+        ran = self.run("conformance", preload=preload, **environment)
+        assert (ran.returncode, ran.stderr) == (0, ""), ran.stdout[-500:] + ran.stderr
+        return ran.stdout
+
+    def _libraries(self, program: Path) -> str:
+        command = ["ldd", str(program)]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+@pytest.fixture(scope="module")
+def builds(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Build]:
+    folder = tmp_path_factory.mktemp("native")
+    with ThreadPoolExecutor() as pool:
+        made = {
+            name: pool.submit(Build, folder / name, sanitize)
+            for name, sanitize in {"plain": "", **SANITIZERS}.items()
+        }
+    return {name: build.result() for name, build in made.items()}
+
+
+@pytest.fixture(scope="module")
+def plain(builds: dict[str, Build]) -> Build:
+    return builds["plain"]
+
+
+@pytest.fixture(scope="module")
+def facts(builds: dict[str, Build]) -> dict[str, str]:
+    """What the conformance programs print; they mostly sleep, so that they run together."""
+    runs: dict[str, tuple[Build, bool, dict[str, str]]] = {
+        "as it is": (builds["plain"], False, {}),
+        "preloaded": (builds["plain"], True, {}),
+        "driver's waits": (builds["plain"], True, {"GPUSPLIT_WAIT": "driver"}),
+        **{
+            name: (builds[name], True, {"GPUSPLIT_REPORT": str(builds[name].folder / "report")})
+            for name in SANITIZERS
+        },
+    }
+    with ThreadPoolExecutor() as pool:
+        made = {
+            name: pool.submit(build.facts, preload, **environment)
+            for name, (build, preload, environment) in runs.items()
+        }
+    return {name: run.result() for name, run in made.items()}
+
+
+def test_a_program_sees_the_same_of_the_driver(facts: dict[str, str]) -> None:
+    assert facts["as it is"].count("\n") > 90
+    assert facts["preloaded"] == facts["as it is"]
+
+
+@pytest.mark.parametrize("sanitizer", SANITIZERS)
+def test_sanitizers_have_nothing_to_report(facts: dict[str, str], sanitizer: str) -> None:
+    # The run itself says that nothing was on standard error.
+    assert facts[sanitizer] == facts["as it is"]
+
+
+def test_the_drivers_waits_change_nothing(facts: dict[str, str]) -> None:
+    assert facts["driver's waits"] == facts["as it is"]
+
+
+def test_the_stand_in_keeps_to_the_rules(facts: dict[str, str]) -> None:
+    """What a real driver does: on another stand-in, to see the same would mean little."""
+    for fact in (
+        "event: later work still runs: 1",
+        "streams: default's wait, non-blocking still runs: 1",
+        "streams: default's wait, blocking still runs: 0",
+        "copies: back at once from pinned memory: 1",
+        "copies: over when back from pageable memory: 1",
+        "asking in a capture: stream's query, mode 2: 900, its end 901",
+        "asking in a capture: default stream's wait, mode 0: 906, its end 901",
+        "errors: stream: 700",
+        "fork after use: the child's cuInit: 3",
+    ):
+        assert f"{fact}\n" in facts["as it is"]
+
+
+def cost(build: Build, **options: bool | str) -> dict[str, dict[str, float]]:
+    ran = build.run("conformance", "--cost", "5", "20", **options)  # type: ignore[arg-type]
+    assert ran.returncode == 0, ran.stderr
+    waits: dict[str, dict[str, float]] = json.loads(ran.stdout)
+    return waits
+
+
+def test_waits_sleep_and_wake_seldom(plain: Build) -> None:
+    before, ours = cost(plain), cost(plain, preload=True)
+    for kind in ("stream", "event", "context"):
+        assert ours[kind]["cpu_ms"] < before[kind]["cpu_ms"] / 3, (kind, before, ours)
+        assert ours[kind]["most_wakes"] <= 8, (kind, ours)
+
+
+def test_waits_of_the_driver_spin_if_one_wants_them(plain: Build) -> None:
+    waits = cost(plain, preload=True, GPUSPLIT_WAIT="driver")
+    assert all(kind["mean_wakes"] < 1 and kind["cpu_ms"] > 1 for kind in waits.values()), waits
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "wanted"),
+    [
+        ("GPUSPLIT_WAIT", "sometimes", "cooperative or driver"),
+        ("GPUSPLIT_SPIN_US", "50us", "a number of microseconds up to 1000"),
+    ],
+)
+def test_a_setting_that_makes_no_sense_changes_nothing(
+    plain: Build, name: str, value: str, wanted: str
+) -> None:
+    ran = plain.run("conformance", "--cost", "2", "10", preload=True, **{name: value})
+    told = f"gpusplit: {name}={value}: must be {wanted}; the program runs as if without gpusplit\n"
+    assert (ran.returncode, ran.stderr) == (0, told)
+    assert all(kind["mean_wakes"] < 1 for kind in json.loads(ran.stdout).values()), ran.stdout
+
+
+def test_a_process_without_a_gpu_is_as_it_was(plain: Build, tmp_path: Path) -> None:
+    report = tmp_path / "report"
+    ran = plain.run(
+        "conformance", "--host", preload=True, GPUSPLIT_WAIT="nonsense", GPUSPLIT_REPORT=str(report)
+    )
+    assert (ran.stdout, ran.stderr) == ("threads: 1\n", "")
+    assert not report.exists()
+
+
+def test_the_report_is_one_line(plain: Build, tmp_path: Path) -> None:
+    report = tmp_path / "report"
+    plain.run("conformance", "--cost", "2", "10", preload=True, GPUSPLIT_REPORT=str(report))
+    (line,) = report.read_text().splitlines()
+    told = json.loads(line)
+    assert told["waits"] >= 3 * 10
+    assert told["waited_s"] >= 3 * 10 * 0.0019
+    assert 0 < told["waited_cpu_s"] <= told["cpu_s"]
+    assert told["naps"] >= 10
+
+
+@pytest.mark.usefixtures("facts")
+def test_forked_processes_report_for_themselves(builds: dict[str, Build]) -> None:
+    """The conformance program forks before it uses CUDA, and afterwards."""
+    report = builds["address"].folder / "report"
+    lines = [json.loads(line) for line in report.read_text().splitlines()]
+    assert len({line["pid"] for line in lines}) == len(lines) == 2
+    assert min(line["waits"] for line in lines) < 10 < max(line["waits"] for line in lines)
+
+
+@pytest.mark.parametrize("order", [[], ["-r"]])
+def test_the_engine_sleeps_through_what_it_knows(plain: Build, order: list[str]) -> None:
+    ran = plain.run("engine_try", *order, "30", "10000000")
+    told = json.loads(ran.stdout)
+    assert told["most_naps"] <= 8
+    assert told["cpu"] < 0.5
+
+
+@pytest.mark.parametrize("build", ["plain", *SANITIZERS])
+def test_streams_and_events_are_known(builds: dict[str, Build], build: str) -> None:
+    ran = builds[build].run("work_try")
+    assert (ran.returncode, ran.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("program", ["linked_driver", "own_driver"])
+def test_programs_that_call_the_driver_by_name(plain: Build, program: str) -> None:
+    """The second is as an extension module of Python's that is linked with libcuda, alone."""
+    assert plain.run(program).stdout == plain.run(program, preload=True).stdout == "0 1\n"
+
+
+def test_children_do_not_hang(plain: Build) -> None:
+    for preload in (False, True):
+        ran = plain.run("conformance", "--forks", "100", preload=preload)
+        assert ran.stdout == "forks: children that were told 100\n"
