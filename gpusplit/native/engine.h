@@ -41,6 +41,9 @@ void engine_nap(uint64_t begin, ask_fn *ask, void *what, struct waited *w);
  * then: w says since when at most. */
 void engine_learn(uint64_t key, uint64_t begin, uint64_t end, const struct waited *w);
 
+/* The shortest time remembered of `key`, in ns; 0: none is. */
+uint64_t engine_expects(uint64_t key);
+
 /* How long to ask without sleeping, in ns: waking up costs as much. */
 void engine_set_spin(uint64_t ns);
 
