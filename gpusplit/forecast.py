@@ -282,7 +282,9 @@ def _write_table(values: Mapping[str, Sequence[Any]], seeds: int, out: TextIO) -
     print("gain: theirs; limit: the most possible; cost: the GPU job's; freed: CPUs of all hosts",
           file=out)  # fmt: skip
     titles = ("alone", "unsplit", "gpusplit", "gain", "limit", "cost", "freed")
-    widths = [max(8, len(name) + 2) for name in swept]
+    widths = [
+        2 + max(6, len(name), *(len(_short(value)) for value in values[name])) for name in swept
+    ]
     print("".join(f"{name:>{width}}" for name, width in zip(swept, widths, strict=True))
           + "".join(f"{title:>10}" for title in titles), file=out)  # fmt: skip
     for case, found in sweep(values, seeds):
