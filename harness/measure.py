@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from dataclasses import asdict
 
 from harness.errors import GivenUp, HarnessError
 from harness.experiments import Mode, Point, driver_environment, gpusplit_options
@@ -74,9 +75,10 @@ def measure_point(
     running = running_vms(lab, point)
     timeout = run_timeout(point, profile, None if has_gpu else no_gpu_window)
 
+    scheduling = jobs.schedule(point.condition.scheduling)
     identities = jobs.arrange(running)
     sampler = jobs.sampler()
-    options: dict[str, object] = {}
+    options: dict[str, object] = {"scheduling": asdict(scheduling)} if scheduling else {}
     gpu = None
     if has_gpu:
         # The GPU job first: its start is long, and must not have to share the CPU.
@@ -84,7 +86,7 @@ def measure_point(
         gpu = jobs.gpu(environment)
         chosen = {**gpusplit_options(point), "vms": lab.vms_option(len(running))}
         gpu.set(chosen)
-        options = {**environment, **chosen}
+        options |= {**environment, **chosen}
     cpus = jobs.cpus(cpu_vms)
 
     for cpu in cpus.values():

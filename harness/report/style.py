@@ -36,6 +36,7 @@ COLOURS = {
     "invalid": Colour("#805600", "#f0c04a"),
     "not_reproduced": Colour("#6b3fa0", "#c3a1f0"),
     "inconclusive": Colour("#0b6470", "#6fcbd6"),
+    "does_not_arise": Colour("#57606a", "#9aa4ae"),
 }
 
 MODE_NAMES = {
@@ -61,6 +62,7 @@ OUTCOMES = {
     "pass": ("✓", "pass"),
     "fail": ("✗", "fail"),
     "inconclusive": ("≈", "inconclusive"),
+    "does_not_arise": ("·", "does not arise"),
     "invalid": ("?", "invalid"),
     "not_reproduced": ("≠", "not reproduced"),
 }

@@ -32,7 +32,17 @@ class TestExperiments:
     @pytest.mark.parametrize("profile", [QUICK, FULL], ids=["quick", "full"])
     def test_quick_and_full_hold_all_of_the_papers_and_the_ablation(self, profile: Profile) -> None:
         found = [experiment.id for experiment in experiments(profile)]
-        assert found == ["fig2", "fig4", "fig5", "fig6", "g500", "ablation", "adaptive", "checks"]
+        assert found == [
+            "fig2",
+            "fig4",
+            "fig5",
+            "fig6",
+            "g500",
+            "ablation",
+            "adaptive",
+            "checks",
+            "conditions",
+        ]
 
     def test_smoke_holds_a_few(self) -> None:
         found = [e.id for e in experiments(SMOKE)]
@@ -97,9 +107,11 @@ class TestRounds:
 
     def test_what_fig6_shows_is_repeated_as_often_as_the_profile_asks(self) -> None:
         profile = Profile("p", (1,), 1.0, fig6_repetitions=3, fig2_vms=(1,), alphas=(2, 5))
-        first, second, third = rounds(profile, best={1: 5})
+        best = {(1, Mode.GPUSPLIT): 5, (1, Mode.PAPER): 2}
+        first, second, third = rounds(profile, best)
         assert Point(2, Mode.NO_GPU) in first
-        shown = {Point(1, Mode.NO_GPU), Point(1, Mode.UNSPLIT), Point(1, Mode.GPUSPLIT, alpha=5)}
+        shown = {Point(1, Mode.NO_GPU), Point(1, Mode.UNSPLIT)}
+        shown |= {Point(1, Mode.GPUSPLIT, alpha=5), Point(1, Mode.PAPER, alpha=2)}
         assert set(second) == set(third) == shown
 
     def test_where_time_is_real_every_point_is_repeated(self) -> None:
