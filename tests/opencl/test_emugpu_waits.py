@@ -5,6 +5,8 @@ CPU time is what the waiting thread wanted of a CPU, and only ever compared with
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 pytestmark = pytest.mark.opencl
@@ -173,3 +175,29 @@ def test_a_bad_setting_is_refused_in_one_line(emugpu, settings, complaint):
     assert len(lines) == 1
     assert complaint in lines[0]
     assert "emulated" not in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("wait", "said"),
+    [
+        ("spin", r"the driver spins \((\d+ to )?\d+ % of a core while a kernel runs\)"),
+        ("interrupt", r"the driver sleeps \((\d to )?\d % of a core while a kernel runs\)"),
+        (
+            "interrupt-then-spin",
+            r"the driver sleeps, but uses more of a core in longer waits \(\d+ % for 0\.\d+ s, "
+            r"[3-7]\d % for 3\.\d s\): if it spins in the end it does so after about [01]\.\d s,.*",
+        ),
+    ],
+)
+def test_gpusplit_doctor_tells_the_drivers_apart(emugpu, wait, said):
+    """Among them the one under which splitting alone helps: its threshold is 1 s here."""
+    told = emugpu.run(
+        """
+        from gpusplit import doctor
+        say(waits=doctor.describe_waits(doctor.measure_waits(device)))
+        """,
+        EMUGPU_EXEC="none",
+        EMUGPU_WAIT=wait,
+        EMUGPU_THEN_AFTER_US="1000000",
+    )["waits"]
+    assert re.fullmatch(said, told), told
