@@ -20,7 +20,8 @@ from harness.profiles import LAUNCHES, PAPER_GPU_SECONDS, Profile
 class Mode(StrEnum):
     """What the GPU VM does at a point.
 
-    The last four are the ablation {unsplit, split} x {driver's wait, cooperative wait}.
+    Those with a GPU job are the ablation: whole or split, the driver's wait or the cooperative
+    one, and where it is split one group at a time or several in flight.
     """
 
     NO_GPU = "no_gpu"
@@ -31,13 +32,27 @@ class Mode(StrEnum):
     """Every kernel is one launch; waiting leaves the CPU to others."""
     PAPER = "paper"
     """Kernels are cut into groups and the driver waits for each: the paper's method."""
+    PAPER_AHEAD = "paper_ahead"
+    """The same with several groups in flight: the driver waits with the next ones on their way."""
+    GPUSPLIT_SINGLE = "gpusplit_single"
+    """Kernels are cut into groups, one at a time, and waiting leaves the CPU to others."""
     GPUSPLIT = "gpusplit"
-    """Kernels are cut into groups, and waiting leaves the CPU to others."""
+    """The same with several groups in flight."""
 
     @property
     def splits(self) -> bool:
         """Whether kernels are cut into groups."""
-        return self in (Mode.PAPER, Mode.GPUSPLIT)
+        return self in (Mode.PAPER, Mode.PAPER_AHEAD, Mode.GPUSPLIT_SINGLE, Mode.GPUSPLIT)
+
+    @property
+    def cooperates(self) -> bool:
+        """Whether waiting leaves the CPU to others."""
+        return self in (Mode.UNSPLIT_COOPERATIVE, Mode.GPUSPLIT_SINGLE, Mode.GPUSPLIT)
+
+
+ONE_AT_A_TIME = {"queues": 1, "in_flight": 1}
+SEVERAL_IN_FLIGHT = {"queues": 2, "in_flight": 64}
+"""gpusplit's own choice with cooperative waits, said outright for the driver's."""
 
 
 @dataclass(frozen=True, order=True)
@@ -177,8 +192,9 @@ def _ablation(profile: Profile) -> Made:
     points = []
     for n in profile.ablation_vms:
         points += [Point(n, Mode.UNSPLIT), Point(n, Mode.UNSPLIT_COOPERATIVE)]
-        points += [split(n, mode, alpha=profile.alpha) for mode in (Mode.PAPER, Mode.GPUSPLIT)]
-    return "What comes from splitting and what from waiting", "ours, not in the paper", points
+        points += [split(n, mode, alpha=profile.alpha) for mode in Mode if mode.splits]
+    title = "What comes from splitting, from waiting, and from several groups in flight"
+    return title, "ours, not in the paper", points
 
 
 def adaptive(cpu_vms: int) -> Point:
@@ -294,7 +310,11 @@ def gpusplit_options(point: Point) -> dict[str, Any]:
             return {"policy": "unsplit", "wait": "cooperative"}
     if point.adaptive:
         return {"policy": "adaptive", "wait": "cooperative"}
-    wait = "driver" if point.mode is Mode.PAPER else "cooperative"
+    lanes: dict[str, Any] = {
+        Mode.PAPER_AHEAD: SEVERAL_IN_FLIGHT,
+        Mode.GPUSPLIT_SINGLE: ONE_AT_A_TIME,
+    }.get(point.mode, {})
+    wait = {"wait": "cooperative" if point.mode.cooperates else "driver", **lanes}
     if point.groups is not None:
-        return {"policy": "fixed", "groups": point.groups, "wait": wait}
-    return {"policy": "vms", "alpha": point.alpha, "wait": wait}
+        return {"policy": "fixed", "groups": point.groups, **wait}
+    return {"policy": "vms", "alpha": point.alpha, **wait}

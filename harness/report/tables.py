@@ -63,15 +63,23 @@ def figure_table(figure: Figure) -> Table:
 
 
 def ablation_table(summary: Summary) -> Table | None:
-    """Return what splitting and waiting do, alone and together; None if it was not measured."""
+    """Return what splitting, waiting and groups in flight do; None if it was not measured."""
     points = [p for p in points_of(summary, "ablation") if p.cpu_vms > 0 and p.mode != Mode.NO_GPU]
     if not points:
         return None
-    order = [Mode.UNSPLIT, Mode.PAPER, Mode.UNSPLIT_COOPERATIVE, Mode.GPUSPLIT]
+    order = [
+        Mode.UNSPLIT,
+        # Waiting first: what it does alone is not splitting's.
+        Mode.UNSPLIT_COOPERATIVE,
+        Mode.PAPER,
+        Mode.PAPER_AHEAD,
+        Mode.GPUSPLIT_SINGLE,
+        Mode.GPUSPLIT,
+    ]
     rows = []
     for point in sorted(points, key=lambda p: (p.cpu_vms, order.index(Mode(p.mode)))):
         base = base_of(summary, point)
-        split, wait = _ways(Mode(point.mode))
+        split, wait, flight = _ways(Mode(point.mode))
         is_base = point.mode == Mode.UNSPLIT
         gain = relative(cpu_throughput(point), cpu_throughput(base))
         cost = relative(gpu_seconds(point), gpu_seconds(base))
@@ -81,6 +89,7 @@ def ablation_table(summary: Summary) -> Table | None:
                 Cell(str(point.cpu_vms)),
                 Cell(split),
                 Cell(wait),
+                Cell(flight),
                 _cell(cpu_throughput(point), THROUGHPUT),
                 Cell("") if is_base else _cell(gain, "+z.1%"),
                 _cell(gpu_seconds(point), ".3f"),
@@ -92,13 +101,14 @@ def ablation_table(summary: Summary) -> Table | None:
         "n",
         "split",
         "wait",
+        "in flight",
         "multiplications/s",
         "against unsplit",
         "GPU job, s",
         "against unsplit",
         "CPU use of the GPU VM",
     )
-    return Table(head, tuple(rows), words=3)
+    return Table(head, tuple(rows), words=4)
 
 
 def calibration_table(summary: Summary) -> Table | None:
@@ -234,11 +244,11 @@ def describe(panel: Panel) -> str:
     return f"{panel.axis}, by n, the number of CPU VMs. {'; '.join(parts)}."
 
 
-def _ways(mode: Mode) -> tuple[str, str]:
-    """Return how a mode launches and how it waits."""
-    split = mode in (Mode.PAPER, Mode.GPUSPLIT)
-    cooperative = mode in (Mode.UNSPLIT_COOPERATIVE, Mode.GPUSPLIT)
-    return "split" if split else "whole", "cooperative" if cooperative else "driver's"
+def _ways(mode: Mode) -> tuple[str, str, str]:
+    """Return how a mode launches, how it waits, and how many groups are on their way."""
+    flight = "several" if mode in (Mode.PAPER_AHEAD, Mode.GPUSPLIT) else "one"
+    wait = "cooperative" if mode.cooperates else "driver's"
+    return "split" if mode.splits else "whole", wait, flight
 
 
 def _optional(value: float | None, form: str) -> str:

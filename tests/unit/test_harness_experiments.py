@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from gpusplit.config import Config
 from harness.experiments import (
     ALONE,
     Mode,
@@ -176,17 +177,26 @@ class TestHowTheGpuJobRuns:
         assert spins["EMUGPU_WAIT"] == "spin"
         assert spins["EMUGPU_SCALE"] == "0.12"
 
-    def test_the_four_modes_are_splitting_and_waiting_each_with_and_without(self) -> None:
+    def test_the_modes_are_splitting_waiting_and_groups_in_flight_each_with_and_without(
+        self,
+    ) -> None:
         made = {
             mode: gpusplit_options(Point(1, mode, alpha=2 if mode.splits else None))
             for mode in Mode
             if mode is not Mode.NO_GPU
         }
-        assert {mode: (o["policy"], o["wait"]) for mode, o in made.items()} == {
-            Mode.UNSPLIT: ("unsplit", "driver"),
-            Mode.UNSPLIT_COOPERATIVE: ("unsplit", "cooperative"),
-            Mode.PAPER: ("vms", "driver"),
-            Mode.GPUSPLIT: ("vms", "cooperative"),
+        # What gpusplit makes of them, its own choices included.
+        configs = {mode: Config().with_options(o, "test") for mode, o in made.items()}
+        assert {
+            mode: (c.policy, c.wait, c.most_in_flight > 1 if mode.splits else None)
+            for mode, c in configs.items()
+        } == {
+            Mode.UNSPLIT: ("unsplit", "driver", None),
+            Mode.UNSPLIT_COOPERATIVE: ("unsplit", "cooperative", None),
+            Mode.PAPER: ("vms", "driver", False),
+            Mode.PAPER_AHEAD: ("vms", "driver", True),
+            Mode.GPUSPLIT_SINGLE: ("vms", "cooperative", False),
+            Mode.GPUSPLIT: ("vms", "cooperative", True),
         }
 
     def test_a_fixed_number_of_groups(self) -> None:

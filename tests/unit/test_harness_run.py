@@ -64,6 +64,8 @@ class TestAGoodRun:
             "n1-gpusplit-alpha2",
             "n1-paper-alpha2",
             "n1-unsplit_cooperative",
+            "n1-paper_ahead-alpha2",
+            "n1-gpusplit_single-alpha2",
             "n1-gpusplit-adaptive",
             "n1-unsplit-blocking",
             "n2-no_gpu",
