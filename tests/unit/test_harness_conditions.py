@@ -69,7 +69,7 @@ class TestACondition:
         assert STANDARD.environment(16.25) == {"EMUGPU_WAIT": "spin"}
 
     def test_labels_tell_conditions_apart(self) -> None:
-        labels = [c.label for c in (*hypotheses(16.25), SHORT_SLICE, STANDARD)]
+        labels = [c.label for c in (*hypotheses(16.25), STANDARD)]
         assert len(set(labels)) == len(labels)
         assert Point(4, Mode.UNSPLIT, condition=BLOCK_THEN_SPIN).label == (
             "n4-unsplit-interrupt-then-spin-at0.15"
