@@ -6,6 +6,7 @@ sent to a guest or to the host, for both would cost CPU time that is being measu
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -39,6 +40,20 @@ CLOCK_READINGS = 3
 MOST_CLOCK_READINGS = 12
 """How often a clock is read that is not known well enough by then: one of five busy VMs may be
 asked at the wrong end of its turn again and again."""
+
+
+LONGEST_PHASE = 0.15
+"""Seconds of the longest start phase: a turn of five VMs of the credit scheduler, 30 ms each."""
+
+
+def start_phase(point: Point, repetition: int) -> float:
+    """Return seconds to let pass before the window, another number for each repetition.
+
+    Where time is a count of instructions, repetitions that begin alike end alike: they would say
+    nothing of how much chance there is in when a job meets the scheduler's turns. By the label,
+    so that a run can be made again.
+    """
+    return round(random.Random(f"{point.label} {repetition}").uniform(0, LONGEST_PHASE), 4)
 
 
 def run_timeout(point: Point, profile: Profile, window: float | None) -> float:
@@ -98,6 +113,9 @@ def measure_point(
         sampler.wait_until(sampler.clock() + SETTLE * len(running), timeout)
     clocks = read_clocks(sampler, jobs_by_vm(lab, gpu.job if gpu else None, cpus))
 
+    phase = start_phase(point, repetition)
+    options["start_phase"] = phase
+    sampler.wait_until(sampler.clock() + phase, timeout)
     report = None
     if gpu is not None:
         report = gpu.go(point.launches or profile.gpu_launches, timeout)

@@ -26,6 +26,7 @@ from harness.conditions import (
 )
 from harness.errors import LabUnsuitable, UnreadableResults
 from harness.experiments import Mode, Point, driver_environment, experiments, rounds
+from harness.measure import start_phase
 from harness.profiles import LAUNCHES, PAPER_GPU_SECONDS, PROFILES, Profile
 from harness.progress import RunProgress
 from harness.results import RunFolder
@@ -217,6 +218,22 @@ class TestTheMap:
     def test_raw_samples_say_how_xen_was_set(self, finished: FinishedRun) -> None:
         [raw] = finished.folder.glob("raw/n1-unsplit-slice5ms.1.*.json")
         assert json.loads(raw.read_text())["options"]["scheduling"]["slice_ms"] == 5
+
+
+class TestStartPhase:
+    def test_is_another_for_every_repetition_and_the_same_for_every_run(self) -> None:
+        point = Point(4, Mode.PAPER, groups=10)
+        phases = [start_phase(point, k) for k in range(1, 101)]
+        assert phases == [start_phase(point, k) for k in range(1, 101)]
+        assert len(set(phases)) > 90
+        assert 0 <= min(phases) < 0.03
+        assert 0.12 < max(phases) <= 0.15
+        assert start_phase(Point(4, Mode.UNSPLIT), 1) != phases[0]
+
+    def test_is_written_down(self, finished: FinishedRun) -> None:
+        [raw] = finished.folder.glob("raw/n1-unsplit.1.*.json")
+        phase = json.loads(raw.read_text())["options"]["start_phase"]
+        assert phase == start_phase(Point(1, Mode.UNSPLIT), 1)
 
 
 class TestResume:
