@@ -42,7 +42,7 @@ void report_end(uint64_t begun_cpu, uint64_t begun, unsigned naps)
 __attribute__((destructor)) static void tell(void)
 {
     const uint64_t n = atomic_load(&waits);
-    /* Nobody waited: nothing is to be told, nor read.  A child that forked later tells nothing either. */
+    /* Nobody waited: nothing is told, nor read.  A child that forked later tells nothing either. */
     if (n == 0 || atomic_load(&teller) != getpid())
         return;
     const char *where = settings()->report;

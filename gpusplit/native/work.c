@@ -74,7 +74,8 @@ struct work *work_of(uintptr_t handle)
         }
         /* Two threads may make the same at once, one of them behind the other's. */
         if (there == handle ||
-            (there == GONE && (atomic_compare_exchange_strong(&w->handle, &there, handle) || there == handle)))
+            (there == GONE &&
+             (atomic_compare_exchange_strong(&w->handle, &there, handle) || there == handle)))
             return w;
     }
     return NULL;

@@ -217,6 +217,8 @@ static void host(void)
     DIR *tasks = opendir("/proc/self/task");
     while (tasks && readdir(tasks))
         n++;
+    if (tasks)
+        closedir(tasks);
     fact("threads", "%d", n - 2);
 }
 

@@ -1,4 +1,11 @@
-/* Tries the engine on work of known length: prints JSON of how late waits ended, CPU and naps. */
+/* Tries the engine on work of known length: prints JSON of how late waits ended, CPU and naps.
+ *
+ *     $ engine_try 30 10000000
+ *     {"median_late_us": 33.4, "p90_late_us": 2131.3, "cpu": 0.0073, "most_naps": 6, "naps": 1.57,
+ *      "drivers": 1, "waits": 30}
+ *
+ * (on a busy machine).  The first wait is the driver's, since nothing is known of it; most others nap
+ * once and end with the work. */
 #define _GNU_SOURCE
 #include <stdio.h>
 #include <stdlib.h>

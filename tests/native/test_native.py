@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import os
 import re
@@ -26,11 +27,20 @@ class Build:
 
     def __init__(self, folder: Path, sanitize: str = "") -> None:
         self.folder = folder
+        self.lacks = ""
         folder.mkdir()
         for source in (NATIVE, HERE):
             command = ["make", "-s", "-C", str(source), f"OUT={folder}", f"SANITIZE={sanitize}"]
             made = subprocess.run(command, check=False, capture_output=True, text=True)
+            if sanitize and "cannot find" in made.stderr:  # the sanitizer's runtime
+                self.lacks = made.stderr
+                return
             assert made.returncode == 0, made.stderr
+        started = self.run("conformance", "--host")
+        if sanitize and "FATAL" in started.stderr:  # a kernel that it cannot cope with
+            self.lacks = started.stderr
+            return
+        assert started.returncode == 0, started.stderr
 
     def run(
         self, *command: str, preload: bool = False, **environment: str
@@ -51,6 +61,11 @@ class Build:
             text=True,
             timeout=60,
         )
+
+    def need(self) -> None:
+        """Skip a test that cannot be here."""
+        if self.lacks:
+            pytest.skip(f"this sanitizer does not work here: {self.lacks[:200]}")
 
     def facts(self, preload: bool, **environment: str) -> str:
         """What the conformance program prints."""
@@ -87,8 +102,9 @@ def facts(builds: dict[str, Build]) -> dict[str, str]:
         "preloaded": (builds["plain"], True, {}),
         "driver's waits": (builds["plain"], True, {"GPUSPLIT_WAIT": "driver"}),
         **{
-            name: (builds[name], True, {"GPUSPLIT_REPORT": str(builds[name].folder / "report")})
-            for name in SANITIZERS
+            name: (build, True, {"GPUSPLIT_REPORT": str(build.folder / "report")})
+            for name, build in builds.items()
+            if name in SANITIZERS and not build.lacks
         },
     }
     with ThreadPoolExecutor() as pool:
@@ -99,19 +115,27 @@ def facts(builds: dict[str, Build]) -> dict[str, str]:
     return {name: run.result() for name, run in made.items()}
 
 
+def differences(facts: dict[str, str], run: str) -> list[str]:
+    lines = difflib.ndiff(facts["as it is"].splitlines(), facts[run].splitlines())
+    return [line for line in lines if line[0] in "+-"]
+
+
 def test_a_program_sees_the_same_of_the_driver(facts: dict[str, str]) -> None:
     assert facts["as it is"].count("\n") > 90
-    assert facts["preloaded"] == facts["as it is"]
+    assert differences(facts, "preloaded") == []
 
 
 @pytest.mark.parametrize("sanitizer", SANITIZERS)
-def test_sanitizers_have_nothing_to_report(facts: dict[str, str], sanitizer: str) -> None:
+def test_sanitizers_have_nothing_to_report(
+    builds: dict[str, Build], facts: dict[str, str], sanitizer: str
+) -> None:
+    builds[sanitizer].need()
     # The run itself says that nothing was on standard error.
-    assert facts[sanitizer] == facts["as it is"]
+    assert differences(facts, sanitizer) == []
 
 
 def test_the_drivers_waits_change_nothing(facts: dict[str, str]) -> None:
-    assert facts["driver's waits"] == facts["as it is"]
+    assert differences(facts, "driver's waits") == []
 
 
 def test_the_stand_in_keeps_to_the_rules(facts: dict[str, str]) -> None:
@@ -188,6 +212,7 @@ def test_the_report_is_one_line(plain: Build, tmp_path: Path) -> None:
 @pytest.mark.usefixtures("facts")
 def test_forked_processes_report_for_themselves(builds: dict[str, Build]) -> None:
     """The conformance program forks before it uses CUDA, and afterwards."""
+    builds["address"].need()
     report = builds["address"].folder / "report"
     lines = [json.loads(line) for line in report.read_text().splitlines()]
     assert len({line["pid"] for line in lines}) == len(lines) == 2
@@ -204,6 +229,7 @@ def test_the_engine_sleeps_through_what_it_knows(plain: Build, order: list[str])
 
 @pytest.mark.parametrize("build", ["plain", *SANITIZERS])
 def test_streams_and_events_are_known(builds: dict[str, Build], build: str) -> None:
+    builds[build].need()
     ran = builds[build].run("work_try")
     assert (ran.returncode, ran.stderr) == (0, "")
 
