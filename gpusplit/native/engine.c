@@ -181,12 +181,20 @@ struct waited engine_wait(uint64_t key, uint64_t begin, ask_fn *ask, void *what)
     for (unsigned i = 0; i < n && w.answer == ANSWER_BUSY && w.naps < MOST_NAPS; i++) {
         const uint64_t since = w.busy > begin ? w.busy - begin : 0, at = times[i].ns;
         const uint64_t apart = FIRST_NAP_NS + at / 256;
-        if (i > 0 && at < since + apart)
+        if (since && at + EARLY_NS <= since)
             continue;
-        /* Of times that lie close together only the first is worth asking for closely. */
-        const bool first = i == 0 || at > since + 2 * apart;
-        const uint64_t early = first ? late + late / 4 + EARLY_NS : 0;
-        nap_until(&w, begin + at - (at > early ? early : at), &slack);
+        /* A little late is likelier than another kind of work: one more look before a long sleep. */
+        if (i > 0 && at > 2 * since) {
+            nap_until(&w, w.busy + apart + since / 8, &slack);
+            ask_until(&w, 0, ask, what);
+            if (w.answer != ANSWER_BUSY)
+                break;
+        }
+        /* Of times that lie close together only the first is worth asking for closely; but none is left
+         * out, or the thread would sleep on until another kind of time. */
+        const bool near = i > 0 && at < since + apart, first = i == 0 || at > since + 2 * apart;
+        const uint64_t early = first ? late + late / 4 + EARLY_NS : 0, goal = near ? since + apart : at;
+        nap_until(&w, begin + goal - (goal > early ? early : goal), &slack);
         uint64_t until = at + spin / 2;
         for (unsigned j = i + 1; j < n && times[j].ns <= at + at / 256; j++)
             until = times[j].ns + EARLY_NS > until ? times[j].ns + EARLY_NS : until;
