@@ -1,15 +1,23 @@
 """Split OpenCL kernel launches, so that a VM with a passed-through GPU is a good neighbour.
 
-docs/gpusplit.md has a tutorial.  Importing this module begins to remember kernels' arguments and
-programs' sources (arguments.py, programs.py); nothing is split before install(), active() or an
-explicit enqueue_nd_range_kernel_n().
+docs/gpusplit.md has a tutorial.  From the import of this module on kernels' arguments and programs'
+sources are remembered (arguments.py, programs.py), as soon as pyopencl is there; nothing is split
+before install(), active() or an explicit enqueue_nd_range_kernel_n().
 """
 
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from gpusplit import lazily
 from gpusplit.config import Config, ConfigError
-from gpusplit.launch import enqueue_nd_range_kernel_n, wait
-from gpusplit.patch import active, install, installed, uninstall
-from gpusplit.telemetry import Launch, recording
-from gpusplit.tenancy import TenancyWarning
+from gpusplit.count import TenancyWarning
+
+if TYPE_CHECKING:
+    from gpusplit.launch import enqueue_nd_range_kernel_n, wait
+    from gpusplit.patch import active, install, installed, uninstall
+    from gpusplit.telemetry import Launch, recording
 
 __all__ = [
     "Config",
@@ -24,3 +32,23 @@ __all__ = [
     "uninstall",
     "wait",
 ]
+
+#: Where the names are that need pyopencl: a program without it, and the command, do without it.
+_NEED_PYOPENCL = {
+    "enqueue_nd_range_kernel_n": "launch",
+    "wait": "launch",
+    "active": "patch",
+    "install": "patch",
+    "installed": "patch",
+    "uninstall": "patch",
+    "Launch": "telemetry",
+    "recording": "telemetry",
+}
+
+lazily.when_imported("pyopencl", lambda: importlib.import_module("gpusplit.patch"))
+
+
+def __getattr__(name: str) -> Any:
+    if name in _NEED_PYOPENCL:
+        return getattr(importlib.import_module(f"gpusplit.{_NEED_PYOPENCL[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import argparse
 import os
-import runpy
 import sys
 from collections.abc import Sequence
 from dataclasses import fields
 
-from gpusplit import forecast
 from gpusplit.config import PREFIX, Config, ConfigError
 
 _HELP = {
@@ -34,13 +32,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; the exit status (2 for options that make no sense, as argparse)."""
     parser = argparse.ArgumentParser(
         prog="gpusplit",
-        description="Split the kernel launches of pyopencl programs, and let their waits sleep.",
+        description="Let a GPU program's waits sleep, and split its kernel launches.",
         epilog="Every option is also an environment variable (GPUSPLIT_POLICY, ...) and a key of "
         "the TOML file that --config or GPUSPLIT_CONFIG names; the command line wins, then the "
         "environment.",
     )
     commands = parser.add_subparsers(dest="command", required=True)
-    run = commands.add_parser("run", help="run a program with splitting on")
+    run = commands.add_parser("run", help="run any program: waits sleep, launches are split")
     explain = commands.add_parser("explain", help="list a program's kernels and the verdicts")
     doctor = commands.add_parser("doctor", help="say what is here: devices, waits, VM count")
     watch = commands.add_parser("watch", help="show the number of running VMs, live")
@@ -57,10 +55,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     for command in (run, explain):
         command.add_argument("-m", dest="module", nargs=argparse.REMAINDER, help="run a module")
-        command.add_argument("program", nargs=argparse.REMAINDER, help="program.py [arguments]")
+        command.add_argument("program", nargs=argparse.REMAINDER, help="program [arguments]")
+    run.add_argument(
+        "--observe", action="store_true",
+        help="change nothing, and say at the end what waiting for the GPU cost the CPU",
+    )  # fmt: skip
     plan = commands.add_parser("plan", help="predict what gpusplit brings to a provider's hosts")
-    forecast.add_options(plan)
-    options = parser.parse_args(arguments)
+    given = sys.argv[1:] if arguments is None else arguments
+    if "plan" in given[:1]:
+        from gpusplit import forecast
+
+        forecast.add_options(plan)
+    options = parser.parse_args(given)
     command = commands.choices[options.command]
     if options.command == "plan":
         try:
@@ -82,17 +88,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = options.module if options.module is not None else options.program
     if not words:
         command.error("name a program, or a module after -m")
-    if options.module is None and not os.path.exists(words[0]):
-        command.error(f"there is no file {words[0]}")
     if options.command == "explain":
+        if options.module is None and not os.path.exists(words[0]):
+            command.error(f"there is no file {words[0]}")
         from gpusplit.explain import explain_program
 
         return explain_program(words, options.module is not None, config, sys.stdout)
 
-    from gpusplit.patch import install
+    from gpusplit import running
 
-    install(config)
-    run_program(words, options.module is not None)
+    try:
+        running.run(words, options.module is not None, config, options.observe)
+    except running.CannotRun as error:
+        print(f"gpusplit: {error}", file=sys.stderr)
+        return error.status
     return 0
 
 
@@ -130,15 +139,3 @@ def _config(options: argparse.Namespace) -> Config:
         if getattr(options, field.name, None) is not None
     }
     return base.with_options(given, "command line")
-
-
-def run_program(words: Sequence[str], is_module: bool) -> None:
-    """Run a program or module as Python itself would: sys.argv, sys.path, __name__."""
-    sys.argv = list(words)
-    if is_module:
-        sys.path.insert(0, os.getcwd())
-        runpy.run_module(words[0], run_name="__main__", alter_sys=True)
-    else:
-        # The folder of the program, not that of the command.
-        sys.path.insert(0, os.path.dirname(os.path.abspath(words[0])))
-        runpy.run_path(words[0], run_name="__main__")

@@ -8,11 +8,13 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from gpusplit import tenancy
-from gpusplit.adaptive import Adaptive
 from gpusplit.policy import BoundedTime, Fixed, PerVmCount, Policy, Unsplit
 
 #: An environment variable is this and the option's name in capitals.
 PREFIX = "GPUSPLIT_"
+
+#: What only the native library reads (native/settings.h).
+_LIBRARYS = ("OBSERVE", "REPORT", "SPIN_US")
 
 POLICIES = ("unsplit", "fixed", "vms", "time", "adaptive")
 JUDGES = ("background", "wait")
@@ -99,7 +101,7 @@ class Config:
         found = {
             name.removeprefix(PREFIX).lower(): text
             for name, text in environ.items()
-            if name.startswith(PREFIX)
+            if name.startswith(PREFIX) and name.removeprefix(PREFIX) not in _LIBRARYS
         }
         path = found.pop("config", None)
         base = cls() if path is None else cls().with_file(path)
@@ -143,6 +145,8 @@ class Config:
         if self.policy == "time":
             return BoundedTime(self.group_ms * 1e-3, self.lanes)
         if self.policy == "adaptive":
+            from gpusplit.adaptive import Adaptive  # which needs pyopencl
+
             return Adaptive(self.budget)
         return Unsplit()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
+from collections.abc import Sequence
 from typing import TextIO
 
 import numpy as np
@@ -23,8 +24,13 @@ kernel void gpusplit_busy(global float *out, int rounds)
 """
 #: A wait that uses more of a core than this spins.
 _SPINS = 0.5
-#: A kernel is long enough to judge waits by from so many seconds on.
-_LONG_ENOUGH = 0.05
+#: A driver changes its mind if a long wait uses so much more of a core than a short one.
+_CHANGES = 0.15
+#: Waits are measured for kernels of about so many seconds.  The last is longer than what Windows
+#: allows a GPU, 2 s, at which a driver may change the way it waits (docs/simulation.md).
+_LENGTHS = (0.05, 0.5, 3.0)
+#: A kernel is no longer made to last than this many rounds of its loop allow.
+_MOST_ROUNDS = 2**30
 
 
 def examine_system(config: Config, out: TextIO) -> int:
@@ -74,17 +80,41 @@ def _describe_policy(config: Config, count: int | None) -> str:
 
 def _describe_wait(device: cl.Device) -> str:
     try:
-        measured = measure_wait(device)
+        measured = measure_waits(device)
     except cl.Error as error:
         return f"could not be measured: {error}"
     if measured is None:
         return "cannot be told: this device computes on the CPU that would spin"
-    verdict = "spins" if measured > _SPINS else "sleeps"
-    return f"the driver {verdict} ({measured:.0%} of a core while a kernel runs)"
+    return describe_waits(measured)
 
 
-def measure_wait(device: cl.Device) -> float | None:
-    """CPU use of this process while it waits for a kernel, 1.0 being one core; None for CPUs."""
+def describe_waits(measured: Sequence[tuple[float, float]]) -> str:
+    """What a driver does, by the seconds of some waits and the part of a core each used.
+
+    >>> describe_waits([(0.05, 0.99), (0.5, 1.0), (3.0, 1.0)])
+    'the driver spins (99 to 100 % of a core while a kernel runs)'
+    >>> describe_waits([(0.05, 0.01), (0.5, 0.02), (3.0, 0.34)])  # doctest: +ELLIPSIS
+    'the driver sleeps, but uses more of a core in longer waits (1 % for 0.05 s, 34 % for 3 s): ...'
+    """
+    shares = [share for _, share in measured]
+    low, high = min(shares), max(shares)
+    (short, first), (long, last) = measured[0], measured[-1]
+    if last - first > _CHANGES:
+        # Whoever sleeps at first and then spins has spun for the rest.
+        turn = long * (1 - last)
+        return (
+            f"the driver sleeps, but uses more of a core in longer waits ({first:.0%} for "
+            f"{short:.2g} s, {last:.0%} for {long:.2g} s): ".replace("%", " %")
+            + f"if it spins in the end it does so after about {turn:.1f} s, and splitting alone "
+            "helps the neighbours of longer kernels"
+        )
+    verdict = "spins" if high > _SPINS else "sleeps"
+    span = " to ".join(dict.fromkeys(f"{100 * share:.0f}" for share in (low, high)))
+    return f"the driver {verdict} ({span} % of a core while a kernel runs)"
+
+
+def measure_waits(device: cl.Device) -> list[tuple[float, float]] | None:
+    """Some waits: seconds, and CPU use of this process, 1.0 being one core; None for CPUs."""
     if device.type & cl.device_type.CPU:
         return None
     context = cl.Context([device])
@@ -93,12 +123,19 @@ def measure_wait(device: cl.Device) -> float | None:
     buffer = cl.Buffer(context, cl.mem_flags.WRITE_ONLY, items * 4)
     kernel = cl.Kernel(cl.Program(context, _BUSY).build(), "gpusplit_busy")
     rounds = 10_000
-    while True:
-        kernel.set_args(buffer, np.int32(rounds))
-        wall, cpu = time.perf_counter(), time.process_time()
-        event = cl._cl.enqueue_nd_range_kernel(queue, kernel, (items,), None)
-        waiting.driver_wait(event)
-        wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-        if wall >= _LONG_ENOUGH or rounds > 2**30:
-            return cpu / wall
-        rounds *= 2
+    measured: list[tuple[float, float]] = []
+    for length in _LENGTHS:
+        while True:
+            kernel.set_args(buffer, np.int32(rounds))
+            wall, cpu = time.perf_counter(), time.process_time()
+            event = cl._cl.enqueue_nd_range_kernel(queue, kernel, (items,), None)
+            waiting.driver_wait(event)
+            wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+            if wall >= length or rounds >= _MOST_ROUNDS:
+                break
+            # By a factor of two at most: the first launch of a kernel may be slow.
+            rounds = min(_MOST_ROUNDS, max(rounds + 1, int(rounds * min(2.0, 1.1 * length / wall))))
+        measured.append((wall, cpu / wall))
+        if rounds >= _MOST_ROUNDS:
+            break
+    return measured

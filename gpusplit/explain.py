@@ -10,8 +10,8 @@ from typing import Any, TextIO
 import pyopencl as cl
 
 from gpusplit import headers, hooks, judging, programs
-from gpusplit.cli import run_program
 from gpusplit.config import Config
+from gpusplit.inside import run_program
 from gpusplit.judge.verdict import Request
 
 
@@ -53,7 +53,7 @@ def explain_program(words: Sequence[str], is_module: bool, config: Config, out: 
     for module in (cl, cl._cl):
         hooks.put(module, "enqueue_nd_range_kernel", enqueue)
     try:
-        run_program(words, is_module)
+        run_program(["-m", *words] if is_module else list(words))
     except SystemExit as end:
         if end.code not in (None, 0):
             print(f"(the program ended with {end.code})", file=out)

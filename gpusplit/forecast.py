@@ -5,10 +5,13 @@ from __future__ import annotations
 import argparse
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any, TextIO
 
-from gpusplit.planning import DRIVER_WAITS, TIME_SLICES, WAITS, Host, Job, predict
+from gpusplit.planning import DRIVER_WAITS, TIME_SLICES, WAITS, Host, Job, Prediction, predict
+
+#: Drivers that arithmetic has no answer for; `block` is what the emulated GPU calls interrupt.
+SIMULATED_WAITS = ("poll", "tick", "spin-then-block", "block-then-spin", "block-then-poll")
 
 #: More rows than this are a slip of the keyboard; a million take half a minute.
 MOST_ROWS = 1_000_000
@@ -84,8 +87,14 @@ CHOICES = (
     Choice("gpu_weight", 256, "weight of a GPU VM", 1, 65535),
     Choice("cpu_cap", 0, "cap of a CPU VM, per cent of a CPU; 0: none", 0, 409_600),
     Choice("gpu_cap", 0, "cap of a GPU VM, likewise", 0, 409_600),
-    Choice("driver_wait", "spin", "what the driver does while waiting: spin, block",
-           words=DRIVER_WAITS),
+    Choice("driver_wait", "spin", "what the driver does while waiting: spin, block; with --seeds "
+           "also " + ", ".join(SIMULATED_WAITS), words=DRIVER_WAITS + SIMULATED_WAITS),
+    Choice("then_after_ms", 2000.0, "when a wait of two kinds changes to the second, ms", 0, 1e9,
+           False),
+    Choice("poll_period_us", 50.0, "sleep of a polling driver, us", 1, 1e9, False),
+    Choice("poll_cost_us", 1.0, "CPU time of its look, us", 0, 1e9, False),
+    Choice("threads", 1, "threads of the GPU job that wait like this, a virtual CPU each; with "
+           "--seeds", 1, 1000),
     Choice("wait", "cooperative", "gpusplit's wait: cooperative, driver", words=WAITS),
     Choice("groups", 10, "groups that a launch is cut into", 1),
     Choice("kernel_ms", 1000.0, "device time of an unsplit launch, ms", 1e-3, 1e9, False),
@@ -95,7 +104,7 @@ CHOICES = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Row:
     """A case and its prediction; the columns after those of CHOICES.
 
@@ -116,8 +125,17 @@ class Row:
     total_cpus_freed: float
 
 
-def row(case: Mapping[str, Any]) -> Row:
-    """The prediction for *case*, which has a value for each of CHOICES."""
+@dataclass(frozen=True)
+class SimulatedRow(Row):
+    """The same as means over seeds, and the 95 % intervals of gain and cost."""
+
+    gain_low_percent: float
+    gain_high_percent: float
+    cost_low_percent: float
+    cost_high_percent: float
+
+
+def _question(case: Mapping[str, Any]) -> tuple[Host, Job]:
     host = Host(
         pcpus=case["pcpus"], cpu_vms=case["vms"], vcpus=case["vcpus"], gpu_vms=case["gpu_vms"],
         load=case["load"], scheduler=case["scheduler"], cpu_weight=case["cpu_weight"],
@@ -129,7 +147,45 @@ def row(case: Mapping[str, Any]) -> Row:
         wait=case["wait"], groups=case["groups"], group_seconds=case["group_us"] / 1e6,
         wait_cpu=case["wait_cpu"] / 100,
     )  # fmt: skip
-    found = predict(host, job)
+    return host, job
+
+
+def row(case: Mapping[str, Any]) -> Row:
+    """The prediction for *case*, which has a value for each of CHOICES.
+
+    ValueError for what arithmetic has no answer for.
+    """
+    if case["driver_wait"] not in DRIVER_WAITS or case["threads"] > 1:
+        raise ValueError(
+            f"driver_wait {case['driver_wait']} with {case['threads']} threads is only simulated: "
+            "say --seeds 5"
+        )
+    return _row(case, predict(*_question(case)))
+
+
+def simulated_row(case: Mapping[str, Any], seeds: int) -> SimulatedRow:
+    """The prediction for *case* by so many simulations; ValueError for what is not simulated."""
+    # The simulation is for those who ask for it: this module is imported by every command.
+    from gpusplit.simulate.driver import Driver
+    from gpusplit.simulate.predict import predict as simulate
+    from gpusplit.simulate.predict import span
+
+    host, job = _question(case)
+    driver = Driver(
+        wait=case["driver_wait"].replace("block", "interrupt"),
+        then_after=case["then_after_ms"] / 1e3,
+        poll_period=case["poll_period_us"] / 1e6,
+        poll_cost=case["poll_cost_us"] / 1e6,
+    )
+    found = [simulate(host, job, driver, case["threads"], seed) for seed in range(seeds)]
+    each = [asdict(_row(case, one)) for one in found]
+    means = {name: sum(one[name] for one in each) / seeds for name in each[0]}
+    gain, cost = (span([one[name] for one in each]) for name in ("gain_percent", "cost_percent"))
+    return SimulatedRow(**means, gain_low_percent=gain.low, gain_high_percent=gain.high,
+                        cost_low_percent=cost.low, cost_high_percent=cost.high)  # fmt: skip
+
+
+def _row(case: Mapping[str, Any], found: Prediction) -> Row:
     return Row(
         found.undisturbed, found.unsplit.cpu_vms, found.split.cpu_vms,
         100 * found.gain, 100 * found.limit, 100 * found.cost,
@@ -139,11 +195,16 @@ def row(case: Mapping[str, Any]) -> Row:
     )  # fmt: skip
 
 
-def sweep(values: Mapping[str, Sequence[Any]]) -> Iterator[tuple[dict[str, Any], Row]]:
-    """Each combination of *values*, one list for each of CHOICES, and its prediction."""
+def sweep(
+    values: Mapping[str, Sequence[Any]], seeds: int = 0
+) -> Iterator[tuple[dict[str, Any], Row]]:
+    """Each combination of *values*, one list for each of CHOICES, and its prediction.
+
+    By simulation with so many *seeds*, by arithmetic with none.
+    """
     for combination in itertools.product(*values.values()):
         case = dict(zip(values, combination, strict=True))
-        yield case, row(case)
+        yield case, simulated_row(case, seeds) if seeds else row(case)
 
 
 def add_options(command: argparse.ArgumentParser) -> None:
@@ -157,13 +218,21 @@ def add_options(command: argparse.ArgumentParser) -> None:
             choice.flag, dest=choice.name, metavar="X", type=choice.values,
             default=[choice.default], help=f"{choice.help} (default: {choice.default})",
         )  # fmt: skip
+    command.add_argument(
+        "--seeds", type=_seeds, default=0, metavar="N",
+        help="simulate each case with so many seeds, 2 or more, in place of arithmetic (credit and "
+        "credit2; seconds a case; docs/simulation.md)",
+    )  # fmt: skip
     form = command.add_mutually_exclusive_group()
     form.add_argument("--csv", action="store_true", help="every column, comma-separated")
     form.add_argument("--json", action="store_true", help="one JSON object per line")
 
 
 def plan(options: argparse.Namespace, out: TextIO) -> int:
-    """Write the predictions for *options* to *out*; ValueError where they are too many."""
+    """Write the predictions for *options* to *out*.
+
+    ValueError where they are too many, or there is no answer.
+    """
     values = {choice.name: getattr(options, choice.name) for choice in CHOICES}
     rows = 1
     for some in values.values():
@@ -171,43 +240,54 @@ def plan(options: argparse.Namespace, out: TextIO) -> int:
     if rows > MOST_ROWS:
         raise ValueError(f"{rows} combinations; at most {MOST_ROWS} are predicted at a time")
     if options.csv:
-        _write_csv(values, out)
+        _write_csv(values, options.seeds, out)
     elif options.json:
         import json  # with the command's options, this module is imported by every other command
 
-        for case, found in sweep(values):
+        for case, found in sweep(values, options.seeds):
             print(json.dumps(case | _columns(found)), file=out)
     else:
-        _write_table(values, out)
+        _write_table(values, options.seeds, out)
     return 0
 
 
 def _columns(found: Row) -> dict[str, float]:
-    return {name: round(getattr(found, name), 6) for name in found.__slots__}
+    return {name: round(value, 6) for name, value in asdict(found).items()}
 
 
-def _write_csv(values: Mapping[str, Sequence[Any]], out: TextIO) -> None:
+def _seeds(text: str) -> int:
+    number = int(text)
+    if not 2 <= number <= 1000:
+        raise argparse.ArgumentTypeError(f"from 2 (an interval needs as many) to 1000, not {text}")
+    return number
+
+
+def _write_csv(values: Mapping[str, Sequence[Any]], seeds: int, out: TextIO) -> None:
     import csv  # as above
 
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow([*values, *Row.__slots__])
-    for case, found in sweep(values):
+    kind = SimulatedRow if seeds else Row
+    writer.writerow([*values, *(field.name for field in fields(kind))])
+    for case, found in sweep(values, seeds):
         writer.writerow([*case.values(), *_columns(found).values()])
 
 
-def _write_table(values: Mapping[str, Sequence[Any]], out: TextIO) -> None:
+def _write_table(values: Mapping[str, Sequence[Any]], seeds: int, out: TextIO) -> None:
     swept = [name for name, some in values.items() if len(some) > 1]
     fixed = [f"{name} {some[0]}" for name, some in values.items() if len(some) == 1]
-    print("predicted for: " + ", ".join(fixed), file=out)
+    how = f"simulated with {seeds} seeds" if seeds else "predicted"
+    print(f"{how} for: " + ", ".join(fixed), file=out)
     print("CPUs that the CPU VMs of a host get: alone, beside an unsplit GPU job, beside gpusplit;",
           file=out)  # fmt: skip
     print("gain: theirs; limit: the most possible; cost: the GPU job's; freed: CPUs of all hosts",
           file=out)  # fmt: skip
     titles = ("alone", "unsplit", "gpusplit", "gain", "limit", "cost", "freed")
-    widths = [max(8, len(name) + 2) for name in swept]
+    widths = [
+        2 + max(6, len(name), *(len(_short(value)) for value in values[name])) for name in swept
+    ]
     print("".join(f"{name:>{width}}" for name, width in zip(swept, widths, strict=True))
           + "".join(f"{title:>10}" for title in titles), file=out)  # fmt: skip
-    for case, found in sweep(values):
+    for case, found in sweep(values, seeds):
         line = "".join(
             f"{_short(case[name]):>{width}}" for name, width in zip(swept, widths, strict=True)
         )
@@ -216,7 +296,13 @@ def _write_table(values: Mapping[str, Sequence[Any]], out: TextIO) -> None:
             f"{value:9.1f}%"
             for value in (found.gain_percent, found.limit_percent, found.cost_percent)
         )
-        print(line + f"{found.total_cpus_freed:10.1f}", file=out)
+        line += f"{found.total_cpus_freed:10.1f}"
+        if isinstance(found, SimulatedRow):
+            line += (
+                f"  gain {found.gain_low_percent:.1f} to {found.gain_high_percent:.1f} %, "
+                f"cost {found.cost_low_percent:.1f} to {found.cost_high_percent:.1f} %"
+            )
+        print(line, file=out)
 
 
 def _short(value: Any) -> str:

@@ -6,11 +6,14 @@ import os
 import posixpath
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 from gpusplit.judge.reading import directives
 from gpusplit.judge.verdict import Header
 
 _QUOTED = re.compile(r"""\s*(?:"([^"\n]+)"|<([^>\n]+)>)""")
+#: A file's name in a macro's argument: #include TEXT(FOLDER/name.h).
+_IN_MACRO = re.compile(r"[\w+-]+\.\w+")
 _ANY = re.compile("include|import|embed")
 _MOST = 500
 _MOST_BYTES = 16 << 20
@@ -41,9 +44,16 @@ def _follow(source: str, folders: Sequence[str]) -> dict[tuple[int, str], Header
     size = 0
     while todo:
         text, includer = todo.pop()
-        for name in _included(text):
+        for name, by_macro in _included(text):
             header = _find(name, includer, folders)
-            if header is None or (header.folder, header.name) in found:
+            if header is None:
+                continue
+            # What such a header includes lies beside it, where the compiler looks first.
+            if by_macro or (includer is not None and includer.path):
+                path = os.path.abspath(os.path.join(folders[header.folder], header.name))
+                header = replace(header, path=path)
+            known = found.get((header.folder, header.name))
+            if known is not None and (known.path or not header.path):
                 continue
             found[header.folder, header.name] = header
             todo.append((header.text, header))
@@ -53,14 +63,20 @@ def _follow(source: str, folders: Sequence[str]) -> dict[tuple[int, str], Header
     return found
 
 
-def _included(text: str) -> list[str]:
+def _included(text: str) -> list[tuple[str, bool]]:
+    """The names that *text* includes, and whether by a macro.
+
+    Of what a macro names only the file's name is seen.  The judge knows what it really is, and
+    refuses it if it is not what was found by that name.
+    """
     names = []
     for directive, rest in directives(text):
         if directive in ("include", "include_next", "import", "embed"):
             match = _QUOTED.match(rest)
-            if match is None or directive != "include":
+            by_macro = match is None and len(found := _IN_MACRO.findall(rest)) == 1
+            if directive != "include" or (match is None and not by_macro):
                 raise _Trouble(f"it has #{directive}{rest.rstrip()}, which is not followed here")
-            names.append(match[1] or match[2])
+            names.append((found[0], True) if match is None else (match[1] or match[2], False))
     return names
 
 

@@ -34,7 +34,16 @@ from gpusplit.config import Config
 from gpusplit.interrupts import Deferred
 from gpusplit.lanes import Lanes, enqueue
 from gpusplit.ndrange import NDRange, NotAnNDRange
-from gpusplit.plan import Plan, Whole, beyond_limits, cut, fix_local_size, least_groups, probe
+from gpusplit.plan import (
+    Plan,
+    Whole,
+    beyond_limits,
+    cut,
+    cut_without_local_size,
+    fix_local_size,
+    least_groups,
+    probe,
+)
 from gpusplit.policy import Decision, Observer, Situation
 from gpusplit.queues import QueueState
 from gpusplit.sending import Sending
@@ -222,6 +231,8 @@ class Launcher:
         whole, parts, least = found
         if len(parts) == 1:
             raise Whole(Decision(decision.groups, "one slice fills the device"), size, vm_count)
+        if decision.probe and whole.local_size is None:
+            raise refuse("no good local size divides its global size")
         plan = Plan(whole, parts, least, decision, vm_count, verdict)
         if not g_times_l and not decision.probe:
             self._remember(call, known, state, plan)
@@ -284,17 +295,18 @@ class Launcher:
         problem = beyond_limits(whole, state.address_bits, state.is_nvidia)
         if problem is not None:
             raise refuse(problem)
+        # Cores that the user names stand for the whole device.
+        units = state.compute_units if state.is_gpu and not self._cores else 1
+        cores = self._cores or state.cores
         if whole.local_size is None:
             if verdict.shows_work_group:
                 raise refuse("it sees the local size, which the driver is to choose")
             limit: Any = kernel.get_work_group_info(_WORK_GROUP_SIZE, state.device)
             fixed = fix_local_size(whole, limit, tuple(state.device.max_work_item_sizes))
             if fixed is None:
-                raise refuse("no good local size divides its global size")
+                return whole, tuple(cut_without_local_size(whole, groups, cores, units)), 1
             whole = fixed
-        # Cores that the user names stand for the whole device.
-        units = state.compute_units if state.is_gpu and not self._cores else 1
-        least = least_groups(whole, self._cores or state.cores, units)
+        least = least_groups(whole, cores, units)
         return whole, tuple(cut(whole, groups, least)), least
 
     def _judge(

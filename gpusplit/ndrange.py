@@ -56,7 +56,13 @@ class NDRange:
         except (TypeError, AttributeError) as error:
             raise NotAnNDRange(f"sizes are not integers: {error}") from error
         if g_times_l and local is not None:
-            if len(local) != len(size) or len(start) != len(size):
+            # pyopencl lets the shorter of the two go on with ones; an offset must be as long.
+            dimensions = max(len(size), len(local))
+            size += (1,) * (dimensions - len(size))
+            local += (1,) * (dimensions - len(local))
+            if offset is None:
+                start = (0,) * dimensions
+            if len(start) != dimensions:
                 raise NotAnNDRange("global size, local size and offset differ in dimensions")
             size = tuple(g * n for g, n in zip(size, local, strict=True))
             start = tuple(o * n for o, n in zip(start, local, strict=True))

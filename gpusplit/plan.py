@@ -77,6 +77,19 @@ def cut(whole: NDRange, groups: int, least: int) -> list[NDRange]:
     return list(slices(whole, steps(whole.work_groups, groups, least)))
 
 
+def cut_without_local_size(whole: NDRange, groups: int, cores: int, units: int) -> list[NDRange]:
+    """As cut() of a launch whose local size is the driver's choice: of each slice, too.
+
+    >>> whole = NDRange((1009,), None, (0,))
+    >>> [part.global_size for part in cut_without_local_size(whole, 3, 1, 1)]
+    [(352,), (352,), (305,)]
+    """
+    # In units that leave the driver a choice.
+    unit = replace(whole, local_size=(_SMALLEST_LOCAL, 1, 1)[: len(whole.global_size)])
+    parts = cut(unit, groups, least_groups(unit, cores, units))
+    return [replace(part, local_size=None) for part in parts]
+
+
 def probe(whole: NDRange, least: int) -> tuple[NDRange, NDRange | None]:
     """A small first slice of at least *least* work-groups, and what is left (None: nothing)."""
     units = whole.work_groups

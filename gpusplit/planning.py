@@ -78,7 +78,8 @@ class Host:
     gpu_vms: VMs that each have a GPU and one thread that waits for it.
     load: the part of the time that a CPU VM's virtual CPUs have work for, above 0 to 1.
     scheduler: a key of TIME_SLICES.
-    cpu_weight, gpu_weight: the scheduler's weights.
+    cpu_weight, gpu_weight: the scheduler's weights.  Xen gives each busy virtual CPU its VM's
+        weight (credit.c: "Make weight per-vcpu"; credit2.c: svc->weight), Linux each VM.
     cpu_cap, gpu_cap: CPUs that a VM may use at most; 0 for no cap.
     """
 
@@ -188,7 +189,8 @@ def predict(host: Host, job: Job) -> Prediction:
 
 def _cpu_claims(host: Host) -> list[Claim]:
     limit = min(host.vcpus * host.load, host.cpu_cap or float("inf"), host.pcpus)
-    return [Claim(limit, host.cpu_weight)] * host.cpu_vms
+    heavy = host.cpu_weight if host.scheduler == "cfs" else host.cpu_weight * host.vcpus
+    return [Claim(limit, heavy)] * host.cpu_vms
 
 
 def _outcome(host: Host, job: Job, spins: bool, waits: int, groups: int) -> Outcome:

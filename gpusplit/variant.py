@@ -55,13 +55,13 @@ class Form:
         """*part* as it is launched: with what the dimensions carry."""
         if not self.carried:
             return part
-        assert part.local_size is not None
         dimensions = max(len(part.offset), *(d + 1 for d, _ in self.carried))
         more = (1,) * (dimensions - len(part.offset))
         offset = [*part.offset, *(0 for _ in more)]
         for d, value in self.carried:
             offset[d] = value
-        return NDRange(part.global_size + more, part.local_size + more, tuple(offset))
+        local = None if part.local_size is None else part.local_size + more
+        return NDRange(part.global_size + more, local, tuple(offset))
 
 
 def form(

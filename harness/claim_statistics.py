@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from contextlib import suppress
 
 from harness.experiments import ALONE, Mode, Point, adaptive
 from harness.measurements import (
     DoesNotArise,
+    DoesNotHold,
     Measurements,
     NotMeasured,
     Quantity,
@@ -30,7 +32,7 @@ RECOVERED = 0.05
 
 def cpu_gain(run: Measurements, n: int) -> Estimate:
     """CPU throughput beside the split GPU job over that beside the unsplit one, less 1."""
-    return _gain(run, n, run.gpusplit(n)).estimate()
+    return _gain(run, n, run.judged(n)).estimate()
 
 
 def cpu_gain_share(run: Measurements, n: int) -> Estimate:
@@ -40,17 +42,17 @@ def cpu_gain_share(run: Measurements, n: int) -> Estimate:
         raise Unjudgeable(
             f"{n} CPU VMs and the GPU VM have a physical CPU each: nobody competes for one"
         )
-    return _gain(run, n, run.gpusplit(n)).times(1 / possible).estimate()
+    return _gain(run, n, run.judged(n)).times(1 / possible).estimate()
 
 
 def gpu_time_ratio(run: Measurements, n: int) -> Estimate:
     """Time of the split GPU job over that of the unsplit one, n CPU VMs beside each."""
-    return _slow_down(run, n, run.gpusplit(n)).plus(1).estimate()
+    return _slow_down(run, n, run.judged(n)).plus(1).estimate()
 
 
 def split_cost(run: Measurements, n: int) -> Estimate:
     """Relative time that the GPU job alone loses by the groups it used beside n CPU VMs."""
-    wanted = run.gpusplit(n).wanted
+    wanted = run.chosen(n).wanted
     return _slow_down(run, 0, run.at(0, Mode.GPUSPLIT, groups=wanted)).estimate()
 
 
@@ -62,12 +64,11 @@ def repeat_difference(run: Measurements, n: int) -> Estimate:
     point = next((r for r in run.results if r.point == Point(n, Mode.UNSPLIT)), None)
     if point is None:
         raise NotMeasured(f"{Point(n, Mode.UNSPLIT).label} was not measured")
-    for sample in point.samples:
-        if sample.problems:
-            raise Unjudgeable(f"repetition {sample.repetition}: {'; '.join(sample.problems)}")
-    if len(point.samples) < 2:
-        raise NotMeasured(f"{point.point.label} was measured once only")
-    for sample in point.samples:
+    if not point.trusted:
+        raise Unjudgeable(f"{point.point.label}: {'; '.join(point.problems)}")
+    if len(point.trusted) < 2:
+        raise NotMeasured(f"{point.point.label} was measured well once only")
+    for sample in point.trusted:
         positive(sample.cpu_throughput)
     return run.repeatability(Quantity.CPU_THROUGHPUT).largest_difference()
 
@@ -95,19 +96,18 @@ def gpu_number_error(run: Measurements, _n: int) -> Estimate:
 
 def neighbour_loss(run: Measurements, n: int) -> Estimate:
     """CPU throughput that n CPU VMs lose by a GPU VM where a CPU VM might be (Fig. 2)."""
-    beside = run.throughput(run.at(n, Mode.UNSPLIT))
-    without = run.throughput(run.at(n + 1, Mode.NO_GPU))
-    return beside.over(without).times(-1).plus(1).estimate()
+    beside, without = run.at(n, Mode.UNSPLIT), run.at(n + 1, Mode.NO_GPU)
+    return run.faster(beside, without).times(-1).plus(1).estimate()
 
 
 def gpu_slow_down_by_neighbours(run: Measurements, n: int) -> Estimate:
     """Relative time that the unsplit GPU job loses by n CPU VMs beside it."""
-    beside = run.seconds(run.at(n, Mode.UNSPLIT))
-    return beside.over(run.seconds(run.find(ALONE))).plus(-1).estimate()
+    return run.longer(run.at(n, Mode.UNSPLIT), run.find(ALONE)).plus(-1).estimate()
 
 
 def paper_recovery(run: Measurements, n: int) -> Estimate:
     """Gain of CPU throughput over unsplit by the paper's method in the most groups (Fig. 4)."""
+    _require_loss(run, n)
     return _recovery(run, n).estimate()
 
 
@@ -115,7 +115,7 @@ def paper_levelling(run: Measurements, n: int) -> Estimate:
     """CPU throughput of the paper's method in 20 groups over that in 10, less 1 (Fig. 4)."""
     _require_recovery(run, n)
     fewer, more = (run.find(Point(n, Mode.PAPER, groups=groups)) for groups in (10, 20))
-    return run.throughput(more).over(run.throughput(fewer)).plus(-1).estimate()
+    return run.faster(more, fewer).plus(-1).estimate()
 
 
 def paper_slow_down_10(run: Measurements, n: int) -> Estimate:
@@ -135,15 +135,15 @@ def paper_slow_down_grows(run: Measurements, n: int) -> Estimate:
 
 
 def paper_best_gain(run: Measurements, _n: int) -> Estimate:
-    """The paper's method's largest CPU gain at which the GPU job stays within the bound."""
-    points = [(n, result) for n in run.profile.cpu_vms for result in run.paper_points(n)]
-    if not points:
-        raise NotMeasured("no point of the paper's method was measured")
+    """The paper's method's largest CPU gain, with its own best alpha beside n CPU VMs each."""
+    points = [(n, run.judged(n, Mode.PAPER)) for n in run.profile.cpu_vms]
+    for n in run.profile.cpu_vms:
+        _require_loss(run, n)
     bound = run.profile.slow_down_bound
     found = [(_gain(run, n, result), _slow_down(run, n, result)) for n, result in points]
     possible = [gain for gain, cost in found if cost.interval()[0] <= bound]
     if not possible:
-        raise DoesNotArise("no number of groups keeps the GPU job within the bound")
+        raise DoesNotHold("no number of groups keeps the GPU job within the bound")
     certain = [gain for gain, cost in found if cost.interval()[1] <= bound]
     likely = [gain for gain, cost in found if cost.value <= bound] or possible
     lows = [gain.interval(len(found))[0] for gain in certain]
@@ -153,8 +153,8 @@ def paper_best_gain(run: Measurements, _n: int) -> Estimate:
 
 
 def paper_slow_down(run: Measurements, n: int) -> Estimate:
-    """Relative GPU slow-down by the paper's method, groups by the number of VMs (Fig. 6)."""
-    return _slow_down(run, n, run.at(n, Mode.PAPER, alpha=run.profile.alpha)).estimate()
+    """Relative GPU slow-down by the paper's method at its own best alpha (Fig. 6)."""
+    return _slow_down(run, n, run.judged(n, Mode.PAPER)).estimate()
 
 
 def many_groups_gain(run: Measurements, n: int) -> Estimate:
@@ -162,7 +162,7 @@ def many_groups_gain(run: Measurements, n: int) -> Estimate:
     _require_recovery(run, n)
     numbers = (20, run.profile.many_groups)
     fewer, many = (run.find(Point(n, Mode.PAPER, groups=groups)) for groups in numbers)
-    return run.throughput(many).over(run.throughput(fewer)).plus(-1).estimate()
+    return run.faster(many, fewer).plus(-1).estimate()
 
 
 def many_groups_slow_down(run: Measurements, n: int) -> Estimate:
@@ -193,14 +193,12 @@ def sweep_gain(run: Measurements, n: int) -> Estimate:
 
 def adaptive_cpu_gain(run: Measurements, n: int) -> Estimate:
     """CPU throughput with the policy adaptive over that with the best fixed alpha, less 1."""
-    best, found = run.throughput(run.gpusplit(n)), run.throughput(run.find(adaptive(n)))
-    return found.over(best).plus(-1).estimate()
+    return run.faster(run.find(adaptive(n)), run.judged(n)).plus(-1).estimate()
 
 
 def adaptive_gpu_cost(run: Measurements, n: int) -> Estimate:
     """Time of the GPU job with the policy adaptive over that with the best fixed alpha, less 1."""
-    best, found = run.seconds(run.gpusplit(n)), run.seconds(run.find(adaptive(n)))
-    return found.over(best).plus(-1).estimate()
+    return run.longer(run.find(adaptive(n)), run.judged(n)).plus(-1).estimate()
 
 
 def adaptive_slow_down(run: Measurements, n: int) -> Estimate:
@@ -218,17 +216,26 @@ def timeline_wrong_launches(run: Measurements, _n: int) -> Estimate:
 
 
 def _gain(run: Measurements, n: int, result: PointResult) -> Uncertain:
-    unsplit = run.throughput(run.at(n, Mode.UNSPLIT))
-    return run.throughput(result).over(unsplit).plus(-1)
+    return run.faster(result, run.at(n, Mode.UNSPLIT)).plus(-1)
 
 
 def _slow_down(run: Measurements, n: int, result: PointResult) -> Uncertain:
-    unsplit = run.seconds(run.at(n, Mode.UNSPLIT))
-    return run.seconds(result).over(unsplit).plus(-1)
+    return run.longer(result, run.at(n, Mode.UNSPLIT)).plus(-1)
 
 
 def _recovery(run: Measurements, n: int) -> Uncertain:
     return _gain(run, n, run.at(n, Mode.PAPER, groups=max(run.profile.sweep_groups)))
+
+
+def _require_loss(run: Measurements, n: int) -> None:
+    """Refuse to speak of a recovery where nothing was lost, as far as that was measured."""
+    with suppress(NotMeasured):
+        possible = _gain(run, n, run.at(n, Mode.NO_GPU))
+        if possible.interval()[1] < RECOVERED:
+            raise DoesNotArise(
+                f"{n} CPU VMs lose hardly anything beside the unsplit GPU job "
+                f"({possible.value:+.1%} without it), so there is nothing to recover"
+            )
 
 
 def _require_recovery(run: Measurements, n: int) -> None:

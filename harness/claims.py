@@ -1,10 +1,12 @@
 """What is claimed, and the verdicts.
 
 The claims are data (`claims.toml`); this module reads them and judges a run by them: each claim's
-95 % interval against its limit. A verdict is pass, fail, *inconclusive* or *invalid*. Inconclusive:
-the limit lies within the interval, so that measuring again might turn the verdict. Invalid:
-the measurement does not allow a verdict, and why. A claim of `ours` must not fail, or the run
-fails. A claim of the `paper` is judged as honestly, but is a finding: it is reproduced or not.
+95 % interval against its limit. A verdict is pass, fail, *inconclusive*, *does not arise* or
+*invalid*. Inconclusive: the limit lies within the interval, so that measuring again might turn the
+verdict. It does not arise where what the claim presupposes was not found: nothing levels off that
+never rose. Invalid: the measurement does not allow a verdict, and why. A claim of `ours` must not
+fail, or the run fails. A claim of the `paper` is judged as honestly, but is a finding: it is
+reproduced or not.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from pydantic import TypeAdapter
 from harness.claim_statistics import STATISTICS
 from harness.measurements import (
     DoesNotArise,
+    DoesNotHold,
     Measurements,
     NotMeasured,
     Undecided,
@@ -40,6 +43,8 @@ class Outcome(StrEnum):
     FAIL = "fail"
     INCONCLUSIVE = "inconclusive"
     """The limit lies within what the value may be: neither pass nor fail."""
+    DOES_NOT_ARISE = "does_not_arise"
+    """What the claim presupposes was not found: it is neither kept nor broken."""
     INVALID = "invalid"
 
 
@@ -188,6 +193,8 @@ def judge(claim: Claim, measurements: Measurements) -> Verdict:
     except Unjudgeable as why:
         return Verdict(claim, Outcome.INVALID, None, str(why))
     except DoesNotArise as why:
+        return Verdict(claim, Outcome.DOES_NOT_ARISE, None, str(why))
+    except DoesNotHold as why:
         return Verdict(claim, Outcome.FAIL, None, str(why))
     except Undecided as why:
         return Verdict(claim, Outcome.INCONCLUSIVE, None, str(why))

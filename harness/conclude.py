@@ -91,7 +91,7 @@ def judge_interrupted(folder: RunFolder) -> FinishedRun:
         manifest.clock,
         manifest.shared_cpus,
         TypeAdapter(Profile).validate_python(manifest.parameters),
-        combine([evaluate(sample) for sample in samples], manifest.clock),
+        combine([evaluate(sample) for sample in samples]),
         read_verification(folder),
         read_timeline(folder),
     )

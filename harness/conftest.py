@@ -5,8 +5,9 @@ test then is one verdict. A verdict can be *invalid*: the measurement allows nei
 nor fail. It is reported under a name of its own, with its reason, and the exit status is
 not 0: who counts failures counts it, who reads sees that nothing was refuted. It can be
 *inconclusive*: the limit lies within what the value may be; neither green nor a failure, and
-noted at the end. A claim of the paper's that does not hold under the paper's own method is *not
-reproduced*: a finding, under a name of its own too, and no failure of this system.
+noted at the end. It may *not arise*: what it presupposes was not found. A claim of the paper's that
+does not hold under the paper's own method is *not reproduced*: a finding, under a name of its own
+too, and no failure of this system.
 """
 
 from __future__ import annotations
@@ -45,6 +46,9 @@ INVALID = "invalid:"
 
 NOT_REPRODUCED = "not reproduced:"
 """Starts the reason of a test whose claim is the paper's, and does not hold here."""
+
+DOES_NOT_ARISE = "does not arise:"
+"""Starts the reason of a test whose claim presupposes what was not found."""
 
 INCONCLUSIVE = "inconclusive:"
 """Starts the reason of a test whose claim another measurement might turn."""
@@ -225,6 +229,8 @@ def verdict(claim: Claim, run: FinishedRun, pytestconfig: pytest.Config) -> Verd
         pytest.fail(f"{INVALID} {verdict.reason}", pytrace=False)
     if verdict.outcome is Outcome.INCONCLUSIVE:
         pytest.xfail(f"{INCONCLUSIVE} {claim.text}: {verdict.reason}")
+    if verdict.outcome is Outcome.DOES_NOT_ARISE:
+        pytest.xfail(f"{DOES_NOT_ARISE} {claim.text}: {verdict.reason}")
     if verdict.outcome is Outcome.FAIL and claim.kind is Kind.PAPER:
         pytest.xfail(f"{NOT_REPRODUCED} {claim.text}: {verdict.reason}")
     return verdict
@@ -241,6 +247,8 @@ def pytest_report_teststatus(
         return "not reproduced", "n", ("NOT REPRODUCED", {"yellow": True})
     if report.skipped and getattr(report, "wasxfail", "").startswith(INCONCLUSIVE):
         return "inconclusive", "u", ("INCONCLUSIVE", {"yellow": True})
+    if report.skipped and getattr(report, "wasxfail", "").startswith(DOES_NOT_ARISE):
+        return "does not arise", "d", ("DOES NOT ARISE", {"yellow": True})
     return None
 
 

@@ -13,13 +13,15 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from harness.profiles import Profile
+from harness.conditions import STANDARD, Condition
+from harness.profiles import LAUNCHES, PAPER_GPU_SECONDS, Profile
 
 
 class Mode(StrEnum):
     """What the GPU VM does at a point.
 
-    The last four are the ablation {unsplit, split} x {driver's wait, cooperative wait}.
+    Those with a GPU job are the ablation: whole or split, the driver's wait or the cooperative
+    one, and where it is split one group at a time or several in flight.
     """
 
     NO_GPU = "no_gpu"
@@ -30,13 +32,27 @@ class Mode(StrEnum):
     """Every kernel is one launch; waiting leaves the CPU to others."""
     PAPER = "paper"
     """Kernels are cut into groups and the driver waits for each: the paper's method."""
+    PAPER_AHEAD = "paper_ahead"
+    """The same with several groups in flight: the driver waits with the next ones on their way."""
+    GPUSPLIT_SINGLE = "gpusplit_single"
+    """Kernels are cut into groups, one at a time, and waiting leaves the CPU to others."""
     GPUSPLIT = "gpusplit"
-    """Kernels are cut into groups, and waiting leaves the CPU to others."""
+    """The same with several groups in flight."""
 
     @property
     def splits(self) -> bool:
         """Whether kernels are cut into groups."""
-        return self in (Mode.PAPER, Mode.GPUSPLIT)
+        return self in (Mode.PAPER, Mode.PAPER_AHEAD, Mode.GPUSPLIT_SINGLE, Mode.GPUSPLIT)
+
+    @property
+    def cooperates(self) -> bool:
+        """Whether waiting leaves the CPU to others."""
+        return self in (Mode.UNSPLIT_COOPERATIVE, Mode.GPUSPLIT_SINGLE, Mode.GPUSPLIT)
+
+
+ONE_AT_A_TIME = {"queues": 1, "in_flight": 1}
+SEVERAL_IN_FLIGHT = {"queues": 2, "in_flight": 64}
+"""gpusplit's own choice with cooperative waits, said outright for the driver's."""
 
 
 @dataclass(frozen=True, order=True)
@@ -55,6 +71,8 @@ class Point:
     """Kernel launches in the GPU job; None leaves it to the profile."""
     adaptive: bool = False
     """gpusplit's policy adaptive chooses the number of groups."""
+    condition: Condition = STANDARD
+    """What it is measured under."""
 
     def __post_init__(self) -> None:
         """ValueError unless exactly the split modes say into how many groups."""
@@ -78,6 +96,8 @@ class Point:
             parts.append(f"{self.launches}launches")
         if self.blocking_driver:
             parts.append("blocking")
+        if self.condition != STANDARD:
+            parts.append(self.condition.label)
         return "-".join(parts)
 
 
@@ -105,7 +125,7 @@ def split(
 
 def experiments(profile: Profile) -> tuple[Experiment, ...]:
     """Return the experiments of a profile, those with nothing to measure left out."""
-    made = (_fig2, _fig4, _fig5, _fig6, _g500, _ablation, _adaptive, _checks)
+    made = (_fig2, _fig4, _fig5, _fig6, _g500, _ablation, _adaptive, _checks, _conditions)
     return tuple(
         Experiment(
             id=made_by.__name__.strip("_"),
@@ -154,8 +174,8 @@ def _fig6(profile: Profile) -> Made:
     points = []
     for n in profile.cpu_vms:
         points += [Point(n, Mode.NO_GPU), Point(n, Mode.UNSPLIT)]
-        points += [split(n, Mode.GPUSPLIT, alpha=alpha) for alpha in profile.alphas]
-        points.append(split(n, Mode.PAPER, alpha=profile.alpha))
+        for mode in (Mode.GPUSPLIT, Mode.PAPER):
+            points += [split(n, mode, alpha=alpha) for alpha in profile.alphas]
     return "Groups chosen by the number of VMs", "Fig. 6", [ALONE, *points]
 
 
@@ -172,8 +192,9 @@ def _ablation(profile: Profile) -> Made:
     points = []
     for n in profile.ablation_vms:
         points += [Point(n, Mode.UNSPLIT), Point(n, Mode.UNSPLIT_COOPERATIVE)]
-        points += [split(n, mode, alpha=profile.alpha) for mode in (Mode.PAPER, Mode.GPUSPLIT)]
-    return "What comes from splitting and what from waiting", "ours, not in the paper", points
+        points += [split(n, mode, alpha=profile.alpha) for mode in Mode if mode.splits]
+    title = "What comes from splitting, from waiting, and from several groups in flight"
+    return title, "ours, not in the paper", points
 
 
 def adaptive(cpu_vms: int) -> Point:
@@ -197,16 +218,37 @@ def _checks(profile: Profile) -> Made:
     return "Checks of the measurement and of the emulated GPU", "ours, not in the paper", points
 
 
+def _conditions(profile: Profile) -> Made:
+    points = []
+    for condition in profile.conditions:
+        for n in profile.condition_vms:
+            points += [Point(m, Mode.NO_GPU, condition=condition.without_gpu) for m in (n, n + 1)]
+            points.append(Point(n, Mode.UNSPLIT, condition=condition))
+            points += [
+                Point(n, mode, groups=groups, condition=condition)
+                for mode, some in (
+                    (Mode.PAPER, profile.condition_groups),
+                    (Mode.GPUSPLIT, profile.condition_groups[-2:-1]),
+                )
+                for groups in some
+            ]
+    title = "The paper's method under other drivers' waits and schedulers' settings"
+    return title, "ours: under which conditions the paper holds", points
+
+
 def alone_split(wanted: Iterable[int]) -> list[Point]:
     """The GPU job alone, once with each number of groups that was asked for beside CPU VMs."""
     return [split(0, Mode.GPUSPLIT, groups=groups) for groups in sorted(set(wanted))]
 
 
-def rounds(profile: Profile, best: Mapping[int, int] | None = None) -> list[list[Point]]:
+Best = Mapping[tuple[int, Mode], int]
+"""The best alpha by the number of CPU VMs and the mode, as far as it is known."""
+
+
+def rounds(profile: Profile, best: Best | None = None) -> list[list[Point]]:
     """Return what to measure, round by round, in order.
 
-    `best` is the best alpha by the number of CPU VMs, as far as it is known: the later rounds
-    repeat no other, unless every point is repeated.
+    Of several alphas the later rounds repeat the best alone, unless every point is repeated.
 
     Points with the same number of CPU VMs stay together, so that a ratio is taken of near
     neighbours and few VMs are woken or put to sleep between two points. The order within them is
@@ -220,9 +262,10 @@ def rounds(profile: Profile, best: Mapping[int, int] | None = None) -> list[list
     for n in profile.repeat_unsplit:
         wanted[Point(n, Mode.UNSPLIT)] = max(2, profile.least_repetitions)
     for n in profile.cpu_vms:
-        alpha = (best or {}).get(n, profile.alpha)
-        shown = (Point(n, Mode.NO_GPU), Point(n, Mode.UNSPLIT))
-        for point in (*shown, split(n, Mode.GPUSPLIT, alpha=alpha)):
+        shown = [Point(n, Mode.NO_GPU), Point(n, Mode.UNSPLIT)]
+        for mode in (Mode.GPUSPLIT, Mode.PAPER):
+            shown.append(split(n, mode, alpha=(best or {}).get((n, mode), profile.alpha)))
+        for point in shown:
             wanted[point] = max(wanted[point], profile.fig6_repetitions)
     for n in profile.adaptive_vms:
         wanted[adaptive(n)] = max(wanted[adaptive(n)], profile.fig6_repetitions)
@@ -238,16 +281,21 @@ def _ordered(points: list[Point], number: int) -> Iterator[Point]:
     for n in sorted({point.cpu_vms for point in points}):
         block = [point for point in points if point.cpu_vms == n and point != ALONE]
         turn = (number - 1) * len(block) // 3 % max(len(block), 1)
-        # A changed driver costs a new GPU job: such points come last.
-        yield from sorted(block[turn:] + block[:turn], key=lambda point: point.blocking_driver)
+        # A changed driver costs a new GPU job: such points come last, those of a driver together.
+        yield from sorted(
+            block[turn:] + block[:turn],
+            key=lambda point: (point.blocking_driver, point.condition),
+        )
 
 
 def driver_environment(point: Point, profile: Profile, exec_mode: str = "none") -> dict[str, str]:
     """Return the emulated driver's settings, which hold as long as a GPU job's process."""
+    launch_seconds = PAPER_GPU_SECONDS / LAUNCHES * profile.gpu_scale
     return {
         "EMUGPU_EXEC": exec_mode,
         "EMUGPU_SCALE": repr(profile.gpu_scale),
-        "EMUGPU_WAIT": "interrupt" if point.blocking_driver else "spin",
+        **point.condition.environment(launch_seconds),
+        **({"EMUGPU_WAIT": "interrupt"} if point.blocking_driver else {}),
     }
 
 
@@ -262,7 +310,11 @@ def gpusplit_options(point: Point) -> dict[str, Any]:
             return {"policy": "unsplit", "wait": "cooperative"}
     if point.adaptive:
         return {"policy": "adaptive", "wait": "cooperative"}
-    wait = "driver" if point.mode is Mode.PAPER else "cooperative"
+    lanes: dict[str, Any] = {
+        Mode.PAPER_AHEAD: SEVERAL_IN_FLIGHT,
+        Mode.GPUSPLIT_SINGLE: ONE_AT_A_TIME,
+    }.get(point.mode, {})
+    wait = {"wait": "cooperative" if point.mode.cooperates else "driver", **lanes}
     if point.groups is not None:
-        return {"policy": "fixed", "groups": point.groups, "wait": wait}
-    return {"policy": "vms", "alpha": point.alpha, "wait": wait}
+        return {"policy": "fixed", "groups": point.groups, **wait}
+    return {"policy": "vms", "alpha": point.alpha, **wait}

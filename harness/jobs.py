@@ -15,6 +15,7 @@ from itertools import accumulate
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+from harness.conditions import Scheduling
 from harness.errors import CommandTimedOut, GivenUp, HarnessError, HostUnreachable
 from harness.lab.hosts import COMMAND_TIMEOUT, Event
 from harness.lab.lab import Lab, Sampler
@@ -175,6 +176,10 @@ class Jobs:
         """Say whether a job was started since this was asked last."""
         new, self._new = self._new, False
         return new
+
+    def schedule(self, scheduling: Scheduling) -> Scheduling | None:
+        """Have the host schedule so; return how it says that it does."""
+        return self._reaching(self._lab.host, lambda: self._lab.schedule(scheduling))
 
     def arrange(self, running: Collection[str]) -> dict[str, str]:
         """Let exactly these VMs run; return their identities."""

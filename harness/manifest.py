@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -43,6 +43,8 @@ class Manifest:
     """Physical CPUs that all VMs share."""
     machines: Machines
     started: str
+    conditions: dict[str, str] = field(default_factory=dict)
+    """Under which scheduler the lab stands; what a point changes of it is the point's."""
 
     @classmethod
     def of(cls, labs: Sequence[Lab], profile: Profile, started: datetime) -> Manifest:
@@ -58,6 +60,7 @@ class Manifest:
             shared_cpus=labs[0].shared_cpus,
             machines=describe_machines(labs[0]),
             started=started.isoformat(timespec="seconds"),
+            conditions=labs[0].conditions(),
         )
 
     def differences(self, other: Manifest) -> list[str]:

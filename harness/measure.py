@@ -6,8 +6,10 @@ sent to a guest or to the host, for both would cost CPU time that is being measu
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Mapping
+from dataclasses import asdict
 
 from harness.errors import GivenUp, HarnessError
 from harness.experiments import Mode, Point, driver_environment, gpusplit_options
@@ -38,6 +40,20 @@ CLOCK_READINGS = 3
 MOST_CLOCK_READINGS = 12
 """How often a clock is read that is not known well enough by then: one of five busy VMs may be
 asked at the wrong end of its turn again and again."""
+
+
+LONGEST_PHASE = 0.15
+"""Seconds of the longest start phase: a turn of five VMs of the credit scheduler, 30 ms each."""
+
+
+def start_phase(point: Point, repetition: int) -> float:
+    """Return seconds to let pass before the window, another number for each repetition.
+
+    Where time is a count of instructions, repetitions that begin alike end alike: they would say
+    nothing of how much chance there is in when a job meets the scheduler's turns. By the label,
+    so that a run can be made again.
+    """
+    return round(random.Random(f"{point.label} {repetition}").uniform(0, LONGEST_PHASE), 4)
 
 
 def run_timeout(point: Point, profile: Profile, window: float | None) -> float:
@@ -74,9 +90,10 @@ def measure_point(
     running = running_vms(lab, point)
     timeout = run_timeout(point, profile, None if has_gpu else no_gpu_window)
 
+    scheduling = jobs.schedule(point.condition.scheduling)
     identities = jobs.arrange(running)
     sampler = jobs.sampler()
-    options: dict[str, object] = {}
+    options: dict[str, object] = {"scheduling": asdict(scheduling)} if scheduling else {}
     gpu = None
     if has_gpu:
         # The GPU job first: its start is long, and must not have to share the CPU.
@@ -84,7 +101,7 @@ def measure_point(
         gpu = jobs.gpu(environment)
         chosen = {**gpusplit_options(point), "vms": lab.vms_option(len(running))}
         gpu.set(chosen)
-        options = {**environment, **chosen}
+        options |= {**environment, **chosen}
     cpus = jobs.cpus(cpu_vms)
 
     for cpu in cpus.values():
@@ -96,6 +113,9 @@ def measure_point(
         sampler.wait_until(sampler.clock() + SETTLE * len(running), timeout)
     clocks = read_clocks(sampler, jobs_by_vm(lab, gpu.job if gpu else None, cpus))
 
+    phase = start_phase(point, repetition)
+    options["start_phase"] = phase
+    sampler.wait_until(sampler.clock() + phase, timeout)
     report = None
     if gpu is not None:
         report = gpu.go(point.launches or profile.gpu_launches, timeout)

@@ -5,14 +5,15 @@ Where the measurement does not allow a number, what asks for it raises `Unjudgea
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
+from harness.conditions import STANDARD, Condition
+from harness.evaluate import SampleResult
 from harness.experiments import Mode, Point
 from harness.profiles import Profile
-from harness.repetitions import PointResult
+from harness.repetitions import PointResult, combined
 from harness.samples import Verification
 from harness.timeline import Timeline
 from harness.uncertainty import (
@@ -20,7 +21,9 @@ from harness.uncertainty import (
     Repeatability,
     Uncertain,
     of_repetitions,
+    paired_ratio,
     repeatability,
+    within_rounds,
 )
 
 NOISE = 0.01
@@ -36,7 +39,11 @@ class NotMeasured(Unjudgeable):
 
 
 class DoesNotArise(Exception):
-    """The claim presupposes something that was not found: it does not hold. Says what."""
+    """The claim presupposes something that was not found. Says what."""
+
+
+class DoesNotHold(Exception):
+    """The claim is refuted without a number. Says by what."""
 
 
 class Undecided(Exception):
@@ -84,6 +91,19 @@ class Measurements:
         """Return what one host measured."""
         return replace(self, results=tuple(r for r in self.results if r.host == host))
 
+    def under(self, condition: Condition) -> Measurements:
+        """Return what was measured under a condition, as if it was the standard one.
+
+        So whatever judges a run judges a condition too.
+        """
+        found = []
+        for result in self.results:
+            point = result.point
+            wanted = condition.without_gpu if point.mode is Mode.NO_GPU else condition
+            if point.condition == wanted:
+                found.append(replace(result, point=replace(point, condition=STANDARD)))
+        return replace(self, results=tuple(found))
+
     def find(self, point: Point) -> PointResult:
         """Return a point's trustworthy result, or say why there is none."""
         for result in self.results:
@@ -114,36 +134,63 @@ class Measurements:
         value = positive(getattr(result, quantity))
         return of_repetitions(value, _trusted(result, quantity), self.repeatability(quantity))
 
-    def calibration(self, n: int) -> Calibration:
+    def faster(self, result: PointResult, than: PointResult) -> Uncertain:
+        """Return the ratio of two points' CPU throughputs."""
+        return self._ratio(result, than, Quantity.CPU_THROUGHPUT)
+
+    def longer(self, result: PointResult, than: PointResult) -> Uncertain:
+        """Return the ratio of two points' GPU jobs' times."""
+        return self._ratio(result, than, Quantity.GPU_SECONDS)
+
+    def _ratio(self, result: PointResult, than: PointResult, quantity: Quantity) -> Uncertain:
+        ours, theirs = (_by_round(r, quantity) for r in (result, than))
+        if len(ours.keys() & theirs.keys()) > 1:
+            known = within_rounds([_by_round(r, quantity) for r in self.results], KNOWN[self.clock])
+            return paired_ratio(ours, theirs, known)
+        return self._known(result, quantity).over(self._known(than, quantity))
+
+    def calibration(self, n: int, mode: Mode = Mode.GPUSPLIT) -> Calibration:
         """Choose the best alpha beside n CPU VMs: the one with the most CPU throughput.
 
-        Only those count whose GPU slow-down keeps within the profile's bound. Of those that are
-        equal within the noise the smallest is best: it cuts the least.
+        Only those count whose GPU slow-down keeps within the profile's bound (the paper's Eq. 2).
+        Of those that are equal within the noise the smallest is best: it cuts the least. The
+        first repetition of each chooses; the others judge (`judged`).
         """
-        unsplit = positive(self.at(n, Mode.UNSPLIT).gpu_seconds)
+        unsplit = positive(_first(self.at(n, Mode.UNSPLIT)).gpu_seconds)
         tried = []
         for alpha in self.profile.alphas:
-            result = self.at(n, Mode.GPUSPLIT, alpha=alpha)
-            tried.append((result, positive(result.gpu_seconds) / unsplit - 1))
+            result = self.at(n, mode, alpha=alpha)
+            tried.append((result, positive(_first(result).gpu_seconds) / unsplit - 1))
         bound = self.profile.slow_down_bound
+
+        def throughput(result: PointResult) -> float:
+            return positive(_first(result).cpu_throughput)
+
         allowed = [result for result, slow_down in tried if slow_down <= bound]
-        most = max((positive(result.cpu_throughput) for result in allowed), default=0.0)
-        best = next((r for r in allowed if positive(r.cpu_throughput) >= most * (1 - NOISE)), None)
+        most = max(map(throughput, allowed), default=0.0)
+        best = next((r for r in allowed if throughput(r) >= most * (1 - NOISE)), None)
         return Calibration(n, bound, tuple(tried), best)
 
-    def gpusplit(self, n: int) -> PointResult:
-        """Return the point of gpusplit at its best alpha beside n CPU VMs."""
-        calibration = self.calibration(n)
+    def chosen(self, n: int, mode: Mode = Mode.GPUSPLIT) -> PointResult:
+        """Return the point of a mode at its best alpha beside n CPU VMs."""
+        calibration = self.calibration(n, mode)
         if calibration.best is not None:
             return calibration.best
         # None keeps within the bound: the claims are to see the one that comes nearest.
         return min(calibration.tried, key=lambda tried: tried[1])[0]
 
-    def paper_points(self, n: int) -> Iterator[PointResult]:
-        """Give the points of the paper's method beside n CPU VMs."""
-        for result in self.results:
-            if (result.point.cpu_vms, result.point.mode) == (n, Mode.PAPER):
-                yield self.find(result.point)
+    def judged(self, n: int, mode: Mode = Mode.GPUSPLIT) -> PointResult:
+        """Return the same by the repetitions that had no part in the choice.
+
+        What was chosen as the best of several is so by luck too, in the repetition that chose it.
+        """
+        result = self.chosen(n, mode)
+        if len(self.profile.alphas) == 1:
+            return result
+        others = [sample for sample in result.trusted if sample is not _first(result)]
+        if not others:
+            raise NotMeasured(f"{result.point.label} was measured only when it was chosen")
+        return combined(others)
 
 
 def physical_limit(cpu_vms: int, shared_cpus: int = 1) -> float:
@@ -166,5 +213,15 @@ def positive(value: float | None) -> float:
 
 def _trusted(result: PointResult, quantity: Quantity) -> list[float]:
     """Return a quantity of a point's trustworthy repetitions."""
-    values = [getattr(sample, quantity) for sample in result.trusted]
-    return [value for value in values if value is not None and value > 0]
+    return list(_by_round(result, quantity).values())
+
+
+def _by_round(result: PointResult, quantity: Quantity) -> dict[int, float]:
+    """Return the same by the number of the repetition, which is that of the round."""
+    values = {sample.repetition: getattr(sample, quantity) for sample in result.trusted}
+    return {number: value for number, value in values.items() if value is not None and value > 0}
+
+
+def _first(result: PointResult) -> SampleResult:
+    """Return the first trustworthy repetition: that which chooses."""
+    return min(result.trusted, key=lambda sample: sample.repetition)

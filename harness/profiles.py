@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from harness.conditions import Condition, hypotheses
+
 PAPER_GPU_SECONDS = 65.0
 """The time of the paper's GPU job alone; a profile's scale shortens it."""
+
+LAUNCHES = 4
+"""Kernel launches in it."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +57,13 @@ class Profile:
     """The numbers of CPU VMs at which the emulated driver is measured with blocking waits too."""
     gpu_size: int = 5120
     """Rows and columns of the GPU job's square matrices."""
-    gpu_launches: int = 4
+    conditions: tuple[Condition, ...] = ()
+    """Beside the standard one, in the experiment `conditions`; on the emulated host only."""
+    condition_vms: tuple[int, ...] = ()
+    """The numbers of CPU VMs there; one CPU VM more is needed."""
+    condition_groups: tuple[int, ...] = (2, 10, 20)
+    """Into how many groups the paper's method cuts there; gpusplit into the last but one."""
+    gpu_launches: int = LAUNCHES
     """Matrix products, one kernel launch each, in one GPU job; a real GPU is given more."""
     cpu_size: int = 64
     """Rows and columns of the CPU job's square matrices."""
@@ -68,7 +79,7 @@ class Profile:
     @property
     def most_cpu_vms(self) -> int:
         """CPU VMs that the lab must have."""
-        fig2 = [n + 1 for n in self.fig2_vms]
+        fig2 = [n + 1 for n in (*self.fig2_vms, *self.condition_vms)]
         # Beside those that compute, the timeline has one that comes and goes.
         timeline = [n + 1 for n in self.timeline_vms]
         return max([*self.cpu_vms, *fig2, *self.sweep_vms, *timeline])
@@ -83,10 +94,18 @@ class Profile:
         least = wanted or (self.real_repetitions if clock == "real" else self.least_repetitions)
         blocking = self.blocking_driver if kind == "dryrun" else ()
         timeline = self.timeline_vms if kind != "local" else ()
+        conditions = self.conditions if kind == "dryrun" else ()
         return replace(
-            self, least_repetitions=least, blocking_driver=blocking, timeline_vms=timeline
+            self,
+            least_repetitions=least,
+            blocking_driver=blocking,
+            timeline_vms=timeline,
+            conditions=conditions,
+            condition_vms=self.condition_vms if conditions else (),
         )
 
+
+HYPOTHESES = tuple(hypotheses(PAPER_GPU_SECONDS / LAUNCHES))
 
 PROFILES = {
     profile.name: profile
@@ -114,6 +133,9 @@ PROFILES = {
             ablation_vms=(1, 2, 4),
             adaptive_vms=(1, 2, 4),
             timeline_vms=(1, 2, 4, 1),
+            # What the hypothesis needs, and a control, at one number of CPU VMs.
+            conditions=tuple(HYPOTHESES[i] for i in (0, 1, 3, 5)),
+            condition_vms=(4,),
             alphas=(1, 2, 5),
             fig6_repetitions=3,
             repeat_unsplit=(1,),
@@ -142,6 +164,9 @@ PROFILES = {
             adaptive_vms=(1, 2, 3, 4),
             timeline_vms=(1, 2, 4, 1),
             timeline_launches=21,
+            conditions=HYPOTHESES,
+            condition_vms=(1, 4),
+            condition_groups=(2, 4, 10, 20, 500),
             alphas=(1, 2, 5),
             fig6_repetitions=3,
             repeat_unsplit=(1,),

@@ -1,4 +1,4 @@
-"""Putting the repetitions of a point together: medians, 95 % intervals, spread."""
+"""Putting the repetitions of a point together: medians and 95 % intervals."""
 
 from __future__ import annotations
 
@@ -6,12 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from statistics import mean, median
 
-import numpy as np
 from scipy import stats  # type: ignore[import-untyped]
 
 from harness.evaluate import SampleResult
 from harness.experiments import Point
-from harness.validity import SPREAD_TOLERANCE, accounting_disagreements
+from harness.validity import accounting_disagreements
 
 Interval = tuple[float, float]
 
@@ -60,16 +59,8 @@ def interval(values: Sequence[float]) -> Interval | None:
     return (float(low), float(high))
 
 
-def spread(values: Sequence[float]) -> float:
-    """Return the largest distance between values, relative to their median."""
-    return float(np.ptp(values)) / abs(median(values)) if len(values) > 1 and any(values) else 0.0
-
-
-def combine(results: Sequence[SampleResult], clock: str) -> tuple[PointResult, ...]:
-    """Put the repetitions of every point on a host together, in the order of their first.
-
-    `clock` is the lab's: it says how far apart repetitions may be.
-    """
+def combine(results: Sequence[SampleResult]) -> tuple[PointResult, ...]:
+    """Put the repetitions of every point on a host together, in the order of their first."""
     disagreements = accounting_disagreements(results)
     by_point: dict[tuple[str, Point], list[SampleResult]] = {}
     for index, result in enumerate(results):
@@ -77,15 +68,17 @@ def combine(results: Sequence[SampleResult], clock: str) -> tuple[PointResult, .
         by_point.setdefault((result.host, result.point), []).append(
             replace(result, problems=problems)
         )
-    return tuple(_combined(samples, SPREAD_TOLERANCE[clock]) for samples in by_point.values())
+    return tuple(combined(samples) for samples in by_point.values())
 
 
-def _combined(samples: Sequence[SampleResult], tolerance: float) -> PointResult:
+def combined(samples: Sequence[SampleResult]) -> PointResult:
+    """Put the repetitions of a point together.
+
+    It can be trusted if one of them can: another repetition, good or bad, never makes a point
+    invalid. How far they are apart is in what its number is known to (`uncertainty`).
+    """
     trusted = [sample for sample in samples if not sample.problems]
-    problems: list[str] = []
-    if 2 * len(trusted) <= len(samples):
-        # Half of them could not be measured: who knows what the others are worth.
-        problems = [problem for sample in samples for problem in sample.problems]
+    problems = [] if trusted else [problem for sample in samples for problem in sample.problems]
     shown = trusted or samples
 
     def values(of: Callable[[SampleResult], float | None]) -> list[float]:
@@ -94,12 +87,6 @@ def _combined(samples: Sequence[SampleResult], tolerance: float) -> PointResult:
     throughputs = values(lambda sample: sample.cpu_throughput)
     seconds = values(lambda sample: sample.gpu_seconds)
     used = values(lambda sample: sample.gpu_vm_cpu_seconds)
-    if trusted:
-        for name, seen in (("CPU throughput", throughputs), ("the GPU job's time", seconds)):
-            if spread(seen) > tolerance:
-                problems.append(
-                    f"repetitions of {name} are {spread(seen):.1%} apart, more than {tolerance:.0%}"
-                )
     vms = sorted({vm for sample in shown for vm in sample.cpu_throughputs})
     return PointResult(
         point=samples[0].point,

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from harness.conclude import FinishedRun, conclude
 from harness.errors import HarnessError, LabUnsuitable
 from harness.evaluate import SampleResult, evaluate
-from harness.experiments import ALONE, Point, alone_split
+from harness.experiments import ALONE, Best, Mode, Point, alone_split
 from harness.jobs import Jobs
 from harness.lab.lab import Lab
 from harness.manifest import (
@@ -178,13 +178,15 @@ class Run:
             jobs.stop()
             self.timeline_problem = error.what
 
-    def _best_alphas(self) -> dict[int, int]:
-        """Return the best alpha by the number of CPU VMs, as far as it can be said."""
+    def _best_alphas(self) -> Best:
+        """Return the best alphas as far as they can be said."""
         measurements = self.measurements()
         found = {}
         for n in self.profile.cpu_vms:
-            with suppress(Unjudgeable):
-                found[n] = measurements.beside(n).gpusplit(n).point.alpha or self.profile.alpha
+            for mode in (Mode.GPUSPLIT, Mode.PAPER):
+                with suppress(Unjudgeable):
+                    best = measurements.beside(n).chosen(n, mode).point.alpha
+                    found[n, mode] = best or self.profile.alpha
         return found
 
     def _alone_left(self, lab: Lab) -> list[Point]:
@@ -195,7 +197,7 @@ class Run:
         for n in self.profile.cpu_vms:
             if home[n] == lab.host:
                 with suppress(Unjudgeable):
-                    wanted.append(measurements.beside(n).gpusplit(n).wanted)
+                    wanted.append(measurements.beside(n).chosen(n).wanted)
         done = {result.point for result in self.results if result.host == lab.host}
         points = alone_split(groups for groups in wanted if groups is not None)
         possible = [point for point in points if self.only is None or point in self.only]
@@ -205,7 +207,7 @@ class Run:
         """Return what was measured so far, for judging."""
         lab = self.labs[0]
         with self._measured:
-            results = combine(self.results, lab.clock)
+            results = combine(self.results)
         return Measurements(
             lab.kind, lab.clock, lab.shared_cpus, self.profile, results, self.verification,
             self.timeline, self.timeline_problem,

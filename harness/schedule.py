@@ -6,10 +6,10 @@ on one host, its *home*, with the points of other numbers that they are compared
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 
 from harness.errors import LabUnsuitable
-from harness.experiments import ALONE, Mode, Point, alone_split, rounds
+from harness.experiments import ALONE, Best, Mode, Point, alone_split, rounds
 from harness.profiles import Profile
 
 Task = tuple[Point, int]
@@ -32,12 +32,9 @@ def homes(profile: Profile, hosts: Sequence[str]) -> dict[int, str]:
 
 
 def tasks(
-    profile: Profile, hosts: Sequence[str], best: Mapping[int, int] | None = None
+    profile: Profile, hosts: Sequence[str], best: Best | None = None
 ) -> dict[str, list[Task]]:
-    """Return what every host measures, in order, but for the splits alone that are found later.
-
-    `best` is the best alpha by the number of CPU VMs, as far as it is known.
-    """
+    """Return what every host measures, in order, but for the splits alone that are found later."""
     home = homes(profile, hosts)
     made: dict[str, list[Task]] = {host: [] for host in hosts}
     for number, taken in enumerate(rounds(profile, best), start=1):
@@ -52,7 +49,8 @@ def _is_compared(point: Point, host: str, profile: Profile, home: dict[int, str]
     """Whether a host needs a point of another home to compare its own with."""
     if point == ALONE:
         return host in home.values()
-    is_fig2s = point.mode is Mode.NO_GPU and point.cpu_vms - 1 in profile.fig2_vms
+    beside = (*profile.fig2_vms, *profile.condition_vms)
+    is_fig2s = point.mode is Mode.NO_GPU and point.cpu_vms - 1 in beside
     return is_fig2s and home.get(point.cpu_vms - 1) == host
 
 

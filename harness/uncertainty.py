@@ -9,7 +9,11 @@ come from:
   runs in such labs showed (`KNOWN`), as if that were repetitions of this run: so a single
   sample is never taken for exact, and a run that repeats much is judged by what it saw itself.
 - A point that scatters more than that is taken at its own word.
-- Ratios and differences combine by the root of the sum of squares (GUM 5.1.2).
+- A ratio of two points that share two rounds or more is taken within those: points of one round
+  are near neighbours in time, so that what drifts from round to round is in both. The mean of the
+  ratios' logarithms counts; its scatter is what is left of the points' when the rounds' own ups
+  and downs are taken out (`within_rounds`).
+- Other ratios, and differences, combine by the root of the sum of squares (GUM 5.1.2).
 
 What the clocks leave open (`samples.ClockReading`) is not added: they are read anew at every
 repetition, so it is in the scatter already, and is not to be counted twice (GUM 4.3.10).
@@ -17,11 +21,12 @@ repetition, so it is in the scatter already, and is not to be counted twice (GUM
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from math import hypot, inf, pi, sqrt
+from math import exp, hypot, inf, log, pi, sqrt
 from statistics import mean, stdev
 
+import numpy as np
 from scipy import stats  # type: ignore[import-untyped]
 
 from harness.repetitions import CONFIDENCE, Interval
@@ -62,8 +67,7 @@ KNOWN = {
   job's time (18 to 32 degrees of freedom). Time is a count of instructions there, on any machine.
 - real: there, 1.7 and 2.4 % of CPU throughput. No two machines are alike, so that it weighs no
   more than one point that was measured three times.
-- fast: nobody measured it; half as much again as real, as its allowed spread is
-  (`validity.SPREAD_TOLERANCE`).
+- fast: nobody measured it; half as much again as real, a guess.
 """
 
 
@@ -142,6 +146,40 @@ def repeatability(repeated: Iterable[Sequence[float]], known: Repeatability) -> 
             freedom += len(values) - 1
             squares += (len(values) - 1) * relative_deviation(values) ** 2
     return Repeatability(sqrt(squares / freedom), freedom)
+
+
+def within_rounds(points: Iterable[Mapping[int, float]], known: Repeatability) -> Repeatability:
+    """Pool the relative scatter that points have beside that of their rounds.
+
+    `points` has each point's values by the round. Of points that were measured in the same rounds
+    it is the residual of an analysis of variance by points and rounds, of the logarithms.
+    """
+    alike: dict[frozenset[int], list[list[float]]] = {}
+    for values in points:
+        if len(values) > 1:
+            logs = [log(value) for _, value in sorted(values.items())]
+            alike.setdefault(frozenset(values), []).append(logs)
+    freedom = known.freedom
+    squares = known.freedom * known.deviation**2
+    for rows in alike.values():
+        table = np.array(rows)
+        residual = table - table.mean(axis=1, keepdims=True) - table.mean(axis=0) + table.mean()
+        freedom += (table.shape[0] - 1) * (table.shape[1] - 1)
+        squares += float((residual**2).sum())
+    return Repeatability(sqrt(squares / freedom), freedom)
+
+
+def paired_ratio(
+    ours: Mapping[int, float], theirs: Mapping[int, float], run: Repeatability
+) -> Uncertain:
+    """Return the ratio of two points by the rounds that both were measured in, two or more.
+
+    `run` is the scatter within rounds. A pair that scatters more has the scatter of its own.
+    """
+    logs = [log(ours[number] / theirs[number]) for number in sorted(ours.keys() & theirs.keys())]
+    scatter = max(sqrt(2) * run.deviation, stdev(logs))
+    value = exp(mean(logs))
+    return Uncertain(value, value * scatter / sqrt(len(logs)), run.freedom)
 
 
 def relative_deviation(values: Sequence[float]) -> float:

@@ -24,9 +24,6 @@ CLOCK_TOLERANCE = 0.05
 LONGEST_GAP = 1.5
 """Seconds between two samples of the accounting beyond which some are missing."""
 
-SPREAD_TOLERANCE = {"deterministic": 0.02, "fast": 0.15, "real": 0.1}
-"""Largest relative distance between repetitions of a point, by the lab's clock."""
-
 
 def problems_of(samples: PointSamples) -> Iterator[str]:
     """Give every reason against one repetition of a point that it shows by itself."""

@@ -12,6 +12,7 @@ import json
 import signal
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -113,6 +114,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--only", action="append", default=[], metavar="NAME", help="this program")
     parser.add_argument("--groups", default="2,3,7", help="forced splits (default: %(default)s)")
     parser.add_argument("--quick", action="store_true", help="the few tests that are marked so")
+    parser.add_argument(
+        "--seconds", type=int, metavar="N", help="so long at most for one run of a program's tests"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything as JSON")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the table")
     parser.add_argument(
@@ -128,6 +132,10 @@ def main(arguments: list[str] | None = None) -> int:
         groups = [int(word) for word in options.groups.split(",")]
     except ValueError as error:
         parser.error(str(error))
+    if options.seconds is not None:
+        programs = [
+            replace(program, seconds=min(program.seconds, options.seconds)) for program in programs
+        ]
     if options.quick:
         programs = [program for program in programs if program.quick]
     console = Console(stderr=True)

@@ -28,7 +28,7 @@ class Program:
     leave_out: what the names of tests that are not run begin with, by the reason.
     options: further arguments of pytest.
     environment: further environment variables.
-    seconds: for one run of all of it.
+    seconds: for one run of all of it; no test begins later.
     test_seconds: for one test.
     quick: tests that alone are run with --quick; none: the program is left out there.
     """

@@ -37,7 +37,7 @@ class Shipped:
     files: a pattern of the kernels' files; together: files that are one program, by their names;
         before: what the program puts before those.
     include: folders for #include, in the package.
-    options: of clBuildProgram.
+    options: of clBuildProgram; more_options: by patterns of paths, for those files in addition.
     driver, requires, library, environment: for kind capture: the script, what pip installs for it,
         a shared library of the package for it to load, and its environment variables.
     most: of so many files at most, taken evenly, 0: all.
@@ -52,6 +52,7 @@ class Shipped:
     before: str = ""
     include: tuple[str, ...] = ()
     options: str = ""
+    more_options: dict[str, str] = field(default_factory=dict)
     driver: str = ""
     requires: tuple[str, ...] = ()
     library: str = ""
@@ -116,7 +117,11 @@ def from_files(entry: Shipped, root: Path) -> Iterator[Source]:
         yield Source("+".join(names), "\n".join((entry.before, *parts)), options, include)
     for path in evenly(list(paths.values()), entry.most):
         text = path.read_text(errors="replace")
-        yield Source(str(path.relative_to(root)), text, options, (*include, path.parent))
+        # A kernel in a folder of its own includes what lies beside the program, which runs there.
+        beside = (path.parent, path.parent.parent)
+        more = [words for pattern, words in entry.more_options.items() if path.match(pattern)]
+        name = str(path.relative_to(root))
+        yield Source(name, text, " ".join((options, *more)), (*include, *beside))
 
 
 def evenly(values: list[Path], most: int) -> list[Path]:

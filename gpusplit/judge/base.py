@@ -32,7 +32,9 @@ typedef int kernel_enqueue_flags_t;
 typedef int clk_profiling_info;
 typedef struct { unsigned int workDimension; size_t globalWorkOffset[3]; size_t globalWorkSize[3];
     size_t localWorkSize[3]; } ndrange_t;
+#if __OPENCL_C_VERSION__ >= 120
 int printf(__constant const char *gpusplit_format, ...) __attribute__((format(printf, 1, 2)));
+#endif
 """
 
 #: clang looks at these before it declares some of the functions.

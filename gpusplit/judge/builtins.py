@@ -30,6 +30,8 @@ _LOCAL_PATTERN = re.compile(
 #: Their first argument says which memory they order.
 FENCES = _words("""barrier work_group_barrier sub_group_barrier
     mem_fence read_mem_fence write_mem_fence atomic_work_item_fence""")
+#: With one argument these are for one work-group.
+BARRIERS = frozenset({"barrier", "work_group_barrier"})
 ATOMIC_PATTERN = re.compile(r"atom(ic)?_[a-z0-9_]+")
 
 #: What nobody may split: order of output, device-side launches.
@@ -79,11 +81,20 @@ _KNOWN_PATTERNS = re.compile(
 )
 
 
+_COMPUTES = re.compile(r"(half|native)_\w+|(convert|as)_\w+|get_image_\w+|__builtin_astype")
+
+
+def computes(name: str) -> bool:
+    """Whether built-in *name*, where it is given no pointer, does nothing but give a value."""
+    return name in _MATH or name in STEADY or _COMPUTES.fullmatch(name) is not None
+
+
 def shows_work_group(name: str) -> bool:
     """Whether a kernel that calls built-in *name* can see how work-items are grouped."""
     return (
         name in _LOCAL_FUNCTIONS
-        or name in ("get_group_id", "get_num_groups", "barrier", "work_group_barrier")
+        or name in BARRIERS
+        or name in ("get_group_id", "get_num_groups")
         or name == "sub_group_barrier"
         or _LOCAL_PATTERN.fullmatch(name) is not None
     )

@@ -12,7 +12,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from gpusplit.judge import builtins, facts, frontend, options, prelude, ptx, reading, spirv
-from gpusplit.judge.facts import Program
+from gpusplit.judge.facts import Function, Program
 from gpusplit.judge.options import Options
 from gpusplit.judge.verdict import Answer, Request, Unreadable, Verdict, whole
 
@@ -91,10 +91,18 @@ def _judge(program: Program, kernel: int, ptx_text: str) -> Verdict:
         if function.problem:
             return whole(function.problem)
     atomics = sorted(name for function in functions for name in function.atomics)
+    circle = _calls_itself(program, reached)
+    # A function's barriers are in whatever loop calls it.
+    called = functions if circle else functions[1:]
     communicates = (
-        bool(atomics) or program.is_volatile or any(function.communicates for function in functions)
+        bool(atomics)
+        or program.is_volatile
+        or any(function.communicates for function in functions)
+        or any(function.orders for function in called)
     )
-    waits = any(function.waits for function in functions) or _calls_itself(program, reached)
+    waits = circle or any(
+        function.waits or _may_see_news(program, function) for function in functions
+    )
     if communicates and waits:
         what = atomics[0] if atomics else "volatile or a global fence"
         return whole(f"has loops and {what}: it may wait for other work-groups")
@@ -102,7 +110,8 @@ def _judge(program: Program, kernel: int, ptx_text: str) -> Verdict:
     # Asked alone, these are right in a slice that nothing else changes.
     needed = asks & frozenset(prelude.RANGE_FUNCTIONS)
     if ptx_text:
-        doubt = ptx.doubt(ptx_text, program.functions[kernel].name, bool(needed), communicates)
+        shares = communicates or functions[0].orders
+        doubt = ptx.doubt(ptx_text, program.functions[kernel].name, bool(needed), shares)
         if doubt:
             return whole(doubt)
     variables = sorted(name for function in functions for name in function.variables)
@@ -127,6 +136,24 @@ def _reached(program: Program, kernel: int) -> list[int]:
                 seen.append(callee)
                 todo.append(callee)
     return seen
+
+
+def _may_see_news(program: Program, function: Function) -> bool:
+    """Whether *function* has a loop that is left early upon what other groups may write meanwhile.
+
+    The compiler need not read plain memory twice: it takes volatile, an atomic or a fence.
+    """
+    if function.left_early is None:
+        return False
+    called = {callee for start in function.left_early for callee in _reached(program, start)}
+    return (
+        program.is_volatile
+        or function.communicates
+        or any(
+            part.communicates or part.orders or part.atomics
+            for part in map(program.functions.__getitem__, called)
+        )
+    )
 
 
 def _calls_itself(program: Program, reached: list[int]) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from clang.cindex import CursorKind as Kind
 
-from gpusplit.judge import base, builtins, loops
+from gpusplit.judge import base, builtins, loops, retries
 from gpusplit.judge.frontend import CONTINUE, RECURSE, Cursor, children, constant, identity, visit
 from gpusplit.judge.prelude import PREFIX, RENAMED
 
@@ -44,6 +44,8 @@ class Function:
     atomics: names of atomic functions that it uses on memory other work-groups can see.
     waits: whether it has a loop whose end may hang on memory.
     communicates: whether it orders or shares memory with other work-groups otherwise.
+    left_early: what is called in its counted loops that are left early; None without such a loop.
+    orders: whether it has a barrier that orders global memory, but in no loop that waits.
     uses_local: whether it has or takes local memory, or is told how work-items are grouped.
     variables: names of the program's own variables that it mentions and a variant has twice.
     problem: why nothing that reaches it may be split; empty if there is no such thing.
@@ -57,9 +59,26 @@ class Function:
     atomics: set[str] = field(default_factory=set)
     waits: bool = False
     communicates: bool = False
+    left_early: set[int] | None = None
+    orders: bool = False
     uses_local: bool = False
     variables: set[str] = field(default_factory=set)
     problem: str = ""
+
+    def add(self, part: Function) -> None:
+        """What a *part* of the function does, it does."""
+        self.calls |= part.calls
+        self.builtins |= part.builtins
+        self.asks |= part.asks
+        self.atomics |= part.atomics
+        self.variables |= part.variables
+        self.waits |= part.waits
+        self.communicates |= part.communicates
+        self.orders |= part.orders
+        self.uses_local |= part.uses_local
+        self.problem = self.problem or part.problem
+        if part.left_early is not None:
+            self.left_early = (self.left_early or set()) | part.left_early
 
 
 @dataclass(slots=True)
@@ -112,6 +131,9 @@ class _Reader:
     def __init__(self, program: Program, function: Function) -> None:
         self._program = program
         self._function = function
+        #: In so many loops that wait.
+        self._waiting = 0
+        self._jumps = False
 
     def read(self, cursor: Cursor) -> None:
         parts = children(cursor)
@@ -120,6 +142,8 @@ class _Reader:
         self._function.is_kernel = attributes > 0 and cursor.result_type.spelling == "void"
         self._function.uses_local = attributes > 1
         visit(cursor, self._inside)
+        if self._jumps:  # perhaps over a barrier, and back
+            self._function.communicates |= self._function.orders
 
     def _inside(self, cursor: Cursor, _: Cursor) -> int:
         kind = cursor._kind_id
@@ -129,9 +153,11 @@ class _Reader:
         elif kind == _CALL:
             self._call(cursor)
         elif kind in _LOOPS:
-            found.waits = found.waits or not loops.ends_by_itself(cursor)
+            if not (loops.ends_by_itself(cursor) or retries.retries(cursor)):
+                self._loop(cursor)
+                return CONTINUE
         elif kind in _GOTO:
-            found.waits = True
+            found.waits = self._jumps = True
         elif kind in _ASM:
             self._refuse("holds assembly")
         elif kind == _BLOCK:
@@ -145,6 +171,25 @@ class _Reader:
         if kind == _VARIABLE and cursor.storage_class.name in ("STATIC", "EXTERN"):
             self._outlives(cursor)
         return RECURSE
+
+    def _loop(self, cursor: Cursor) -> None:
+        """A loop that is not plainly counted, or left early."""
+        outer, inner = self._function, Function(self._function.name)
+        self._function = inner
+        self._waiting += 1
+        visit(cursor, self._inside)
+        self._waiting -= 1
+        self._function = outer
+        # One that looks for something, and can see nothing new of what other groups write, is no
+        # way to wait: it comes to its end.
+        looks = loops.ends_at_last(cursor) and not (
+            inner.waits or inner.atomics or inner.communicates or inner.orders or self._jumps
+        )
+        outer.add(inner)
+        if looks:
+            outer.left_early = (outer.left_early or set()) | inner.calls
+        else:
+            outer.waits = True
 
     def _reference(self, cursor: Cursor) -> None:
         target = cursor.referenced
@@ -181,12 +226,22 @@ class _Reader:
             arguments = list(cursor.get_arguments())
             flags = constant(arguments[0]) if arguments else None
             if name != "sub_group_barrier" and (flags is None or flags & ~_LOCAL_ONLY):
-                self._function.communicates = True
+                self._fence(name, len(arguments) == 1 and flags is not None)
         elif builtins.ATOMIC_PATTERN.fullmatch(name) and name not in self._program.declared:
             memory = next(iter(cursor.get_arguments()), None)
             shown = "" if memory is None else memory.type.get_canonical().spelling
             if "__local " not in shown:
                 self._function.atomics.add(name)
+
+    def _fence(self, name: str, for_group: bool) -> None:
+        """A barrier orders memory among the work-items of one group alone.
+
+        But in a loop that waits it has the device read again what other groups write.
+        """
+        if name in builtins.BARRIERS and for_group and not self._waiting:
+            self._function.orders = True
+        else:
+            self._function.communicates = True
 
     def _outlives(self, variable: Cursor) -> None:
         """A variable that is no constant outlives the launch, and a variant would have another."""

@@ -66,6 +66,8 @@ def parse(
         path = folder / f"include{header.folder}" / header.name
         path.parent.mkdir(parents=True, exist_ok=True)
         _write(path, header.text)
+    # What lies there by now is not looked at.
+    elsewhere = [(header.path, _bytes(header.text)) for header in headers if header.path]
     arguments = [
         "-x", "cl", f"-cl-std={options.standard}", "-target", f"spir{_bits(address_bits)}",
         "-nostdinc", "-isystem", str(folder / "base"), "-Xclang", "-fdeclare-opencl-builtins",
@@ -76,7 +78,7 @@ def parse(
         *(f"-I{folder / f'include{at}'}" for at in sorted({header.folder for header in headers})),
     ]  # fmt: skip
     try:
-        unit = cindex.Index.create().parse(str(main), args=arguments)
+        unit = cindex.Index.create().parse(str(main), args=arguments, unsaved_files=elsewhere)
     except cindex.TranslationUnitLoadError:
         raise Unreadable("the compiler's front end gave up") from None
     for found in unit.diagnostics:
@@ -84,15 +86,21 @@ def parse(
             raise Unreadable(
                 f"the compiler's front end says: {found.spelling} (line {found.location.line})"
             )
+    known = {path for path, _ in elsewhere}
     for included in unit.get_includes():
-        if folder not in Path(included.include.name).resolve().parents:
-            raise Unreadable(f"it includes {included.include.name}, which may have changed")
+        name = included.include.name
+        if name not in known and folder not in Path(name).resolve().parents:
+            raise Unreadable(f"it includes {name}, which may have changed")
     return unit
 
 
 def _write(path: Path, text: str) -> None:
+    path.write_bytes(_bytes(text))
+
+
+def _bytes(text: str) -> bytes:
     try:
-        path.write_bytes(text.encode("utf-8", "surrogateescape"))
+        return text.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:
         raise Unreadable("it has characters that are no text") from None
 

@@ -16,10 +16,10 @@ LOOPS = (Kind.FOR_STMT, Kind.WHILE_STMT, Kind.DO_STMT)
 _LEAVES = (Kind.RETURN_STMT, Kind.GOTO_STMT, Kind.INDIRECT_GOTO_STMT)
 
 # CXUnaryOperatorKind and CXBinaryOperatorKind.
-_STEPS = (1, 2, 3, 4)
-_ADDRESS_OF, _DEREFERENCE = 5, 6
-_ASSIGN = 22
-_PLAIN = (
+STEPS = (1, 2, 3, 4)
+ADDRESS_OF, DEREFERENCE = 5, 6
+ASSIGN, COMMA = 22, 33
+PLAIN = (
     Kind.UNEXPOSED_EXPR, Kind.PAREN_EXPR, Kind.INTEGER_LITERAL, Kind.FLOATING_LITERAL,
     Kind.CHARACTER_LITERAL, Kind.CSTYLE_CAST_EXPR, Kind.CONDITIONAL_OPERATOR, Kind.BINARY_OPERATOR,
     Kind.UNARY_OPERATOR, Kind.TYPE_REF, Kind.CXX_UNARY_EXPR,
@@ -28,33 +28,51 @@ _PLAIN = (
 
 def ends_by_itself(loop: Cursor) -> bool:
     """Whether *loop* is plainly counted."""
+    return _counting_of(loop) is not None and not _leaves(_body(loop))
+
+
+def ends_at_last(loop: Cursor) -> bool:
+    """Whether *loop* is plainly counted, by steps of one, but for what leaves it early."""
+    counting = _counting_of(loop)
+    return bool(counting) and all(change.kind == Kind.UNARY_OPERATOR for change in counting or ())
+
+
+def _body(loop: Cursor) -> Cursor:
+    return children(loop)[0 if loop.kind == Kind.DO_STMT else -1]
+
+
+def _counting_of(loop: Cursor) -> list[Cursor] | None:
+    """What counts in *loop*; None if its condition hangs on anything else."""
     parts = children(loop)
     step: list[Cursor] = []
     if loop.kind == Kind.FOR_STMT:
         # With a part left out nobody can tell which ones are there.
         if len(parts) != 4:
-            return False
+            return None
         _, condition, *step, body = parts
     elif len(parts) == 2:
         condition, body = parts if loop.kind == Kind.WHILE_STMT else parts[::-1]
     else:
-        return False
+        return None
     counters = _variables(condition)
     if counters is None:
-        return False
-    changes = [change for part in step for change in _changes(part)]
+        return None
+    changes: list[Cursor] = [change for part in step for change in _changes(part)]
     if loop.kind != Kind.FOR_STMT:
         # Counting in the body, but under no condition: that might hang on memory.
+        if _has(body, Kind.CONTINUE_STMT):
+            return None
         direct = children(body) if body.kind == Kind.COMPOUND_STMT else [body]
         changes += [change for part in direct for change in _changes(part)]
+    counters = _with_steps(counters, changes)
     counting = [change for change in changes if _is_counting(change, counters)]
-    places = set(map(_place, counting))
-    return not _leaves(body, 0) and all(
-        _untouched(part, counters, places) for part in (*step, body)
-    )
+    places = set(map(place, counting))
+    plain = all(_untouched(part, counters, places) for part in (*step, body))
+    return counting if plain else None
 
 
-def _place(cursor: Cursor) -> int:
+def place(cursor: Cursor) -> int:
+    """What tells one statement or expression from another."""
     return int(cursor.data[1] or 0)
 
 
@@ -84,7 +102,7 @@ def _variables(condition: Cursor) -> frozenset[int] | None:
                 if look(argument, cursor) == RECURSE:
                     visit(argument, look)
             return CONTINUE
-        elif kind not in _PLAIN or not _pure(cursor):
+        elif kind not in PLAIN or not pure(cursor):
             plain = False
         return RECURSE if plain else CONTINUE
 
@@ -93,24 +111,33 @@ def _variables(condition: Cursor) -> frozenset[int] | None:
     return frozenset(found) if plain else None
 
 
-def _pure(cursor: Cursor) -> bool:
+def pure(cursor: Cursor) -> bool:
     """Whether *cursor*, if it is an operator, changes nothing and reads no memory."""
     if cursor.kind == Kind.UNARY_OPERATOR:
-        return operator(cursor) not in (None, *_STEPS, _ADDRESS_OF, _DEREFERENCE)
-    return cursor.kind != Kind.BINARY_OPERATOR or operator(cursor) not in (None, _ASSIGN)
+        return operator(cursor) not in (None, *STEPS, ADDRESS_OF, DEREFERENCE)
+    return cursor.kind != Kind.BINARY_OPERATOR or operator(cursor) not in (None, ASSIGN)
 
 
 def _changes(cursor: Cursor) -> list[Cursor]:
     """The assignments that statement *cursor* is made of."""
-    if cursor.kind == Kind.BINARY_OPERATOR and operator(cursor) == 23:  # the comma
+    if cursor.kind == Kind.BINARY_OPERATOR and operator(cursor) == COMMA:
         return [change for part in children(cursor) for change in _changes(part)]
-    if cursor.kind == Kind.UNARY_OPERATOR and operator(cursor) in _STEPS:
+    if cursor.kind == Kind.UNARY_OPERATOR and operator(cursor) in STEPS:
         return [cursor]
     if cursor.kind == Kind.COMPOUND_ASSIGNMENT_OPERATOR or (
-        cursor.kind == Kind.BINARY_OPERATOR and operator(cursor) == _ASSIGN
+        cursor.kind == Kind.BINARY_OPERATOR and operator(cursor) == ASSIGN
     ):
         return [cursor]
     return []
+
+
+def _with_steps(counters: frozenset[int], changes: list[Cursor]) -> frozenset[int]:
+    """*counters*, and all that they count with: the stride in `i += stride`."""
+    found = set(counters)
+    for target, *values in map(children, changes):
+        if target.kind == Kind.DECL_REF_EXPR and identity(target.referenced) in counters:
+            found.update(*(_variables(value) or () for value in values))
+    return counters if found == counters else _with_steps(frozenset(found), changes)
 
 
 def _is_counting(change: Cursor, counters: frozenset[int]) -> bool:
@@ -125,24 +152,29 @@ def _is_counting(change: Cursor, counters: frozenset[int]) -> bool:
     return True
 
 
-def _leaves(body: Cursor, depth: int) -> bool:
+def _leaves(body: Cursor) -> bool:
     """Whether *body* can leave the loop that it belongs to before its condition says so."""
-    leaves = False
+    return any(_has(body, kind) for kind in (*_LEAVES, Kind.BREAK_STMT))
+
+
+def _has(body: Cursor, what: Kind) -> bool:
+    """Whether *body* has a statement *what* that is of the loop it belongs to."""
+    found: bool = body.kind == what
 
     def look(cursor: Cursor, _: Cursor) -> int:
-        nonlocal leaves
-        if cursor.kind in _LEAVES:
-            leaves = True
-        elif cursor.kind == Kind.BREAK_STMT:
-            leaves = leaves or depth == 0
-        elif depth == 0 and cursor.kind in (*LOOPS, Kind.SWITCH_STMT):
+        nonlocal found
+        kind = cursor.kind
+        if kind == what:
+            found = True
+        elif kind in LOOPS or (kind == Kind.SWITCH_STMT and what != Kind.CONTINUE_STMT):
             # Its own breaks are its own.
-            leaves = leaves or _leaves(cursor, 1)
+            if what in _LEAVES:
+                found = found or _has(cursor, what)
             return CONTINUE
-        return RECURSE
+        return CONTINUE if found else RECURSE
 
     visit(body, look)
-    return leaves or body.kind in (*_LEAVES, Kind.BREAK_STMT)
+    return found
 
 
 def _base(target: Cursor) -> int:
@@ -156,7 +188,10 @@ def _base(target: Cursor) -> int:
 
 
 def _untouched(part: Cursor, counters: frozenset[int], counting: set[int]) -> bool:
-    """Whether nothing in *part* changes *counters* or takes their address, but for *counting*."""
+    """Whether nothing in *part* changes *counters* or takes their address, but for *counting*.
+
+    Or declares one: what is new in each round may come from memory.
+    """
     untouched = True
 
     def look(cursor: Cursor, _: Cursor) -> int:
@@ -164,11 +199,13 @@ def _untouched(part: Cursor, counters: frozenset[int], counting: set[int]) -> bo
         kind = cursor.kind
         writes = kind == Kind.COMPOUND_ASSIGNMENT_OPERATOR
         if kind == Kind.BINARY_OPERATOR:
-            writes = operator(cursor) in (None, _ASSIGN)
+            writes = operator(cursor) in (None, ASSIGN)
         elif kind == Kind.UNARY_OPERATOR:
-            writes = operator(cursor) in (None, *_STEPS, _ADDRESS_OF)
-        if writes and _place(cursor) not in counting and _base(children(cursor)[0]) in counters:
+            writes = operator(cursor) in (None, *STEPS, ADDRESS_OF)
+        if writes and place(cursor) not in counting and _base(children(cursor)[0]) in counters:
             untouched = False
+        elif kind == Kind.VAR_DECL:
+            untouched = untouched and identity(cursor) not in counters
         return RECURSE if untouched else CONTINUE
 
     look(part, part)

@@ -25,11 +25,13 @@ class Header:
     """A header as it was when the program was built.
 
     folder: which of the include folders it was found in; name: its path from there.
+    path: its whole path, if a macro names it or what includes it, and so perhaps by that path.
     """
 
     folder: int
     name: str
     text: str
+    path: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -239,8 +239,12 @@ struct wait {
     uint64_t cpu, entered;
 };
 
+/* A copy after shorter work than that is the driver's alone: it sleeps for the copy itself anyway, and
+ * would be woken twice. */
+#define SHORT_BEFORE_COPY_NS 200000
+
 /* Sleeps until what the driver is to wait for is about to be over. */
-static void before(struct wait *w, struct asked *what)
+static void before(struct wait *w, struct asked *what, bool copies)
 {
     w->asked = w->guessed = false;
     w->waited.naps = 0;
@@ -249,6 +253,12 @@ static void before(struct wait *w, struct asked *what)
     if (!settings()->sleeps || !w->until.work || atomic_load(&captures) ||
         !work_left(&w->until, &w->key, &w->begin) || !feeding_sleeps(w->feeding))
         return;
+    if (copies && engine_expects(w->key) < SHORT_BEFORE_COPY_NS) {
+        feeding_wakes(w->feeding);
+        w->waited = (struct waited){ .answer = ANSWER_BUSY };
+        w->guessed = true;
+        return;
+    }
     what->feeding = w->feeding;
     relaxed(true);
     w->asked = true;
@@ -288,7 +298,7 @@ static bool capturing(CUstream stream, bool per_thread)
     return atomic_load(&captures) || !is || is(stream, &status) != CUDA_SUCCESS || status != 0;
 }
 
-static void before_stream(struct wait *w, CUstream stream, bool per_thread)
+static void before_stream(struct wait *w, CUstream stream, bool per_thread, bool copies)
 {
     struct asked a = { .query = per_thread ? real_cuStreamQuery_ptsz : real_cuStreamQuery,
                        .stream = stream };
@@ -299,7 +309,7 @@ static void before_stream(struct wait *w, CUstream stream, bool per_thread)
         a.handle = atomic_load(&a.work->handle);
         w->feeding = &w->until.work->feeding;
     }
-    before(w, &a);
+    before(w, &a, copies);
 }
 
 static CUresult our_cuEventSynchronize(CUevent event)
@@ -310,7 +320,7 @@ static CUresult our_cuEventSynchronize(CUevent event)
     struct asked a = { .query_event = real_cuEventQuery, .event = event };
     if (!settings()->sleeps || !a.query_event || !event_moment((uintptr_t)event, &w.until, &w.feeding))
         w.until.work = NULL;
-    before(&w, &a);
+    before(&w, &a, false);
     return after(&w, real_cuEventSynchronize(event), true);
 }
 
@@ -600,7 +610,7 @@ static void event_on(CUevent event, CUstream stream, bool per_thread)
         if (!HAVE(name))                                                                             \
             return CUDA_ERROR_NOT_INITIALIZED;                                                       \
         struct wait w;                                                                               \
-        before_stream(&w, NULL, PT);                                                                 \
+        before_stream(&w, NULL, PT, true);                                                           \
         return after(&w, real_##name call, bytes <= SMALL_COPY);                                     \
     }
 
@@ -610,7 +620,7 @@ static void event_on(CUevent event, CUstream stream, bool per_thread)
         if (!HAVE(cuStreamSynchronize##SZ))                                                          \
             return CUDA_ERROR_NOT_INITIALIZED;                                                       \
         struct wait w;                                                                               \
-        before_stream(&w, stream, PT);                                                               \
+        before_stream(&w, stream, PT, false);                                                        \
         return after(&w, real_cuStreamSynchronize##SZ(stream), true);                                \
     }                                                                                                \
     static CUresult our_cuEventRecord##SZ(CUevent event, CUstream stream)                            \
@@ -658,7 +668,7 @@ static void event_on(CUevent event, CUstream stream, bool per_thread)
             return real_cuMemcpyDtoHAsync_v2##SZ(to, from, bytes, stream);                           \
         }                                                                                            \
         struct wait w;                                                                               \
-        before_stream(&w, stream, PT);                                                               \
+        before_stream(&w, stream, PT, true);                                                         \
         return after(&w, real_cuMemcpyDtoHAsync_v2##SZ(to, from, bytes, stream),                     \
                      bytes <= SMALL_COPY);                                                           \
     }                                                                                                \

@@ -123,6 +123,12 @@ void engine_learn(uint64_t key, uint64_t begin, uint64_t end, const struct waite
     give_back(h);
 }
 
+uint64_t engine_expects(uint64_t key)
+{
+    struct took times[TIMES];
+    return recall(key, times) ? times[0].ns : 0;
+}
+
 static void sleep_until(uint64_t ns)
 {
     struct timespec t = { (time_t)(ns / 1000000000u), (long)(ns % 1000000000u) };
@@ -175,13 +181,24 @@ struct waited engine_wait(uint64_t key, uint64_t begin, ask_fn *ask, void *what)
     for (unsigned i = 0; i < n && w.answer == ANSWER_BUSY && w.naps < MOST_NAPS; i++) {
         const uint64_t since = w.busy > begin ? w.busy - begin : 0, at = times[i].ns;
         const uint64_t apart = FIRST_NAP_NS + at / 256;
-        if (i > 0 && at < since + apart)
+        if (since && at + EARLY_NS <= since)
             continue;
-        /* Of times that lie close together only the first is worth asking for closely. */
-        const bool first = i == 0 || at > since + 2 * apart;
-        const uint64_t early = first ? late + late / 4 + EARLY_NS : 0;
-        nap_until(&w, begin + at - (at > early ? early : at), &slack);
-        ask_until(&w, first ? begin + at + spin / 2 : 0, ask, what);
+        /* A little late is likelier than another kind of work: one more look before a long sleep. */
+        if (i > 0 && at > 2 * since) {
+            nap_until(&w, w.busy + apart + since / 8, &slack);
+            ask_until(&w, 0, ask, what);
+            if (w.answer != ANSWER_BUSY)
+                break;
+        }
+        /* Of times that lie close together only the first is worth asking for closely; but none is left
+         * out, or the thread would sleep on until another kind of time. */
+        const bool near = i > 0 && at < since + apart, first = i == 0 || at > since + 2 * apart;
+        const uint64_t early = first ? late + late / 4 + EARLY_NS : 0, goal = near ? since + apart : at;
+        nap_until(&w, begin + goal - (goal > early ? early : goal), &slack);
+        uint64_t until = at + spin / 2;
+        for (unsigned j = i + 1; j < n && times[j].ns <= at + at / 256; j++)
+            until = times[j].ns + EARLY_NS > until ? times[j].ns + EARLY_NS : until;
+        ask_until(&w, first ? begin + until : 0, ask, what);
         w.on_guess = times[i].guess;
     }
     /* A little later than ever: not the driver's yet, whose sleep takes longer to end. */
@@ -193,4 +210,18 @@ struct waited engine_wait(uint64_t key, uint64_t begin, ask_fn *ask, void *what)
         prctl(PR_SET_TIMERSLACK, (unsigned long)slack);
     errno = saved_errno;
     return w;
+}
+
+void engine_nap(uint64_t begin, ask_fn *ask, void *what, struct waited *w)
+{
+    const int saved_errno = errno;
+    int slack = -1;
+    while (w->answer == ANSWER_BUSY) {
+        const uint64_t now = engine_now(), elapsed = now > begin ? now - begin : 0;
+        nap_until(w, now + FIRST_NAP_NS + elapsed / 32, &slack);
+        ask_until(w, 0, ask, what);
+    }
+    if (slack >= 0)
+        prctl(PR_SET_TIMERSLACK, (unsigned long)slack);
+    errno = saved_errno;
 }

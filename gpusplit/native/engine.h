@@ -33,9 +33,16 @@ uint64_t engine_now(void);
  * there is nothing better to do than to wait as the driver does.  Keeps errno and timer slack. */
 struct waited engine_wait(uint64_t key, uint64_t begin, ask_fn *ask, void *what);
 
+/* Goes on waiting where there is no driver's wait that sleeps: naps and asks until there is an
+ * answer.  What was never seen before so is noticed at most 1/32 late. */
+void engine_nap(uint64_t begin, ask_fn *ask, void *what, struct waited *w);
+
 /* Learns that the work `key`, begun at `begin`, was over at `end` (ns), or had been for some time
  * then: w says since when at most. */
 void engine_learn(uint64_t key, uint64_t begin, uint64_t end, const struct waited *w);
+
+/* The shortest time remembered of `key`, in ns; 0: none is. */
+uint64_t engine_expects(uint64_t key);
 
 /* How long to ask without sleeping, in ns: waking up costs as much. */
 void engine_set_spin(uint64_t ns);

@@ -38,26 +38,34 @@ void report_end(uint64_t begun_cpu, uint64_t begun, unsigned naps)
     atomic_fetch_add(&naps_taken, naps);
 }
 
-/* One line of JSON: the command that started the program makes text of it for people. */
+/* A line for people, or one of JSON where a file is named. */
 __attribute__((destructor)) static void tell(void)
 {
+    const uint64_t n = atomic_load(&waits);
     /* Nobody waited: nothing is told, nor read.  A child that forked later tells nothing either. */
-    if (atomic_load(&waits) == 0 || atomic_load(&teller) != getpid())
+    if (n == 0 || atomic_load(&teller) != getpid())
         return;
     const char *where = settings()->report;
     struct rusage used;
     getrusage(RUSAGE_SELF, &used);
-    double cpu = (double)used.ru_utime.tv_sec + (double)used.ru_utime.tv_usec * 1e-6 +
-                 (double)used.ru_stime.tv_sec + (double)used.ru_stime.tv_usec * 1e-6;
-    FILE *file = strcmp(where, "-") ? fopen(where, "ae") : stderr;
+    const double cpu = (double)used.ru_utime.tv_sec + (double)used.ru_utime.tv_usec * 1e-6 +
+                       (double)used.ru_stime.tv_sec + (double)used.ru_stime.tv_usec * 1e-6;
+    const double waited = (double)atomic_load(&waited_ns) * 1e-9,
+                 spent = (double)atomic_load(&waited_cpu_ns) * 1e-9;
+    if (!strcmp(where, "-")) {
+        fprintf(stderr,
+                "gpusplit: process %d waited for the GPU %llu times, %.3g s in all, and used %.3g s of CPU "
+                "for that: %.0f %% of the %.3g s that it used\n",
+                (int)getpid(), (unsigned long long)n, waited, spent, cpu > 0 ? spent / cpu * 100 : 0, cpu);
+        return;
+    }
+    FILE *file = fopen(where, "ae");
     if (!file)
         return;
     fprintf(file,
             "{\"pid\": %d, \"waits\": %llu, \"waited_s\": %.6f, \"waited_cpu_s\": %.6f, "
             "\"cpu_s\": %.6f, \"naps\": %llu}\n",
-            (int)getpid(), (unsigned long long)atomic_load(&waits),
-            (double)atomic_load(&waited_ns) * 1e-9, (double)atomic_load(&waited_cpu_ns) * 1e-9, cpu,
+            (int)getpid(), (unsigned long long)n, waited, spent, cpu,
             (unsigned long long)atomic_load(&naps_taken));
-    if (file != stderr)
-        fclose(file);
+    fclose(file);
 }

@@ -26,6 +26,11 @@ uint64_t clock_stamp(double t)
     return (uint64_t)(epoch + llround(t));
 }
 
+double clock_next_tick(double t, double tick)
+{
+    return isfinite(t) ? ceil((t + (double)epoch) / tick) * tick - (double)epoch : t;
+}
+
 struct timespec clock_deadline(double t)
 {
     /* Rounded up, or the sleeper would wake before the end and sleep again. */

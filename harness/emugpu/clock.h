@@ -15,6 +15,9 @@ uint64_t clock_stamp(double t);
 /* For functions that wait with an absolute time-out. */
 struct timespec clock_deadline(double t);
 
+/* The first tick at `t` or after it; ticks are at multiples of `tick` of CLOCK_MONOTONIC. */
+double clock_next_tick(double t, double tick);
+
 /* Burns this thread's CPU until `t`, or until *changed is no longer `seen`. */
 void clock_spin_until(double t, const atomic_ulong *changed, unsigned long seen);
 

@@ -156,7 +156,7 @@ static cl_int CL_API_CALL emu_clGetDeviceInfo(cl_device_id device, cl_device_inf
                                               size_t *param_value_size_ret)
 {
     const struct model *m = &emu.model;
-    char text[256];
+    char text[512], wait[64];
     cl_uint number;
     if (!emulated(device))
         return emu.next->clGetDeviceInfo(device, param_name, param_value_size, param_value,
@@ -173,8 +173,9 @@ static cl_int CL_API_CALL emu_clGetDeviceInfo(cl_device_id device, cl_device_inf
     case CL_DRIVER_VERSION:
         /* Here a program or a result file finds how the figures came about, and by what kernels are
          * computed, if they are. */
-        snprintf(text, sizeof text, "emugpu 1.0 exec=%s wait=%s scale=%g",
-                 emu.execute ? "full" : "none", model_wait_name(m->wait), emu.scale);
+        model_wait_text(m, wait, sizeof wait);
+        snprintf(text, sizeof text, "emugpu 1.0 exec=%s wait=%s scale=%g%s",
+                 emu.execute ? "full" : "none", wait, emu.scale, emu.said);
         if (emu.execute) {
             char below[64] = "";
             emu.next->clGetDeviceInfo(device, CL_DRIVER_VERSION, sizeof below, below, NULL);

@@ -69,6 +69,7 @@ EXPORT cl_int CL_API_CALL clInitLayer(cl_uint n_entries, const cl_icd_dispatch *
     emu.model = settings.model;
     emu.scale = settings.scale;
     emu.execute = settings.execute;
+    strcpy(emu.said, settings.said);
 
     /* An older loader's table is shorter than ours: what it lacks stays NULL below, and nobody can
      * call it here either, because the loader has no entry for it. */

@@ -1,6 +1,7 @@
 #include "model.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 void model_scale(struct model *m, double factor)
@@ -14,6 +15,8 @@ void model_scale(struct model *m, double factor)
     m->submit_ns *= factor;
     m->poll_period_ns *= factor;
     m->poll_cost_ns *= factor;
+    m->tick_ns *= factor;
+    m->then_after_ns *= factor;
     m->default_work_item_ns *= factor;
     for (int k = 0; k < m->kernels; k++) {
         m->kernel[k].work_item_ns *= factor;
@@ -29,21 +32,42 @@ const struct kernel_cost *model_kernel(const struct model *m, const char *name)
     return NULL;
 }
 
-static const char *const wait_names[] = { "spin", "interrupt", "poll" };
+static const char *const wait_names[WAIT_MODES] = { "spin", "interrupt", "poll", "yield", "tick" };
+static const char then_word[] = "-then-";
 
-bool model_wait_mode(const char *name, enum wait_mode *mode)
+static bool wait_mode(const char *name, size_t length, enum wait_mode *mode)
 {
-    for (int i = 0; i < 3; i++)
-        if (strcmp(name, wait_names[i]) == 0) {
+    for (int i = 0; i < WAIT_MODES; i++)
+        if (strlen(wait_names[i]) == length && strncmp(name, wait_names[i], length) == 0) {
             *mode = (enum wait_mode)i;
             return true;
         }
     return false;
 }
 
-const char *model_wait_name(enum wait_mode mode)
+bool model_set_wait(struct model *m, const char *text)
 {
-    return wait_names[mode];
+    const char *then = strstr(text, then_word);
+    if (!wait_mode(text, then ? (size_t)(then - text) : strlen(text), &m->wait))
+        return false;
+    m->then = m->wait;
+    if (!then)
+        return true;
+    then += strlen(then_word);
+    return wait_mode(then, strlen(then), &m->then);
+}
+
+void model_wait_text(const struct model *m, char *text, size_t room)
+{
+    if (m->then == m->wait)
+        snprintf(text, room, "%s", wait_names[m->wait]);
+    else
+        snprintf(text, room, "%s%s%s", wait_names[m->wait], then_word, wait_names[m->then]);
+}
+
+bool model_waits_by(const struct model *m, enum wait_mode mode)
+{
+    return m->wait == mode || m->then == mode;
 }
 
 struct work model_work(const struct model *m, const struct kernel_cost *cost, double times,

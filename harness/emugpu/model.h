@@ -14,6 +14,9 @@ enum wait_mode {
     WAIT_SPIN,      /* burns its CPU until the end, as NVIDIA's driver does */
     WAIT_INTERRUPT, /* sleeps until the end */
     WAIT_POLL,      /* sleeps poll_period_ns, then burns poll_cost_ns looking, and so on */
+    WAIT_YIELD,     /* burns its CPU, but lets every other thread of its own machine run first */
+    WAIT_TICK,      /* sleeps until the clock's first tick after the end, as timers of 15.6 ms do */
+    WAIT_MODES
 };
 
 /* Which way a transfer goes; each has its own engine, and an engine does one transfer at a time. */
@@ -65,9 +68,13 @@ struct model {
 
     struct transfer_cost transfer[PATH_COUNT];
 
-    enum wait_mode wait;
+    /* A wait begins as `wait` and goes on as `then` once it has lasted then_after_ns; mostly they are
+     * the same. */
+    enum wait_mode wait, then;
+    double then_after_ns;
     double submit_ns; /* CPU time that each enqueue costs */
     double poll_period_ns, poll_cost_ns;
+    double tick_ns;
 
     double default_work_item_ns;
     int kernels;
@@ -92,9 +99,12 @@ const struct kernel_cost *model_kernel(const struct model *m, const char *name);
 struct work model_work(const struct model *m, const struct kernel_cost *cost, double times,
                        double groups, double local_items);
 
-/* False if it isn't the name of one. */
-bool model_wait_mode(const char *name, enum wait_mode *mode);
-const char *model_wait_name(enum wait_mode mode);
+/* Reads "spin" or "interrupt-then-spin"; false if it names no way of waiting. */
+bool model_set_wait(struct model *m, const char *text);
+/* Writes it the same way. */
+void model_wait_text(const struct model *m, char *text, size_t room);
+/* Whether the driver waits so, at first or later. */
+bool model_waits_by(const struct model *m, enum wait_mode mode);
 
 /* The GPU's throughput when `fill` (0..1) of its slots are taken, as a share of a full GPU's. */
 double model_throughput(const struct model *m, double fill);

@@ -21,7 +21,7 @@ enum field_type {
     FIELD_BYTES,    /* a whole number x factor, 64 bits */
     FIELD_TIME,     /* a number x factor */
     FIELD_RATE,     /* factor / a number: bandwidths become time per byte */
-    FIELD_WAIT,
+    FIELD_WAIT, /* no offset: it sets two members */
 };
 
 struct field {
@@ -61,10 +61,12 @@ static const struct field fields[] = {
     TRANSFER("upload", PATH_UPLOAD),
     TRANSFER("download", PATH_DOWNLOAD),
     TRANSFER("device", PATH_DEVICE),
-    { "driver", "wait", FIELD_WAIT, AT(wait), 0, 0, 0 },
+    { "driver", "wait", FIELD_WAIT, 0, 0, 0, 0 },
+    { "driver", "then_after_us", FIELD_TIME, AT(then_after_ns), US, 0, MAX_TIME },
     { "driver", "submit_us", FIELD_TIME, AT(submit_ns), US, 0, MAX_TIME },
     { "driver", "poll_period_us", FIELD_TIME, AT(poll_period_ns), US, 0, MAX_TIME },
     { "driver", "poll_cost_us", FIELD_TIME, AT(poll_cost_ns), US, 0, MAX_TIME },
+    { "driver", "tick_us", FIELD_TIME, AT(tick_ns), US, 0, MAX_TIME },
 };
 enum { N_FIELDS = sizeof fields / sizeof *fields };
 
@@ -98,8 +100,8 @@ static bool set_field(struct model *model, const struct field *f, const struct t
         strcpy(at, value->text);
         return true;
     case FIELD_WAIT:
-        if (value->type != TOML_STRING || !model_wait_mode(value->text, (enum wait_mode *)at))
-            REFUSE("%s must be \"spin\", \"interrupt\" or \"poll\"", f->key);
+        if (value->type != TOML_STRING || !model_set_wait(model, value->text))
+            REFUSE("%s must be " PROFILE_WAITS, f->key);
         return true;
     default:
         break;
@@ -183,6 +185,36 @@ static bool visit(void *data, const char *table, const char *key, const struct t
     REFUSE("there is no key %s in [%s]", key, table);
 }
 
+const char *const profile_times[] = {
+    "submit_us", "launch_latency_us", "gap_us", "then_after_us", "poll_period_us", "poll_cost_us", "tick_us",
+    NULL,
+};
+
+bool profile_set_time(struct model *model, const char *key, const char *text, char *message, size_t room)
+{
+    const struct field *f = fields;
+    while (strcmp(f->key, key) != 0)
+        f++;
+    char *end;
+    double number = strtod(text, &end);
+    if (end == text || *end || !(number >= f->least && number <= f->most))
+        REFUSE("must be a number from %.10g to %.10g", f->least, f->most);
+    *(double *)((char *)model + f->offset) = number * f->factor;
+    return true;
+}
+
+/* What one time of the driver alone can't tell. */
+bool profile_check_driver(const struct model *m, char *message, size_t room)
+{
+    if (m->gap_ns > m->launch_ns)
+        REFUSE("gap_us is a part of launch_latency_us and can't be more");
+    if (model_waits_by(m, WAIT_POLL) && m->poll_period_ns <= 0)
+        REFUSE("poll_period_us must be above 0 to poll");
+    if (model_waits_by(m, WAIT_TICK) && m->tick_ns <= 0)
+        REFUSE("tick_us must be above 0 to sleep by ticks");
+    return true;
+}
+
 /* What one key alone can't tell. */
 static bool check(const struct reading *r, char *message, size_t room)
 {
@@ -195,8 +227,6 @@ static bool check(const struct reading *r, char *message, size_t room)
     for (int k = 0; k < m->kernels; k++)
         if ((m->kernel[k].work_item_ns > 0) == (m->kernel[k].wave_ns > 0))
             REFUSE("[kernels.%s] must have either work_item_ns or wave_us", m->kernel[k].name);
-    if (m->gap_ns > m->launch_ns)
-        REFUSE("gap_us is a part of launch_latency_us and can't be more");
     bool amd = strcmp(m->vendor_queries, "amd") == 0;
     if (!amd && strcmp(m->vendor_queries, "nvidia") != 0 && *m->vendor_queries)
         REFUSE("vendor_queries must be \"amd\", \"nvidia\" or \"\"");
@@ -204,9 +234,7 @@ static bool check(const struct reading *r, char *message, size_t room)
         REFUSE("an AMD card's cores_per_unit must be a multiple of wavefront / 4");
     if (strcmp(m->vendor_queries, "nvidia") == 0 && !m->compute_capability[0])
         REFUSE("compute_capability is missing");
-    if (m->wait == WAIT_POLL && m->poll_period_ns <= 0)
-        REFUSE("poll_period_us must be above 0 to poll");
-    return true;
+    return profile_check_driver(m, message, room);
 }
 
 static char *read_file(const char *path)

@@ -11,4 +11,18 @@
  * `message` if the file can't be read or anything in it is missing, unknown or out of range. */
 bool profile_read(const char *path, struct model *model, char *message, size_t room);
 
+/* The words for a driver's wait, for messages. */
+#define PROFILE_WAITS \
+    "\"spin\", \"interrupt\", \"poll\", \"yield\" or \"tick\", or two of them, as \"spin-then-interrupt\""
+
+/* The times that may be said in place of a profile's, by their keys; NULL is the end. */
+extern const char *const profile_times[];
+
+/* Sets one of those times from `text`, a number of microseconds. False and what it must be in `message`
+ * if it isn't one. */
+bool profile_set_time(struct model *model, const char *key, const char *text, char *message, size_t room);
+
+/* False and one line if the driver's times and its way of waiting don't go together. */
+bool profile_check_driver(const struct model *model, char *message, size_t room);
+
 #endif

@@ -1,5 +1,6 @@
 #include "settings.h"
 
+#include <ctype.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +12,27 @@ static const char *variable(const char *name, const char *otherwise)
 {
     const char *value = getenv(name);
     return value && *value ? value : otherwise;
+}
+
+/* The driver's times that are said outright. They are as they are said: a shorter job (EMUGPU_SCALE) does not
+ * make a driver look at its GPU more often. */
+static bool read_times(struct settings *s, char *message, size_t room)
+{
+    for (const char *const *key = profile_times; *key; key++) {
+        char name[64] = "EMUGPU_", problem[128];
+        for (size_t i = 0, at = strlen(name); i <= strlen(*key); i++)
+            name[at + i] = (char)toupper((unsigned char)(*key)[i]);
+        const char *value = variable(name, "");
+        if (!*value)
+            continue;
+        if (!profile_set_time(&s->model, *key, value, problem, sizeof problem)) {
+            snprintf(message, room, "%s=%s: %s", name, value, problem);
+            return false;
+        }
+        size_t used = strlen(s->said);
+        snprintf(s->said + used, sizeof s->said - used, " %s=%s", *key, value);
+    }
+    return true;
 }
 
 bool settings_read(struct settings *s, char *message, size_t room)
@@ -33,10 +55,11 @@ bool settings_read(struct settings *s, char *message, size_t room)
         return false;
     }
     const char *wait = variable("EMUGPU_WAIT", "");
-    if (*wait && !model_wait_mode(wait, &s->model.wait)) {
-        snprintf(message, room, "EMUGPU_WAIT=%s: must be spin, interrupt or poll", wait);
+    if (*wait && !model_set_wait(&s->model, wait)) {
+        snprintf(message, room, "EMUGPU_WAIT=%s: must be " PROFILE_WAITS, wait);
         return false;
     }
     model_scale(&s->model, s->scale);
-    return true;
+    s->said[0] = 0;
+    return read_times(s, message, room) && profile_check_driver(&s->model, message, room);
 }

@@ -7,10 +7,13 @@
 
 #include "model.h"
 
+enum { SETTINGS_SAID = 256 };
+
 struct settings {
     struct model model; /* the profile, scaled */
     double scale;
     bool execute;
+    char said[SETTINGS_SAID]; /* the driver's times that are not the profile's, as " key=value" each */
 };
 
 /* False and one line in `message` if anything is wrong. */

@@ -20,6 +20,7 @@
 
 #include "clock.h"
 #include "model.h"
+#include "settings.h"
 #include "table.h"
 #include "timeline.h"
 
@@ -62,6 +63,7 @@ struct emugpu {
     struct model model;
     bool execute; /* EMUGPU_EXEC=full */
     double scale;
+    char said[SETTINGS_SAID];
     const cl_icd_dispatch *next; /* the implementation below */
     struct timeline *timeline;
     struct table commands; /* by cl_event */

@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Protocol
 
+from harness.conditions import Scheduling
 from harness.lab.hosts import Event, Job
 from harness.profiles import Profile
 from harness.samples import CpuSample
@@ -76,6 +77,15 @@ class Lab(Protocol):
 
         Returns an identity for each of them, which changes when the VM is restarted.
         """
+
+    def schedule(self, scheduling: Scheduling) -> Scheduling | None:
+        """Have the host schedule so; return how it says that it does. None: its own way, as it was.
+
+        LabUnsuitable where that cannot be.
+        """
+
+    def conditions(self) -> dict[str, str]:
+        """Say under which scheduler the lab stands, by name: runs that differ in it differ."""
 
     def destroy(self, vm: str) -> None:
         """Have a VM that runs no job end at once, as if its power was cut.

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness import workloads
+from harness.conditions import Scheduling
 from harness.errors import LabUnsuitable
 from harness.lab.hosts import COMMAND_TIMEOUT, Event, Job
 from harness.lab.local_process import LocalProcess
@@ -86,7 +87,7 @@ class LocalLab:
     cpu_vms = CPU_VMS
     shared_cpus = 1
     # Nobody holds the clock rate of this machine's CPUs: what a second of CPU time is worth differs
-    # by as much as repetitions may (validity.SPREAD_TOLERANCE).
+    # by a tenth (docs/results, h200-local-quick: repetitions were up to 10.2 % apart).
     accounting_tolerance = 0.1
 
     @property
@@ -161,6 +162,17 @@ class LocalLab:
             "shared_cpu": str(self.cpu),
             "shares": self.shares.description,
         }
+
+    def schedule(self, scheduling: Scheduling) -> Scheduling | None:
+        if scheduling != Scheduling():
+            raise LabUnsuitable(
+                "This machine has no hypervisor whose scheduler could be set.",
+                "measure the experiment `conditions` in the dry run",
+            )
+        return None
+
+    def conditions(self) -> dict[str, str]:
+        return {"shares": self.shares.description}
 
     def release(self) -> None:
         """There is nothing to release."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from harness import workloads
+from harness.conditions import Scheduling, credit_commands
 from harness.errors import LabUnsuitable
 from harness.lab.deploy import deploy
 from harness.lab.hosts import Event, Host, Job
@@ -48,6 +49,10 @@ class XenLab:
     def __post_init__(self) -> None:
         self.xen = Xen(self.connect(self.inventory.host))
         self._put: dict[tuple[str, Path], str] = {}
+        self._usual: Scheduling | None = None
+        """How the lab schedules by itself, once it was made to schedule otherwise."""
+        self._set: Scheduling | None = None
+        """How it does now."""
         self._domids: dict[str, int] = {}
         """The domid of every VM, as last seen."""
 
@@ -99,6 +104,25 @@ class XenLab:
             self.xen.wait_for_count(self._domids[self.gpu_vm], len(running))
         return {name: f"domid {self._domids[name]}" for name in running}
 
+    def schedule(self, scheduling: Scheduling) -> Scheduling | None:
+        """Set Xen's credit scheduler and read it back; the lab's own way is kept and restored."""
+        if scheduling == Scheduling() and self._usual is None:
+            return None
+        if self._usual is None:
+            self._usual = self._set = self.xen.credit(self.gpu_vm)
+        for_all = credit_commands(scheduling, self._usual, self.gpu_vm)
+        if for_all != credit_commands(self._set or self._usual, self._usual, self.gpu_vm):
+            self.xen.dom0.run(" && ".join(for_all))
+            self._set = self.xen.credit(self.gpu_vm)
+        return self._set
+
+    def conditions(self) -> dict[str, str]:
+        found = {"scheduler": self.xen.info().get("xen_scheduler", "unknown")}
+        if found["scheduler"] == "credit":
+            credit = self.xen.credit(self.gpu_vm)
+            found |= {name: str(value) for name, value in asdict(credit).items()}
+        return found
+
     def destroy(self, vm: str) -> None:
         self.xen.destroy(vm)
         # Its files may not have reached its disk.
@@ -117,6 +141,7 @@ class XenLab:
 
     def release(self) -> None:
         """Let all VMs run, as the lab was before."""
+        self.schedule(Scheduling())
         self._domids |= self.xen.run_only(self.inventory.vms, among=self.inventory.vms)
 
     def launches(self, profile: Profile) -> int:

@@ -20,6 +20,8 @@ from harness.report.tables import (
     Table,
     ablation_table,
     calibration_table,
+    conditions_sentence,
+    conditions_table,
     figure_table,
     points_table,
 )
@@ -65,6 +67,8 @@ class Content:
     """Role of the colour, name and meaning of every mode that was measured."""
     ablation: Table | None
     calibration: Table | None
+    conditions: Table | None
+    conditions_sentence: str
     timeline: TimelineReport | None
     points: Table
     problems: tuple[tuple[str, str], ...]
@@ -93,6 +97,8 @@ def content(summary: Summary, run: str, files: Iterable[str] = ()) -> Content:
         ),
         ablation=ablation_table(summary),
         calibration=calibration_table(summary),
+        conditions=conditions_table(summary),
+        conditions_sentence=conditions_sentence(summary),
         timeline=timeline_report(summary.timeline),
         points=points_table(summary),
         problems=tuple(_problems(summary.points)),

@@ -12,6 +12,7 @@ from harness.report.summary import Summary
 ELEMENTS = {
     "fail": "failure",
     "inconclusive": "skipped",
+    "does_not_arise": "skipped",
     "invalid": "error",
     "not_reproduced": "skipped",
 }

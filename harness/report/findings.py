@@ -151,13 +151,15 @@ def many_groups(cpu: Panel, gpu: Panel) -> str:
 
 
 def ablation(cpu: Panel, gpu: Panel) -> str:
-    """What splitting and waiting do, each alone and both together."""
+    """What waiting, splitting and groups in flight do, each alone and together."""
     gains = {series.colour: cpu.trusted(series) for series in cpu.series}
     costs = {series.colour: gpu.trusted(series) for series in gpu.series}
     names = {
-        Mode.PAPER: "splitting alone",
         Mode.UNSPLIT_COOPERATIVE: "the cooperative wait alone",
-        Mode.GPUSPLIT: "both together",
+        Mode.PAPER: "splitting alone",
+        Mode.PAPER_AHEAD: "splitting and several groups in flight",
+        Mode.GPUSPLIT_SINGLE: "splitting and the cooperative wait",
+        Mode.GPUSPLIT: "all together",
     }
     clauses = []
     for mode, name in names.items():
@@ -168,7 +170,7 @@ def ablation(cpu: Panel, gpu: Panel) -> str:
             clauses.append(clause)
     if clauses:
         clauses[0] = f"against unsplit, {clauses[0]}"
-    sentences = [_sentence(clauses)]
+    sentences = [*_as_well_by_waiting(gains), _sentence(clauses)]
     split, wait = gains.get(Mode.PAPER, {}), gains.get(Mode.UNSPLIT_COOPERATIVE, {})
     common = split.keys() & wait.keys()
     for name, other, numbers in (
@@ -178,6 +180,20 @@ def ablation(cpu: Panel, gpu: Panel) -> str:
         if numbers:
             sentences.append(f"At {at(numbers)} {name} gives the CPU VMs more than {other}.")
     return " ".join(sentences)
+
+
+AS_WELL = 0.01
+"""Throughputs this close, relatively, are equal, as for the choice of the best alpha."""
+
+
+def _as_well_by_waiting(gains: Mapping[str, Mapping[int, float]]) -> list[str]:
+    """Say where the cooperative wait alone does for CPU VMs what all together does."""
+    wait, both = gains.get(Mode.UNSPLIT_COOPERATIVE, {}), gains.get(Mode.GPUSPLIT, {})
+    common = wait.keys() & both.keys()
+    alike = [n for n in common if (1 + both[n]) / (1 + wait[n]) - 1 <= AS_WELL]
+    if not alike:
+        return []
+    return [f"At {at(alike)} waiting alone does as much for the CPU VMs as all together."]
 
 
 def adaptive(cpu: Panel, gpu: Panel) -> str:

@@ -40,7 +40,7 @@ def by_vms(summary: Summary, points: Iterable[PointSummary], mode: Mode) -> dict
     Of several alphas it is the one that the calibration chose, or else the profile's.
     """
     points = [p for p in points if p.mode == mode and p.alpha is not None and p.cpu_vms > 0]
-    best = {found.cpu_vms: found.alpha for found in summary.calibration}
+    best = {found.cpu_vms: found.alpha for found in summary.calibration if found.mode == mode}
     found: dict[int, PointSummary] = {}
     for point in points:
         wanted = (best.get(point.cpu_vms), summary.parameters.get("alpha"))

@@ -30,12 +30,15 @@ COLOURS = {
     "unsplit": Colour("#d55e00", "#f08445"),
     "unsplit_cooperative": Colour("#b8608f", "#d98bb5"),
     "paper": Colour("#00936b", "#35c49a"),
+    "paper_ahead": Colour("#5a7d00", "#a8cf45"),
+    "gpusplit_single": Colour("#4b5fc4", "#93a2f5"),
     "gpusplit": Colour("#0072b2", "#4ea6e0"),
     "pass": Colour("#17703a", "#5fd08a"),
     "fail": Colour("#b3261e", "#ff8a80"),
     "invalid": Colour("#805600", "#f0c04a"),
     "not_reproduced": Colour("#6b3fa0", "#c3a1f0"),
     "inconclusive": Colour("#0b6470", "#6fcbd6"),
+    "does_not_arise": Colour("#57606a", "#9aa4ae"),
 }
 
 MODE_NAMES = {
@@ -43,6 +46,8 @@ MODE_NAMES = {
     Mode.UNSPLIT: "unsplit",
     Mode.UNSPLIT_COOPERATIVE: "unsplit, cooperative wait",
     Mode.PAPER: "the paper's method",
+    Mode.PAPER_AHEAD: "the paper's, several in flight",
+    Mode.GPUSPLIT_SINGLE: "gpusplit, one at a time",
     Mode.GPUSPLIT: "gpusplit",
 }
 """How modes are called where there is little room."""
@@ -52,7 +57,9 @@ MODE_TEXTS = {
     Mode.UNSPLIT: "one launch, the driver's wait: what programs do today",
     Mode.UNSPLIT_COOPERATIVE: "one launch, the cooperative wait",
     Mode.PAPER: "split, the driver's wait: the paper's method",
-    Mode.GPUSPLIT: "split, the cooperative wait: this project's method",
+    Mode.PAPER_AHEAD: "split, the driver's wait, several groups in flight",
+    Mode.GPUSPLIT_SINGLE: "split, the cooperative wait, one group at a time",
+    Mode.GPUSPLIT: "split, the cooperative wait, several groups in flight: this project's method",
 }
 """What a mode is, for a reader who meets it first."""
 
@@ -61,6 +68,7 @@ OUTCOMES = {
     "pass": ("✓", "pass"),
     "fail": ("✗", "fail"),
     "inconclusive": ("≈", "inconclusive"),
+    "does_not_arise": ("·", "does not arise"),
     "invalid": ("?", "invalid"),
     "not_reproduced": ("≠", "not reproduced"),
 }

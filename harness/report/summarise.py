@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
 from datetime import datetime
+from itertools import product
 from math import isfinite
 
 from pydantic import TypeAdapter
 
 from harness.claims import Verdict
+from harness.condition_map import ConditionVerdicts, map_conditions
+from harness.conditions import STANDARD
 from harness.environment import Environment
 from harness.evaluate import SampleResult
 from harness.experiments import Mode, Point, experiments
@@ -19,6 +23,7 @@ from harness.report.summary import (
     SCHEMA,
     CalibrationSummary,
     ClaimSummary,
+    ConditionSummary,
     ExperimentSummary,
     PointSummary,
     RepeatabilitySummary,
@@ -44,7 +49,7 @@ def summarise(
     profile = measurements.profile
     calibrations = calibrate(measurements)
     order = _order(profile, calibrations)
-    measured = {result.point.label for result in measurements.results}
+    measured = {r.point.label for r in measurements.results if r.point.condition == STANDARD}
     return Summary(
         schema=SCHEMA,
         lab=measurements.lab,
@@ -72,15 +77,16 @@ def summarise(
         verification=measurements.verification,
         timeline=measurements.timeline,
         repeatability=tuple(_repeatability(measurements)),
+        conditions=tuple(map(_condition, map_conditions(measurements))),
     )
 
 
 def calibrate(measurements: Measurements) -> tuple[CalibrationSummary, ...]:
     """Describe the search for the best alpha, where it could be made."""
     made = []
-    for n in measurements.profile.cpu_vms:
+    for n, mode in product(measurements.profile.cpu_vms, (Mode.GPUSPLIT, Mode.PAPER)):
         try:
-            calibration = measurements.beside(n).calibration(n)
+            calibration = measurements.beside(n).calibration(n, mode)
         except Unjudgeable:
             continue
         best = calibration.best
@@ -90,6 +96,7 @@ def calibrate(measurements: Measurements) -> tuple[CalibrationSummary, ...]:
                 bound=calibration.bound,
                 alpha=best.point.alpha if best else None,
                 groups=best.groups if best else None,
+                mode=str(mode),
                 tried=tuple(
                     Tried(
                         alpha=result.point.alpha or 0,
@@ -116,6 +123,8 @@ def _repeatability(measurements: Measurements) -> Iterator[RepeatabilitySummary]
 def _at_home(measurements: Measurements) -> Iterator[PointResult]:
     """Give every point once: where several hosts measured one, what its home did."""
     for result in measurements.results:
+        if result.point.condition != STANDARD:
+            continue  # its place is in the map of conditions
         at_home = measurements.beside(result.point.cpu_vms).results
         if result in at_home or all(other.point != result.point for other in at_home):
             yield result
@@ -129,7 +138,8 @@ def _order(
     Whoever takes the first point of a mode beside n CPU VMs has the one that Fig. 6 shows.
     """
     best = dict.fromkeys(profile.cpu_vms, profile.alpha)
-    best |= {c.cpu_vms: c.alpha for c in calibrations if c.alpha is not None}
+    ours = [c for c in calibrations if c.mode == Mode.GPUSPLIT]
+    best |= {c.cpu_vms: c.alpha for c in ours if c.alpha is not None}
     modes = list(Mode)
 
     def key(result: PointResult) -> tuple[int, int, int]:
@@ -162,6 +172,20 @@ def _point(result: PointResult) -> PointSummary:
         cpu_throughputs=result.cpu_throughputs,
         problems=result.problems,
         adaptive=point.adaptive,
+    )
+
+
+def _condition(found: ConditionVerdicts) -> ConditionSummary:
+    n = found.cpu_vms
+    return ConditionSummary(
+        label=found.condition.label,
+        condition=asdict(found.condition),
+        cpu_vms=n,
+        points=tuple(
+            _point(result) for result in found.measurements.results if result.point.cpu_vms == n
+        ),
+        claims=tuple(map(_claim, found.verdicts)),
+        distance=found.distance,
     )
 
 

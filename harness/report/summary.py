@@ -107,6 +107,8 @@ class CalibrationSummary:
     """The best; null if none kept within the bound."""
     groups: int | None
     tried: tuple[Tried, ...]
+    mode: str = "gpusplit"
+    """Whose best alpha: gpusplit's or the paper's method's."""
 
 
 @dataclass(frozen=True)
@@ -126,7 +128,7 @@ class ClaimSummary:
     at_least: bool
     """True if the value must reach the limit, False if it must not pass it."""
     outcome: str
-    """`pass`, `fail`, `inconclusive` or `invalid`."""
+    """`pass`, `fail`, `inconclusive`, `does_not_arise` or `invalid`."""
     reason: str
     """How the outcome came about."""
     interval: Interval | None = None
@@ -147,6 +149,22 @@ class RepeatabilitySummary:
     """Standard deviation, relative to the value."""
     freedom: float
     """Its degrees of freedom, those included that earlier runs in such labs count for."""
+
+
+@dataclass(frozen=True)
+class ConditionSummary:
+    """What came out under one condition, beside one number of CPU VMs."""
+
+    label: str
+    """Empty for the standard condition."""
+    condition: dict[str, Any]
+    """Its fields (harness/conditions.py)."""
+    cpu_vms: int
+    points: tuple[PointSummary, ...]
+    claims: tuple[ClaimSummary, ...]
+    distance: float | None
+    """How far the worst of the paper's three numbers (20 %, under 5 %, 38 % by 500 groups) is
+    from what was measured, 0.01 being a percentage point; null if too little was measured."""
 
 
 @dataclass(frozen=True)
@@ -174,6 +192,8 @@ class Summary:
     verification: Verification | None
     timeline: Timeline | None = None
     repeatability: tuple[RepeatabilitySummary, ...] = ()
+    conditions: tuple[ConditionSummary, ...] = ()
+    """The experiment `conditions`: the standard one first."""
 
     def point(self, label: str) -> PointSummary | None:
         """Return a point by its label; None if it was not measured."""

@@ -16,6 +16,7 @@ COLOURS = {
     "pass": "green",
     "fail": "red",
     "inconclusive": "yellow",
+    "does_not_arise": "dim",
     "invalid": "yellow",
     "not_reproduced": "yellow",
 }

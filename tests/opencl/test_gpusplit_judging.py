@@ -116,6 +116,29 @@ def test_headers_are_those_of_the_build(tmp_path: Path) -> None:
     assert "header has changed" in told.reason
 
 
+def test_a_header_that_a_macro_names_is_that_of_the_build(tmp_path: Path) -> None:
+    header = tmp_path / "ids.h"
+    header.write_text("#define ID get_group_id(0)\n")
+    source = """
+        #define TEXT_OF(x) #x
+        #define TEXT(x) TEXT_OF(x)
+        #include TEXT(FOLDER/ids.h)
+        kernel void k(global int *a) { a[get_global_id(0)] = ID; }
+    """
+    options = ["-I", str(tmp_path), f"-DFOLDER={tmp_path}"]
+    assert run(kernel(source, options=options)).groups == 5
+    # The judge is asked of a program that it has not seen, and whose header is no longer there.
+    other = kernel(source + "\n", options=options)
+    header.write_text("#define ID 1\n")
+    assert "changed" in run(other).reason
+    header.unlink()
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "ids.h").write_text("#define ID get_group_id(0)\n")
+    header.write_text("#define ID 1\n")
+    options[-1] += "/elsewhere"
+    assert "may have changed" in run(kernel(source, options=options)).reason
+
+
 def test_a_header_that_is_gone_again_is_no_hindrance_to_what_needs_no_variant(
     tmp_path: Path,
 ) -> None:
@@ -139,6 +162,58 @@ def test_the_device_says_what_its_macros_are() -> None:
     assert told["NONE"] == ""
     assert told["TEXT"] == ""
     assert told["__OPENCL_VERSION__"] == ""  # defined, and nobody asked as what
+
+
+def test_floats_added_by_compare_and_swap_are_all_there_when_split() -> None:
+    k = kernel("""
+        void add(volatile global float *p, float x) {
+            union { uint u; float f; } old, now, next;
+            now.f = *p;
+            do {
+                old.f = now.f;
+                next.f = old.f + x;
+                now.u = atomic_cmpxchg((volatile global uint *)p, old.u, next.u);
+            } while (now.u != old.u);
+        }
+        kernel void k(global float *sums, int n) {
+            int stride = get_global_size(0);
+            for (int i = get_global_id(0); i < n; i += stride)
+                add(sums + i % 3, (float)i);
+            barrier(CLK_GLOBAL_MEM_FENCE);
+        }
+    """)
+    queue = cl.CommandQueue(context())
+    sums = buffer(np.zeros(3, np.float32))
+    with split() as launches:
+        k(queue, (80,), (4,), sums, np.int32(1000))
+        found = read(queue, sums, np.zeros(3, np.float32))
+    assert launches[0].groups == 5
+    assert found.tolist() == [sum(range(start, 1000, 3)) for start in range(3)]
+
+
+@pytest.mark.parametrize("size", [(1009,), (97, 101), (103, 7, 11)])
+def test_where_no_local_size_divides_the_driver_chooses_for_each_slice(
+    size: tuple[int, ...],
+) -> None:
+    k = kernel("""
+        kernel void k(global int *a) {
+            size_t row = get_global_id(2) * get_global_size(1) + get_global_id(1);
+            a[row * get_global_size(0) + get_global_id(0)] += row * 3 + get_global_id(0);
+        }
+    """)
+    queue = cl.CommandQueue(context())
+    a = buffer(np.zeros(size[::-1], np.int32))
+    with split() as launches:
+        k(queue, size, None, a)
+        found = read(queue, a, np.zeros(size[::-1], np.int32)).reshape(-1, size[0])
+    assert launches[0].groups >= 5
+    rows, columns = np.indices(found.shape)
+    assert (found == rows * 3 + columns).all()
+
+
+@pytest.mark.parametrize("standard", ["CL1.1", "CL1.2"])
+def test_every_version_of_the_language_that_the_device_compiles_is_split(standard: str) -> None:
+    assert run(kernel(GROUPS, options=[f"-cl-std={standard}"])).groups == 5
 
 
 def test_bodies_are_chosen_as_the_device_chooses_them() -> None:

@@ -58,6 +58,11 @@ class World:
     """The host of every process that was started."""
     running: set[FakeProcess] = field(default_factory=set)
     """Every process that was started and has not ended."""
+    slice_ms: int = 30
+    ratelimit_us: int = 1000
+    gpu_weight: int = 256
+    gpu_cap: int = 0
+    """How the credit scheduler is set."""
     comings: list[str] = field(default_factory=list)
     """Commands by which VMs were created and destroyed."""
     files: set[tuple[str, str]] = field(default_factory=set)
@@ -198,6 +203,19 @@ class FakeHost:
                 state = "--p---" if vm.paused else "-b----"
                 lines.append(f"{name} {vm.domid} 512 1 {state} {vm.cpu_seconds:.1f}")
             return "\n".join(lines) + "\n"
+        if command == "xl sched-credit":
+            lines = [f"Cpupool Pool-0: tslice={world.slice_ms}ms ratelimit={world.ratelimit_us}us"]
+            lines += ["Name   ID Weight  Cap", f"gpu1  1  {world.gpu_weight}  {world.gpu_cap}"]
+            return "\n".join(lines) + "\n"
+        if match := re.fullmatch(
+            r"xl sched-credit -s -p Pool-0 -t (\d+) -r (\d+)"
+            r" && xl sched-credit -d gpu1 -w (\d+) -c (\d+)",
+            command,
+        ):
+            world.slice_ms, world.ratelimit_us, world.gpu_weight, world.gpu_cap = map(
+                int, match.groups()
+            )
+            return ""
         if command == "xl info":
             return "release : 6.1.0\nxen_version : 4.17.6\nxen_scheduler : credit\n"
         if command.startswith("xenstore-read "):
@@ -361,16 +379,25 @@ class FakeGpuJob(FakeProcess):
         self.launches = launches
         self.records: list[dict[str, Any]] = []
         spins = self.options["wait"] == "driver"
-        blocks = self.environment.get("EMUGPU_WAIT") == "interrupt"
+        way = self.environment.get("EMUGPU_WAIT", "spin")
+        blocks = way == "interrupt"
         self.world.gpu_share = (
             self.world.blocking_cpu_share
             if blocks
+            else self.mostly_blocked()
+            if spins and way == "interrupt-then-spin"
             else 1.0
             if spins
             else self.world.split_cpu_share
         )
         self.begin_launch()
         self.world.gpu_job = self
+
+    def mostly_blocked(self) -> float:
+        """Of each group's time what comes after the threshold is spun, for an equal share."""
+        length = GPU_SECONDS / 4 * float(self.environment["EMUGPU_SCALE"]) / self.groups()[0]
+        spun = max(0.0, 1 - float(self.environment["EMUGPU_THEN_AFTER_US"]) / 1e6 / length)
+        return spun / self.world.running_vms()
 
     def begin_launch(self) -> None:
         groups, reason = self.groups()

@@ -116,14 +116,15 @@ def test_last(): pass
 
 
 def run_suite(
-    tmp_path: Path, left_out: dict[str, tuple[str, ...]] | None = None, **more: Any
-) -> log.Log:
+    tmp_path: Path, left_out: dict[str, tuple[str, ...]] | None = None, *, seconds: int = 60,
+    test_seconds: int = 3, **more: Any,
+) -> log.Log:  # fmt: skip
     tests = tmp_path / "suite"
     tests.mkdir()
     (tests / "test_suite.py").write_text(SUITE)
     program = Program(
-        "p", (), ("test_suite.py",), "", leave_out=left_out or {}, seconds=60,
-        test_seconds=3,
+        "p", (), ("test_suite.py",), "", leave_out=left_out or {}, seconds=seconds,
+        test_seconds=test_seconds,
     )  # fmt: skip
     place = environments.Place(Path(sys.executable), tests, tmp_path / "home")
     variables = environments.variables(place, tmp_path, None)
@@ -145,6 +146,12 @@ def test_a_test_that_aborts_or_hangs_costs_itself_only(tmp_path: Path) -> None:
 def test_a_repetition_runs_the_tests_named_and_no_other(tmp_path: Path) -> None:
     found = run_suite(tmp_path, only=["test_suite.py::test_last"])
     assert found.outcomes == {"test_suite.py::test_last": "passed"}
+
+
+def test_when_the_time_is_over_the_test_that_runs_ends_and_no_other_begins(tmp_path: Path) -> None:
+    found = run_suite(tmp_path, seconds=0, test_seconds=60)
+    assert found.outcomes == {"test_suite.py::test_first": "passed"}
+    assert found.ended
 
 
 def test_tests_are_left_out_by_the_beginning_of_their_names(tmp_path: Path) -> None:

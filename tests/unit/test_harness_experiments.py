@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from gpusplit.config import Config
 from harness.experiments import (
     ALONE,
     Mode,
@@ -32,7 +33,17 @@ class TestExperiments:
     @pytest.mark.parametrize("profile", [QUICK, FULL], ids=["quick", "full"])
     def test_quick_and_full_hold_all_of_the_papers_and_the_ablation(self, profile: Profile) -> None:
         found = [experiment.id for experiment in experiments(profile)]
-        assert found == ["fig2", "fig4", "fig5", "fig6", "g500", "ablation", "adaptive", "checks"]
+        assert found == [
+            "fig2",
+            "fig4",
+            "fig5",
+            "fig6",
+            "g500",
+            "ablation",
+            "adaptive",
+            "checks",
+            "conditions",
+        ]
 
     def test_smoke_holds_a_few(self) -> None:
         found = [e.id for e in experiments(SMOKE)]
@@ -97,9 +108,11 @@ class TestRounds:
 
     def test_what_fig6_shows_is_repeated_as_often_as_the_profile_asks(self) -> None:
         profile = Profile("p", (1,), 1.0, fig6_repetitions=3, fig2_vms=(1,), alphas=(2, 5))
-        first, second, third = rounds(profile, best={1: 5})
+        best = {(1, Mode.GPUSPLIT): 5, (1, Mode.PAPER): 2}
+        first, second, third = rounds(profile, best)
         assert Point(2, Mode.NO_GPU) in first
-        shown = {Point(1, Mode.NO_GPU), Point(1, Mode.UNSPLIT), Point(1, Mode.GPUSPLIT, alpha=5)}
+        shown = {Point(1, Mode.NO_GPU), Point(1, Mode.UNSPLIT)}
+        shown |= {Point(1, Mode.GPUSPLIT, alpha=5), Point(1, Mode.PAPER, alpha=2)}
         assert set(second) == set(third) == shown
 
     def test_where_time_is_real_every_point_is_repeated(self) -> None:
@@ -164,17 +177,26 @@ class TestHowTheGpuJobRuns:
         assert spins["EMUGPU_WAIT"] == "spin"
         assert spins["EMUGPU_SCALE"] == "0.12"
 
-    def test_the_four_modes_are_splitting_and_waiting_each_with_and_without(self) -> None:
+    def test_the_modes_are_splitting_waiting_and_groups_in_flight_each_with_and_without(
+        self,
+    ) -> None:
         made = {
             mode: gpusplit_options(Point(1, mode, alpha=2 if mode.splits else None))
             for mode in Mode
             if mode is not Mode.NO_GPU
         }
-        assert {mode: (o["policy"], o["wait"]) for mode, o in made.items()} == {
-            Mode.UNSPLIT: ("unsplit", "driver"),
-            Mode.UNSPLIT_COOPERATIVE: ("unsplit", "cooperative"),
-            Mode.PAPER: ("vms", "driver"),
-            Mode.GPUSPLIT: ("vms", "cooperative"),
+        # What gpusplit makes of them, its own choices included.
+        configs = {mode: Config().with_options(o, "test") for mode, o in made.items()}
+        assert {
+            mode: (c.policy, c.wait, c.most_in_flight > 1 if mode.splits else None)
+            for mode, c in configs.items()
+        } == {
+            Mode.UNSPLIT: ("unsplit", "driver", None),
+            Mode.UNSPLIT_COOPERATIVE: ("unsplit", "cooperative", None),
+            Mode.PAPER: ("vms", "driver", False),
+            Mode.PAPER_AHEAD: ("vms", "driver", True),
+            Mode.GPUSPLIT_SINGLE: ("vms", "cooperative", False),
+            Mode.GPUSPLIT: ("vms", "cooperative", True),
         }
 
     def test_a_fixed_number_of_groups(self) -> None:

@@ -60,7 +60,7 @@ class TestOutcomes:
         result.assert_outcomes(passed=11)
         result.stdout.fnmatch_lines(
             [
-                "17 parts, expected to take *",
+                "19 parts, expected to take *",
                 "*n0-unsplit (* elapsed, about * to go)*",
                 "*CPU VM while the GPU job runs*",
                 "*cpu-gain-n1*pass*",

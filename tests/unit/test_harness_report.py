@@ -66,6 +66,8 @@ class TestSummary:
                 "unsplit",
                 "unsplit_cooperative",
                 "paper",
+                "paper_ahead",
+                "gpusplit_single",
                 "gpusplit",
             }
             if not point["problems"]:
@@ -76,7 +78,7 @@ class TestSummary:
 
     def test_no_two_points_are_the_same(self, summary: dict[str, Any]) -> None:
         labels = [p["label"] for p in summary["points"]]
-        assert len(labels) == len(set(labels)) == 13
+        assert len(labels) == len(set(labels)) == 15
         again = [p["label"] for p in summary["points"] if len(p["samples"]) > 1]
         assert again == ["n1-unsplit"]
 

@@ -131,6 +131,25 @@ def test_functions_that_the_kernel_calls_count_and_others_do_not() -> None:
         ("for (int done = 0; !done; done = atomic_add(a, 0)) ;", "may wait"),
         ("int n = 9; while (n > 0) { n--; if (atomic_add(a, 0)) n = 9; }", "may wait"),
         ("for (;;) { if (atomic_add(a, 0)) break; }", "may wait"),
+        ("int n = 0; while (n < 9) { int s = atomic_add(a, 0); n += s; }", "may wait"),
+        ("int n = 0, s = 1; while (n < 9) { n += s; s = atomic_add(a, 0); }", "may wait"),
+        ("int s = 1; for (int i = 0; i < 9; i += s) if (atomic_add(a, 0)) s = 0;", "may wait"),
+        ("x: barrier(CLK_GLOBAL_MEM_FENCE); if (a[0]) goto x;", "may wait"),
+        ("mem_fence(CLK_GLOBAL_MEM_FENCE); while (a[0]) ;", "may wait"),
+        ("while (a[0]) { for (int i = 0; i < 9; i++) barrier(CLK_GLOBAL_MEM_FENCE); }", "may wait"),
+        ("int i = 0; while (i < 9) { if (atomic_add(a, 0)) continue; i++; }", "may wait"),
+        ("while (1) { if (a[0]) break; } atomic_inc(a);", "may wait"),
+        ("int n = 1; while (n) { if (a[0]) break; } atomic_inc(a);", "may wait"),
+        ("for (int i = 0; i < 9; i ^= 1) { if (a[0]) break; } atomic_inc(a);", "may wait"),
+        ("for (int i = 0; i < 9; i += a[1]) { if (a[0]) break; } atomic_inc(a);", "may wait"),
+        (
+            "for (int i = 0; i < 9; i++) { if (a[i]) break; } mem_fence(CLK_GLOBAL_MEM_FENCE);",
+            "may wait",
+        ),
+        (
+            "for (int i = 0; i < 9; i++) { while (!a[i]) ; if (a[i]) break; } atomic_inc(a);",
+            "may wait",
+        ),
         ('printf("%d", 1);', "prints"),
         ("a[0] = __builtin_amdgcn_workgroup_id_x();", "__builtin_amdgcn"),
         ("a[0] = __builtin_popcount(a[1]);", "__builtin_popcount"),
@@ -161,14 +180,49 @@ def test_device_side_launches_and_c11_atomics_in_loops_are_never_split() -> None
         "for (int i = get_local_id(0); i < n * 2; i += get_local_size(0)) atomic_add(a + i, 2);",
         "for (int s = n / 2; s > 0; s >>= 1) { barrier(CLK_GLOBAL_MEM_FENCE); a[s] += 1; }",
         "int m = n; while (m > 1) { atomic_inc(a); m /= 2; }",
+        "int s = get_global_size(0); for (int i = get_global_id(0); i < n; i += s) atomic_inc(a);",
+        "int s = 1, i = 1; while (i < n) { atomic_inc(a); i += s; s = s * 2; }",
+        "while (a[0]) a[0]--; barrier(CLK_GLOBAL_MEM_FENCE | CLK_LOCAL_MEM_FENCE);",
         "for (int i = 0; i < n; i++) { switch (a[i]) { case 1: atomic_inc(a); break; } }",
         "local int l[4]; while (atomic_cmpxchg(l, 0, 1)) ;",
         "volatile local int *v; while (*v) ;",
+        "for (int i = 0; i < n; i++) { if (a[i]) break; } atomic_inc(a);",
+        "for (int i = 0, j = 0; i < n; i++, j++) { atomic_inc(a + j); }",
+        "int i = 0; while (i < n) { if (a[i]) return; i++; } atomic_inc(a);",
         "volatile int v = 3; while (v) v--;",
     ],
 )
 def test_loops_that_end_by_themselves_wait_for_nobody(text: str) -> None:
     assert body(text, parameters="global int *a, int n").refusal is None
+
+
+def test_an_old_version_of_the_language_is_judged_and_has_no_printf() -> None:
+    for standard in ("CL1.0", "CL1.1"):
+        options = f"-cl-std={standard}"
+        macros: Macros = {"__OPENCL_C_VERSION__": int(standard[2] + standard[4] + "0")}
+        text = "kernel void k(global int *a) { a[get_global_id(0)] = 1; }"
+        assert examine(text, options=options, macros=macros).refusal is None
+        printing = 'kernel void k(global int *a) { printf("1"); }'
+        assert examine(printing, options=options, macros=macros).refusal is not None
+
+
+def test_a_barrier_in_a_function_is_in_the_loop_that_calls_it() -> None:
+    helper = "void all_of_us(void) { barrier(CLK_GLOBAL_MEM_FENCE); }"
+    assert "may wait" in (body("while (a[0]) all_of_us();", helper).refusal or "")
+
+
+def test_a_loop_that_only_looks_for_something_is_no_wait_and_one_that_sees_news_is() -> None:
+    looks = """
+    int same(global const int *a, int at) {{ return {} == 3; }}
+    int find(global const int *a, int n) {{
+        for (int i = 0; i < n; i++) if (same(a, i)) return i;
+        return -1;
+    }}
+    kernel void k(global int *a) {{ if (find(a, 9) >= 0) atomic_inc(a); }}
+    """
+    assert examine(looks.format("a[at]")).refusal is None
+    news = "((volatile global const int *)a)[at]"
+    assert "may wait" in (examine(looks.format(news)).refusal or "")
 
 
 def test_calls_that_go_round_in_a_circle_are_a_loop() -> None:

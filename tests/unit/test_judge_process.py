@@ -161,8 +161,28 @@ def test_of_two_different_headers_of_one_name_nobody_knows_which_was_meant(tmp_p
     assert headers.take('#include "a.h"\n', folders) == ((Header(0, "a.h", "1"),), "")
 
 
+def test_a_header_that_a_macro_names_is_known_by_its_whole_path(tmp_path: Path) -> None:
+    (tmp_path / "a.h").write_text('#include "b.h"\n')
+    (tmp_path / "b.h").write_text("b")
+    found = headers.take("#include TEXT(FOLDER/a.h)\n", [str(tmp_path)])
+    assert set(found[0]) == {
+        Header(0, "a.h", '#include "b.h"\n', str(tmp_path / "a.h")),
+        Header(0, "b.h", "b", str(tmp_path / "b.h")),
+    }
+    # Whichever way it is named first.
+    both = headers.take('#include "b.h"\n#include TEXT(FOLDER/b.h)\n', [str(tmp_path)])
+    assert both == ((Header(0, "b.h", "b", str(tmp_path / "b.h")),), "")
+
+
 @pytest.mark.parametrize(
-    "source", ["#include NAME\n", '#import "a.h"\n', '#include "../a.h"\n', '#include "/a/b.h"\n']
+    "source",
+    [
+        "#include NAME\n",
+        "#include TEXT(a.h, b.h)\n",
+        '#import "a.h"\n',
+        '#include "../a.h"\n',
+        '#include "/a/b.h"\n',
+    ],
 )
 def test_what_cannot_be_followed_is_trouble(
     source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -90,6 +90,23 @@ def test_the_remainder_runs_last() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("size", "local", "expected"),
+    [
+        ((6,), (4, 2), NDRange((24, 2), (4, 2), (0, 0))),
+        ((2, 3, 2), (4,), NDRange((8, 3, 2), (4, 1, 1), (0, 0, 0))),
+    ],
+)
+def test_with_g_times_l_the_shorter_size_goes_on_with_ones_as_pyopencls_does(
+    size: tuple[int, ...], local: tuple[int, ...], expected: NDRange
+) -> None:
+    assert NDRange.from_call(size, local, None, g_times_l=True) == expected
+    with pytest.raises(NotAnNDRange):
+        NDRange.from_call(size, local, (0,), g_times_l=True)
+    with pytest.raises(NotAnNDRange):
+        NDRange.from_call(size, local)
+
+
 def test_g_times_l_counts_sizes_and_offset_in_work_groups() -> None:
     assert NDRange.from_call((4, 2), (8, 3), (1, 0), g_times_l=True) == NDRange(
         (32, 6), (8, 3), (8, 0)

@@ -12,6 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gpusplit.planning import TIME_SLICES, Claim, Host, Job, fair_shares, predict, wake_delay
+from gpusplit.simulate.driver import Driver
+from gpusplit.simulate.host import GpuJob, Guests, Sched, simulate
 
 MEASURED = Path(__file__).parents[1] / "data" / "dryrun-94b0ade-summary.json"
 #: What issue 7 allows between prediction and measurement.
@@ -183,9 +185,20 @@ def test_each_further_group_costs_what_it_was_measured_to_cost() -> None:
 
 
 def test_on_a_larger_host_the_spinning_thread_takes_one_cpu_at_most() -> None:
-    prediction = predict(Host(pcpus=8, cpu_vms=4, vcpus=4), Job())
+    prediction = predict(Host(pcpus=8, cpu_vms=4, vcpus=4, scheduler="cfs"), Job())
     assert prediction.unsplit.cpu_vms == 7
     assert prediction.limit == pytest.approx(1 / 7)
+
+
+@pytest.mark.parametrize("scheduler", ["credit", "credit2"])
+def test_xens_weights_are_each_virtual_cpus(scheduler: str) -> None:
+    """One spinning thread among 16 busy virtual CPUs is one of 17, as the simulation has it too."""
+    prediction = predict(Host(pcpus=8, cpu_vms=4, vcpus=4, scheduler=scheduler), Job())
+    assert prediction.unsplit.gpu_vm == pytest.approx(8 / 17)
+    simulated = simulate(
+        Guests(pcpus=8, cpu_vms=4, vcpus=4), Sched(scheduler), Driver(), GpuJob((2.0,) * 4), 0
+    )
+    assert simulated.gpu_vm == pytest.approx(prediction.unsplit.gpu_vm, rel=0.02)
 
 
 def test_neighbours_that_leave_a_cpu_free_gain_nothing() -> None:

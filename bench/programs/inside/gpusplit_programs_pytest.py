@@ -2,12 +2,14 @@
 
 PROGRAMS_SKIP names a file of test names, one a line, that are left out: those a process
 that died on the way has behind it.  PROGRAMS_ONLY names a file of those that alone run, and
-PROGRAMS_LEAVE_OUT one of beginnings of names that do not.
+PROGRAMS_LEAVE_OUT one of beginnings of names that do not.  After PROGRAMS_UNTIL (seconds since
+1970) no further test begins.
 """
 
 from __future__ import annotations
 
 import os
+import time
 from typing import Any
 
 import gpusplit_programs_launches as launches
@@ -59,6 +61,11 @@ def pytest_runtest_logreport(report: Any) -> None:
         _outcomes[name] = "xfailed" if hasattr(report, "wasxfail") else "skipped"
     elif report.when == "call":
         _outcomes[name] = "xpassed" if hasattr(report, "wasxfail") else "passed"
+
+
+def pytest_runtest_teardown(item: Any) -> None:
+    if time.time() > float(os.environ.get("PROGRAMS_UNTIL", "inf")):
+        item.session.shouldstop = "the time for all tests is over"
 
 
 @pytest.hookimpl(trylast=True)

@@ -1,0 +1,318 @@
+/* OpenCL: a layer, which a loader puts between a program and every driver (OPENCL_LAYERS; Khronos'
+ * "OpenCL-ICD-Loader, layers" and ocl-icd).  Drivers spin in clFinish, clWaitForEvents and blocking
+ * transfers; and OpenCL has no flag against it, so that here we ask until the work is over. */
+#include <stdint.h>
+#include <string.h>
+
+#include "engine.h"
+#include "report.h"
+#include "settings.h"
+#include "work.h"
+
+#define EXPORT __attribute__((visibility("default")))
+
+typedef int cl_int;
+typedef unsigned cl_uint;
+typedef uint64_t cl_bitfield;
+typedef void *handle;
+
+enum {
+    CL_SUCCESS = 0,
+    CL_INVALID_VALUE = -30,
+    CL_QUEUE_PROPERTIES = 0x1093,
+    CL_QUEUE_OUT_OF_ORDER = 1,
+    CL_KERNEL_FUNCTION_NAME = 0x1190,
+    CL_EVENT_COMMAND_QUEUE = 0x11d0,
+    CL_EVENT_COMMAND_EXECUTION_STATUS = 0x11d3,
+    CL_LAYER_API_VERSION = 0x4240,
+    CL_LAYER_NAME = 0x4241,
+    CL_LAYER_API_VERSION_100 = 100,
+};
+
+/* What every command ends in. */
+#define WAIT_LIST cl_uint n_wait, const handle *wait_list, handle *event
+#define GIVEN_LIST n_wait, wait_list, event
+
+/* The functions that are used here, and where each stands in every loader's table (cl_icd.h):
+ * X(name, place, result, parameters). */
+#define FUNCTIONS(X)                                                                                 \
+    X(clReleaseCommandQueue, 11, cl_int, (handle queue))                                             \
+    X(clGetCommandQueueInfo, 12, cl_int,                                                             \
+      (handle queue, cl_uint what, size_t size, void *value, size_t *size_ret))                      \
+    X(clGetKernelInfo, 39, cl_int,                                                                   \
+      (handle kernel, cl_uint what, size_t size, void *value, size_t *size_ret))                     \
+    X(clWaitForEvents, 41, cl_int, (cl_uint n, const handle *events))                                \
+    X(clGetEventInfo, 42, cl_int,                                                                    \
+      (handle event, cl_uint what, size_t size, void *value, size_t *size_ret))                      \
+    X(clReleaseEvent, 44, cl_int, (handle event))                                                    \
+    X(clFlush, 46, cl_int, (handle queue))                                                           \
+    X(clFinish, 47, cl_int, (handle queue))                                                          \
+    X(clEnqueueReadBuffer, 48, cl_int,                                                               \
+      (handle queue, handle memory, cl_uint blocking, size_t offset, size_t size, void *to,          \
+       WAIT_LIST))                                                                                   \
+    X(clEnqueueWriteBuffer, 49, cl_int,                                                              \
+      (handle queue, handle memory, cl_uint blocking, size_t offset, size_t size, const void *from,  \
+       WAIT_LIST))                                                                                   \
+    X(clEnqueueReadImage, 51, cl_int,                                                                \
+      (handle queue, handle image, cl_uint blocking, const size_t *origin, const size_t *region,     \
+       size_t row, size_t slice, void *to, WAIT_LIST))                                               \
+    X(clEnqueueWriteImage, 52, cl_int,                                                               \
+      (handle queue, handle image, cl_uint blocking, const size_t *origin, const size_t *region,     \
+       size_t row, size_t slice, const void *from, WAIT_LIST))                                       \
+    X(clEnqueueMapBuffer, 56, void *,                                                                \
+      (handle queue, handle memory, cl_uint blocking, cl_bitfield flags, size_t offset, size_t size, \
+       WAIT_LIST, cl_int *error))                                                                    \
+    X(clEnqueueMapImage, 57, void *,                                                                 \
+      (handle queue, handle image, cl_uint blocking, cl_bitfield flags, const size_t *origin,        \
+       const size_t *region, size_t *row, size_t *slice, WAIT_LIST, cl_int *error))                  \
+    X(clEnqueueNDRangeKernel, 59, cl_int,                                                            \
+      (handle queue, handle kernel, cl_uint dimensions, const size_t *offset, const size_t *global,  \
+       const size_t *local, WAIT_LIST))                                                              \
+    X(clEnqueueMarker, 62, cl_int, (handle queue, handle *event))                                    \
+    X(clEnqueueReadBufferRect, 86, cl_int,                                                           \
+      (handle queue, handle memory, cl_uint blocking, const size_t *origin, const size_t *to_origin, \
+       const size_t *region, size_t row, size_t slice, size_t to_row, size_t to_slice, void *to,     \
+       WAIT_LIST))                                                                                   \
+    X(clEnqueueWriteBufferRect, 87, cl_int,                                                          \
+      (handle queue, handle memory, cl_uint blocking, const size_t *origin,                          \
+       const size_t *from_origin, const size_t *region, size_t row, size_t slice, size_t from_row,   \
+       size_t from_slice, const void *from, WAIT_LIST))                                              \
+    X(clEnqueueSVMMemcpy, 129, cl_int,                                                               \
+      (handle queue, cl_uint blocking, void *to, const void *from, size_t size, WAIT_LIST))          \
+    X(clEnqueueSVMMap, 131, cl_int,                                                                  \
+      (handle queue, cl_uint blocking, cl_bitfield flags, void *memory, size_t size, WAIT_LIST))
+
+#define DECLARE(name, place, result, parameters) static result(*next_##name) parameters;
+FUNCTIONS(DECLARE)
+
+/* Queues and events are known to work.c by the handle that the program holds; CUDA's are others. */
+static struct work *work_on(handle queue)
+{
+    return settings()->sleeps ? work_of((uintptr_t)queue) : NULL;
+}
+
+/* A command was given to a queue; its event is known by where it stands there. */
+static void given(handle queue, uint64_t key, handle *event)
+{
+    struct work *w = work_on(queue);
+    if (!w)
+        return;
+    work_given(w, key | 1, engine_now());
+    if (event)
+        event_recorded((uintptr_t)*event, work_until_now(w));
+}
+
+/* Waits. */
+
+static enum answer ask(void *event)
+{
+    cl_int status;
+    if (next_clGetEventInfo(event, CL_EVENT_COMMAND_EXECUTION_STATUS, sizeof status, &status, NULL) !=
+        CL_SUCCESS)
+        return ANSWER_NONE;
+    return status > 0 ? ANSWER_BUSY : status == 0 ? ANSWER_DONE : ANSWER_NONE;
+}
+
+/* Sleeps until `event`, which is `until` in its queue, is over; the driver's own call comes after. */
+static void wait_for(handle event, const struct moment *until)
+{
+    uint64_t key, begin;
+    if (!work_left(until, &key, &begin))
+        return;
+    const uint64_t entered = settings()->report ? engine_now() : 0, cpu = report_begin();
+    struct waited w = engine_wait(key, begin, ask, event);
+    engine_nap(begin, ask, event, &w);
+    if (w.answer == ANSWER_DONE) {
+        const uint64_t end = engine_now();
+        engine_learn(key, begin, end, &w);
+        work_over(until, end);
+    }
+    report_end(cpu, entered, w.naps);
+}
+
+/* Sleeps until everything is over that is in a queue now. */
+static void wait_for_queue(handle queue)
+{
+    struct work *w = work_on(queue);
+    uint64_t key, begin;
+    handle marker = NULL;
+    if (!w)
+        return;
+    struct moment until = work_until_now(w);
+    if (!work_left(&until, &key, &begin) || next_clEnqueueMarker(queue, &marker) != CL_SUCCESS)
+        return;
+    /* Nobody else will, and what is not flushed need not begin. */
+    if (next_clFlush(queue) == CL_SUCCESS)
+        wait_for(marker, &until);
+    next_clReleaseEvent(marker);
+}
+
+/* A blocking transfer waits for what is before it only where the queue is in order. */
+static void before_transfer(handle queue, cl_uint blocking)
+{
+    cl_bitfield properties = 0;
+    if (!blocking || !settings()->sleeps ||
+        next_clGetCommandQueueInfo(queue, CL_QUEUE_PROPERTIES, sizeof properties, &properties, NULL) !=
+            CL_SUCCESS ||
+        properties & CL_QUEUE_OUT_OF_ORDER)
+        return;
+    wait_for_queue(queue);
+}
+
+static cl_int our_clFinish(handle queue)
+{
+    wait_for_queue(queue);
+    return next_clFinish(queue);
+}
+
+static cl_int our_clWaitForEvents(cl_uint n, const handle *events)
+{
+    for (cl_uint i = 0; events && settings()->sleeps && i < n; i++) {
+        struct moment until;
+        struct feeding *feeding;
+        handle queue = NULL;
+        if (event_moment((uintptr_t)events[i], &until, &feeding) &&
+            next_clGetEventInfo(events[i], CL_EVENT_COMMAND_QUEUE, sizeof queue, &queue, NULL) ==
+                CL_SUCCESS &&
+            queue && next_clFlush(queue) == CL_SUCCESS)
+            wait_for(events[i], &until);
+    }
+    return next_clWaitForEvents(n, events);
+}
+
+/* Handles are given to other objects once these are gone; an event may still have other holders,
+ * and is then waited for by the driver. */
+static cl_int our_clReleaseEvent(handle event)
+{
+    if (settings()->sleeps)
+        event_forget((uintptr_t)event);
+    return next_clReleaseEvent(event);
+}
+
+/* Commands. */
+
+static uint64_t name_of(handle kernel)
+{
+    char name[128] = "";
+    uint64_t hash = 0xcbf29ce484222325u;
+    if (next_clGetKernelInfo(kernel, CL_KERNEL_FUNCTION_NAME, sizeof name, name, NULL) != CL_SUCCESS)
+        return engine_mix(hash, (uintptr_t)kernel);
+    for (const char *c = name; *c; c++)
+        hash = (hash ^ (unsigned char)*c) * 0x100000001b3u;
+    return hash;
+}
+
+static cl_int our_clEnqueueNDRangeKernel(handle queue, handle kernel, cl_uint dimensions,
+                                         const size_t *offset, const size_t *global, const size_t *local,
+                                         WAIT_LIST)
+{
+    cl_int result = next_clEnqueueNDRangeKernel(queue, kernel, dimensions, offset, global, local, GIVEN_LIST);
+    if (result != CL_SUCCESS || !settings()->sleeps)
+        return result;
+    uint64_t key = name_of(kernel);
+    for (cl_uint d = 0; global && d < dimensions; d++)
+        key = engine_mix(engine_mix(key, global[d]), local ? local[d] : 0);
+    given(queue, key, event);
+    return result;
+}
+
+#define TRANSFER(name, result, parameters, call)                                                     \
+    static result our_##name parameters                                                              \
+    {                                                                                                \
+        before_transfer(queue, blocking);                                                            \
+        return next_##name call;                                                                     \
+    }
+TRANSFER(clEnqueueReadBuffer, cl_int,
+         (handle queue, handle memory, cl_uint blocking, size_t offset, size_t size, void *to, WAIT_LIST),
+         (queue, memory, blocking, offset, size, to, GIVEN_LIST))
+TRANSFER(clEnqueueWriteBuffer, cl_int,
+         (handle queue, handle memory, cl_uint blocking, size_t offset, size_t size, const void *from,
+          WAIT_LIST),
+         (queue, memory, blocking, offset, size, from, GIVEN_LIST))
+TRANSFER(clEnqueueReadImage, cl_int,
+         (handle queue, handle image, cl_uint blocking, const size_t *origin, const size_t *region,
+          size_t row, size_t slice, void *to, WAIT_LIST),
+         (queue, image, blocking, origin, region, row, slice, to, GIVEN_LIST))
+TRANSFER(clEnqueueWriteImage, cl_int,
+         (handle queue, handle image, cl_uint blocking, const size_t *origin, const size_t *region,
+          size_t row, size_t slice, const void *from, WAIT_LIST),
+         (queue, image, blocking, origin, region, row, slice, from, GIVEN_LIST))
+TRANSFER(clEnqueueMapBuffer, void *,
+         (handle queue, handle memory, cl_uint blocking, cl_bitfield flags, size_t offset, size_t size,
+          WAIT_LIST, cl_int *error),
+         (queue, memory, blocking, flags, offset, size, GIVEN_LIST, error))
+TRANSFER(clEnqueueMapImage, void *,
+         (handle queue, handle image, cl_uint blocking, cl_bitfield flags, const size_t *origin,
+          const size_t *region, size_t *row, size_t *slice, WAIT_LIST, cl_int *error),
+         (queue, image, blocking, flags, origin, region, row, slice, GIVEN_LIST, error))
+TRANSFER(clEnqueueReadBufferRect, cl_int,
+         (handle queue, handle memory, cl_uint blocking, const size_t *origin, const size_t *to_origin,
+          const size_t *region, size_t row, size_t slice, size_t to_row, size_t to_slice, void *to,
+          WAIT_LIST),
+         (queue, memory, blocking, origin, to_origin, region, row, slice, to_row, to_slice, to,
+          GIVEN_LIST))
+TRANSFER(clEnqueueWriteBufferRect, cl_int,
+         (handle queue, handle memory, cl_uint blocking, const size_t *origin, const size_t *from_origin,
+          const size_t *region, size_t row, size_t slice, size_t from_row, size_t from_slice,
+          const void *from, WAIT_LIST),
+         (queue, memory, blocking, origin, from_origin, region, row, slice, from_row, from_slice, from,
+          GIVEN_LIST))
+TRANSFER(clEnqueueSVMMemcpy, cl_int,
+         (handle queue, cl_uint blocking, void *to, const void *from, size_t size, WAIT_LIST),
+         (queue, blocking, to, from, size, GIVEN_LIST))
+TRANSFER(clEnqueueSVMMap, cl_int,
+         (handle queue, cl_uint blocking, cl_bitfield flags, void *memory, size_t size, WAIT_LIST),
+         (queue, blocking, flags, memory, size, GIVEN_LIST))
+
+/* The layer. */
+
+EXPORT cl_int clGetLayerInfo(cl_uint what, size_t size, void *value, size_t *size_ret)
+{
+    static const char name[] = "gpusplit";
+    const cl_uint version = CL_LAYER_API_VERSION_100;
+    const void *answer = what == CL_LAYER_NAME ? (const void *)name : &version;
+    const size_t needed = what == CL_LAYER_NAME ? sizeof name : sizeof version;
+    if ((what != CL_LAYER_NAME && what != CL_LAYER_API_VERSION) || (value && size < needed))
+        return CL_INVALID_VALUE;
+    if (value)
+        memcpy(value, answer, needed);
+    if (size_ret)
+        *size_ret = needed;
+    return CL_SUCCESS;
+}
+
+/* More places than any loader's table has. */
+#define PLACES 512
+
+EXPORT cl_int clInitLayer(cl_uint count, void *const *target, cl_uint *count_ret, void *const **ours)
+{
+    static void *table[PLACES];
+    if (!target || !count_ret || !ours)
+        return CL_INVALID_VALUE;
+    const cl_uint known = count < PLACES ? count : PLACES;
+    memcpy(table, target, known * sizeof *table);
+#define NEXT(name, place, result, parameters)                                                        \
+    if (place < known)                                                                               \
+        *(void **)&next_##name = target[place];
+    FUNCTIONS(NEXT)
+#define WRAP(name, where)                                                                            \
+    if (where < known && next_##name)                                                                \
+        table[where] = (void *)our_##name;
+    WRAP(clWaitForEvents, 41)
+    WRAP(clReleaseEvent, 44)
+    WRAP(clFinish, 47)
+    WRAP(clEnqueueReadBuffer, 48)
+    WRAP(clEnqueueWriteBuffer, 49)
+    WRAP(clEnqueueReadImage, 51)
+    WRAP(clEnqueueWriteImage, 52)
+    WRAP(clEnqueueMapBuffer, 56)
+    WRAP(clEnqueueMapImage, 57)
+    WRAP(clEnqueueNDRangeKernel, 59)
+    WRAP(clEnqueueReadBufferRect, 86)
+    WRAP(clEnqueueWriteBufferRect, 87)
+    WRAP(clEnqueueSVMMemcpy, 129)
+    WRAP(clEnqueueSVMMap, 131)
+    *count_ret = known;
+    *ours = table;
+    return CL_SUCCESS;
+}

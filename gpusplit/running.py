@@ -1,0 +1,177 @@
+"""gpusplit run: this process becomes the program, with gpusplit below it.
+
+The native library is preloaded and makes waits of CUDA programs sleep, whatever the program is
+written in; Python programs of this interpreter also get pyopencl's launches split.  Children of the
+program inherit both as far as they inherit the environment.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import struct
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+
+from gpusplit.config import PREFIX, Config
+
+LIBRARY = Path(__file__).parent / "native" / "libgpusplit.so"
+
+#: What runs a Python program with its launches split.
+_INSIDE = Path(__file__).with_name("inside.py")
+
+
+class CannotRun(Exception):
+    """The program cannot be run; the message says why, and status is what a shell would give."""
+
+    def __init__(self, message: str, status: int = 2) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+def run(words: Sequence[str], is_module: bool, config: Config, observe: bool) -> None:
+    """Replace this process by the program; never returns.  CannotRun if there is none."""
+    argv = command(words, is_module)
+    # In a Python program of this interpreter pyopencl's waits sleep already.
+    environ = environment(os.environ, config, observe, layer=str(_INSIDE) not in argv[:2])
+    trouble = _unreachable(argv[0])
+    if trouble:
+        print(f"gpusplit: {trouble}; it runs as without gpusplit", file=sys.stderr)
+        environ = dict(os.environ)
+    sys.stdout.flush()
+    try:
+        os.execve(argv[0], argv, environ)
+    except OSError as error:
+        raise CannotRun(f"{words[0]}: {error.strerror}", 126) from None
+
+
+def command(words: Sequence[str], is_module: bool) -> list[str]:
+    """What to execute for what the user named: a program with its arguments.
+
+    >>> command(["json.tool", "--help"], True)[2:]
+    ['-m', 'json.tool', '--help']
+    """
+    inside = [sys.executable, str(_INSIDE)]
+    if is_module:
+        return [*inside, "-m", *words]
+    name, *arguments = words
+    if name.endswith((".py", ".pyw")) and os.path.isfile(name):
+        return [*inside, name, *arguments]
+    found = shutil.which(name)
+    if found is None:
+        if os.path.isfile(name):
+            raise CannotRun(f"{name} is no program: make it executable (chmod +x {name})", 126)
+        raise CannotRun(f"there is no program {name}", 127)
+    if _is_this_python(found) and arguments:
+        # Other options of Python's are left to Python itself.
+        if arguments[0] == "-m" and len(arguments) > 1:
+            return [*inside, *arguments]
+        if not arguments[0].startswith("-") and os.path.isfile(arguments[0]):
+            return [*inside, *arguments]
+    interpreter = _interpreter(found)
+    if interpreter is not None and _is_this_python(interpreter):
+        return [*inside, found, *arguments]
+    return [found, *arguments]
+
+
+def environment(
+    before: Mapping[str, str], config: Config, observe: bool, layer: bool = True
+) -> dict[str, str]:
+    """The environment of the program: *before*, with the options and the library.
+
+    layer: whether OpenCL's waits are the library's, too.
+    """
+    environ = dict(before)
+    for field in fields(Config):
+        value = getattr(config, field.name)
+        if value != field.default or PREFIX + field.name.upper() in environ:
+            environ[PREFIX + field.name.upper()] = _text(value)
+    environ.pop(PREFIX + "CONFIG", None)  # what it says is said now
+    if observe:
+        environ |= {
+            PREFIX + "OBSERVE": "1",
+            PREFIX + "POLICY": "unsplit",
+            PREFIX + "WAIT": "driver",
+        }
+    if observe or config.summary:
+        environ.setdefault(PREFIX + "REPORT", "-")
+    if not (observe or config.summary or config.cooperative):
+        return environ
+    if LIBRARY.exists():
+        others = environ.get("LD_PRELOAD", "")
+        environ["LD_PRELOAD"] = f"{LIBRARY}:{others}" if others else str(LIBRARY)
+        if layer:
+            # The last one named is the first that a program's calls come to.
+            below = environ.get("OPENCL_LAYERS", "")
+            environ["OPENCL_LAYERS"] = f"{below}:{LIBRARY}" if below else str(LIBRARY)
+    else:
+        print(
+            "gpusplit: its native library is not installed, so that only pyopencl's waits sleep: "
+            "install a C compiler, then gpusplit again",
+            file=sys.stderr,
+        )
+    return environ
+
+
+def _text(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _is_this_python(program: str) -> bool:
+    # Two environments may have the same Python with other packages: the folder has to be the same.
+    folders = {os.path.dirname(os.path.abspath(path)) for path in (sys.executable, program)}
+    return len(folders) == 1 and os.path.realpath(sys.executable) == os.path.realpath(program)
+
+
+def _interpreter(program: str) -> str | None:
+    """The interpreter that the first line of a script names; None for other programs."""
+    try:
+        with open(program, "rb") as file:
+            line = file.readline(256)
+    except OSError:
+        return None
+    if not line.startswith(b"#!"):
+        return None
+    words = line[2:].decode("utf-8", "replace").split()
+    if words and os.path.basename(words[0]) == "env":
+        words = [word for word in words[1:] if not word.startswith("-") and "=" not in word]
+    return shutil.which(words[0]) if words else None
+
+
+def _unreachable(program: str) -> str:
+    """Why nothing can be preloaded into *program*; empty if it can, as far as one can tell."""
+    interpreter = _interpreter(program)
+    program = interpreter or program
+    try:
+        mode = os.stat(program).st_mode
+        with open(program, "rb") as file:
+            head = file.read(4096)
+    except OSError:
+        return ""
+    name = os.path.basename(program)
+    if mode & (stat.S_ISUID | stat.S_ISGID) and os.geteuid() != 0:
+        return f"{name} runs with another user's rights, and nothing may be preloaded into it"
+    if head[:4] != b"\x7fELF":
+        return ""
+    with open(sys.executable, "rb") as file:
+        ours = file.read(20)
+    if head[4] != ours[4] or head[18:20] != ours[18:20]:
+        return f"{name} is for another kind of processor than gpusplit's library"
+    if head[4] == 2 and not _has_loader(head):
+        return f"{name} is statically linked, and nothing can be preloaded into it"
+    return ""
+
+
+def _has_loader(head: bytes) -> bool:
+    """Whether a 64-bit ELF file names a dynamic loader (PT_INTERP; System V ABI, chapter 5)."""
+    (offset,) = struct.unpack_from("<Q", head, 32)
+    size, count = struct.unpack_from("<HH", head, 54)
+    kinds = [
+        struct.unpack_from("<I", head, offset + at * size)[0]
+        for at in range(count)
+        if offset + at * size + 4 <= len(head)
+    ]
+    return 3 in kinds

@@ -1,0 +1,166 @@
+"""Under which conditions a point is measured: how the driver waits, and how Xen schedules.
+
+A condition is part of a point. All of it can be changed on a standing lab without a reboot: the
+emulated driver's waits by the GPU job's environment, Xen's credit scheduler by `xl sched-credit`.
+Nothing here talks to a lab.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+WINDOWS_LIMIT = 2.0
+"""Seconds that Windows gives a GPU to answer (TdrDelay's default); the paper's guests ran it."""
+
+
+@dataclass(frozen=True, order=True)
+class Scheduling:
+    """How Xen's credit scheduler is set; the lab's own way where nothing is said (0)."""
+
+    slice_ms: int = 0
+    """The time slice, 1 to 1000 ms."""
+    ratelimit_us: int = 0
+    """The rate limit, 100 us to the time slice."""
+    gpu_weight: int = 0
+    """The GPU VM's weight; a CPU VM's is 256."""
+    gpu_cap: int = 0
+    """The most that the GPU VM gets, per cent of one CPU."""
+
+    def __post_init__(self) -> None:
+        """ValueError for what Xen refuses."""
+        for name, value, least, most in (
+            ("slice_ms", self.slice_ms, 1, 1000),
+            ("ratelimit_us", self.ratelimit_us, 100, 500_000),
+            ("gpu_weight", self.gpu_weight, 1, 65535),
+            ("gpu_cap", self.gpu_cap, 1, 10_000),
+        ):
+            if value and not least <= value <= most:
+                raise ValueError(f"{name} {value} is not from {least} to {most}")
+        if self.slice_ms and self.ratelimit_us > 1000 * self.slice_ms:
+            raise ValueError(f"a rate limit of {self.ratelimit_us} us is above the time slice")
+
+
+@dataclass(frozen=True, order=True)
+class Condition:
+    """What a point is measured under; the standard one is the lab's own."""
+
+    wait: str = "spin"
+    """The emulated driver's wait, as EMUGPU_WAIT has it (docs/emulated-gpu.md)."""
+    then_after: float = 0.0
+    """When a wait of two kinds changes to the second, as a part of an unsplit launch's time: so it
+    is the same condition for a job of any length."""
+    poll_period_us: float = 0.0
+    poll_cost_us: float = 0.0
+    """A polling driver's sleep and look, not scaled; 0: the card's."""
+    launch_us: float = 0.0
+    """Device time that a launch takes to begin, which each group pays that is waited for."""
+    scheduling: Scheduling = Scheduling()
+
+    def __post_init__(self) -> None:
+        """ValueError for a threshold without two kinds of wait, and the other way round."""
+        if ("-then-" in self.wait) != (self.then_after > 0):
+            raise ValueError(f"{self.wait} and a threshold of {self.then_after} do not fit")
+
+    @property
+    def label(self) -> str:
+        """A short name, good for a file's; empty for the standard condition."""
+        return "-".join(self._parts())
+
+    def _parts(self) -> Iterator[str]:
+        if self.wait != "spin":
+            yield self.wait
+        if self.then_after:
+            yield f"at{self.then_after:g}"
+        if self.poll_period_us:
+            yield f"each{self.poll_period_us:g}us"
+        if self.poll_cost_us:
+            yield f"for{self.poll_cost_us:g}us"
+        if self.launch_us:
+            yield f"launch{self.launch_us:g}us"
+        scheduling = self.scheduling
+        if scheduling.slice_ms:
+            yield f"slice{scheduling.slice_ms}ms"
+        if scheduling.ratelimit_us:
+            yield f"limit{scheduling.ratelimit_us}us"
+        if scheduling.gpu_weight:
+            yield f"weight{scheduling.gpu_weight}"
+        if scheduling.gpu_cap:
+            yield f"cap{scheduling.gpu_cap}"
+
+    @property
+    def without_gpu(self) -> Condition:
+        """What of it matters where no GPU job runs."""
+        return Condition(scheduling=self.scheduling)
+
+    def environment(self, launch_seconds: float) -> dict[str, str]:
+        """Return the emulated driver's variables; `launch_seconds` is an unsplit launch's time."""
+        micros = {
+            "EMUGPU_THEN_AFTER_US": self.then_after * launch_seconds * 1e6,
+            "EMUGPU_POLL_PERIOD_US": self.poll_period_us,
+            "EMUGPU_POLL_COST_US": self.poll_cost_us,
+            "EMUGPU_LAUNCH_LATENCY_US": self.launch_us,
+        }
+        given = {name: f"{value:.10g}" for name, value in micros.items() if value}
+        return {"EMUGPU_WAIT": self.wait, **given}
+
+
+STANDARD = Condition()
+
+
+def credit_commands(
+    scheduling: Scheduling, usual: Scheduling, gpu_vm: str, pool: str = "Pool-0"
+) -> list[str]:
+    """Return what makes the credit scheduler so; where nothing is said, as it usually is."""
+    slice_ms = scheduling.slice_ms or usual.slice_ms
+    limit = scheduling.ratelimit_us or usual.ratelimit_us
+    weight = scheduling.gpu_weight or usual.gpu_weight
+    return [
+        f"xl sched-credit -s -p {pool} -t {slice_ms} -r {limit}",
+        # A cap of 0 is none.
+        f"xl sched-credit -d {gpu_vm} -w {weight} -c {scheduling.gpu_cap or usual.gpu_cap}",
+    ]
+
+
+def parse_credit(text: str, gpu_vm: str) -> Scheduling:
+    """Read `xl sched-credit`; ValueError if it does not tell all of it.
+
+    The first line has the pool's time slice and rate limit, then comes a line for every domain:
+    name, ID, weight and cap.
+    """
+    pool, *lines = text.splitlines() or [""]
+    said = dict(word.split("=") for word in pool.split() if "=" in word)
+    rows = [line.rsplit(maxsplit=3) for line in lines]
+    try:
+        [(weight, cap)] = [(int(row[2]), int(row[3])) for row in rows if row[0] == gpu_vm]
+        return Scheduling(
+            int(said["tslice"].removesuffix("ms")),
+            int(said["ratelimit"].removesuffix("us")),
+            weight,
+            cap,
+        )
+    except (KeyError, IndexError, ValueError) as error:
+        raise ValueError(f"`xl sched-credit` said {text!r}: {error}") from error
+
+
+def hypotheses(launch_seconds: float) -> Sequence[Condition]:
+    """Return the drivers that may have been the paper's, and controls.
+
+    `launch_seconds` is an unsplit launch's time at the paper's size, 65/4 s: the threshold of 2 s
+    is kept as a part of it.
+    """
+    limit = round(WINDOWS_LIMIT / launch_seconds, 3)
+    return (
+        Condition("interrupt"),
+        Condition("poll", poll_period_us=1000, poll_cost_us=50),
+        Condition("tick"),
+        Condition("interrupt-then-spin", limit),
+        Condition("interrupt-then-poll", limit, poll_period_us=1000, poll_cost_us=50),
+        # The control: at 30 % of a launch 4 groups are short enough, and 10 gain nothing more.
+        Condition("interrupt-then-spin", 0.3),
+        # What a boundary must cost the device for 500 groups to cost the paper's 38 %, of which
+        # the emulated card's whole waves are 15.3 % already: 0.227 x 65 s / (4 x 500), 7.4 ms.
+        Condition("interrupt-then-spin", limit, launch_us=7_400),
+        # The scheduler's side: turns of 5 ms, under the driver that spins.
+        Condition(scheduling=Scheduling(slice_ms=5)),
+    )

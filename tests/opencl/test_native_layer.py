@@ -1,0 +1,148 @@
+"""The native library as an OpenCL layer: waits sleep, and everything else is as without it."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import EmuGpu
+
+NATIVE = Path(__file__).parents[2] / "gpusplit" / "native"
+
+pytestmark = pytest.mark.opencl
+
+#: A launch takes 65 ms, and the emulated driver spins.
+SLOW = {"EMUGPU_EXEC": "none", "EMUGPU_WAIT": "spin", "EMUGPU_SCALE": "0.1"}
+
+WAITS = """
+def read():
+    launch()
+    cl.enqueue_copy(queue, host, buffer)
+
+def finish():
+    launch()
+    queue.finish()
+
+def map():
+    launch()
+    cl.enqueue_map_buffer(queue, buffer, cl.map_flags.READ, 0, (4,), np.float32)[0].base.release()
+
+ways = dict(event=lambda: launch().wait(), finish=finish, read=read, map=map)
+used = {}
+for name, wait in ways.items():
+    for _ in range(3):
+        wait()
+    before, switches = time.thread_time(), resource.getrusage(resource.RUSAGE_THREAD).ru_nvcsw
+    began = time.monotonic()
+    for _ in range(4):
+        wait()
+    switches = resource.getrusage(resource.RUSAGE_THREAD).ru_nvcsw - switches
+    used[name] = [(time.thread_time() - before) / 4, switches / 4]
+say(**used)
+"""
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("native")
+    subprocess.run(["make", "-s", "-C", NATIVE, f"OUT={folder}"], check=True)
+    return folder / "libgpusplit.so"
+
+
+@pytest.fixture
+def above(emugpu: EmuGpu, library: Path) -> dict[str, str]:
+    """What puts our layer above the emulated GPU."""
+    return {"OPENCL_LAYERS": f"{emugpu.library}:{library}"}
+
+
+def test_every_blocking_call_sleeps(emugpu: EmuGpu, above: dict[str, str]) -> None:
+    plain = emugpu.run(WAITS, **SLOW)
+    ours = emugpu.run(WAITS, **SLOW | above)
+    for name, (cpu, switches) in ours.items():
+        assert cpu < plain[name][0] / 3, name
+        assert switches <= 12, name
+
+
+def test_waits_are_the_drivers_when_one_says_so(emugpu: EmuGpu, above: dict[str, str]) -> None:
+    told = emugpu.run(WAITS, **SLOW | above, GPUSPLIT_WAIT="driver")
+    plain = emugpu.run(WAITS, **SLOW)
+    assert all(told[name][0] > plain[name][0] / 2 for name in plain)
+
+
+SAME = """
+facts = {}
+def fact(name, act):
+    try:
+        facts[name] = repr(act())
+    except cl.Error as error:
+        facts[name] = f"{type(error).__name__} {error.code}"
+
+user = cl.UserEvent(context)
+other = cl.CommandQueue(context, properties=OUT_OF_ORDER)
+waiting = launch(other, wait_for=[user])
+threading.Timer(0.05, lambda: user.set_status(-5)).start()
+fact("a wait for what fails", waiting.wait)
+fact("the queue after it", other.finish)
+user = cl.UserEvent(context)
+later = launch(other, wait_for=[user])
+free = launch(other)
+fact("what need not wait for the user", free.wait)
+fact("is over before what must", lambda: later.command_execution_status > COMPLETE)
+user.set_status(COMPLETE)
+fact("and the rest", other.finish)
+user = cl.UserEvent(context)
+threading.Timer(0.05, lambda: user.set_status(COMPLETE)).start()
+fact("a user event", user.wait)
+for _ in range(4):
+    launch()
+    queue.finish()
+cl.enqueue_copy(queue, host, buffer)
+fact("the numbers", lambda: float(host.sum()))
+for name in ("queued", "submit", "start", "end"):
+    fact(name, lambda: getattr(launch().profile, name) > 0)
+several = [launch(q) for q in (queue, cl.CommandQueue(context), queue)]
+fact("several at once", lambda: cl.wait_for_events(several))
+fact("all over", lambda: [event.command_execution_status for event in several])
+say(**facts)
+"""
+
+
+@pytest.mark.parametrize("device", ["emulated", "PoCL"])
+def test_a_program_sees_no_difference(
+    emugpu: EmuGpu, library: Path, above: dict[str, str], device: str
+) -> None:
+    settings = {"EMUGPU_EXEC": "full", "EMUGPU_SCALE": "0.01"}
+    if device == "emulated":
+        plain, ours = emugpu.run(SAME, **settings), emugpu.run(SAME, **settings | above)
+    else:
+        plain = emugpu.run(SAME, OPENCL_LAYERS="")
+        ours = emugpu.run(SAME, OPENCL_LAYERS=str(library))
+    assert ours == plain
+
+
+def test_functions_stand_where_the_loaders_table_has_them(tmp_path: Path) -> None:
+    """The library is built without OpenCL's headers: what it knows of the table is held to them."""
+    source = (NATIVE / "opencl.c").read_text()
+    places = dict(re.findall(r"X\((cl\w+), (\d+),", source))
+    wrapped = dict(re.findall(r"WRAP\((cl\w+), (\d+)\)", source))
+    assert len(places) >= 20
+    assert wrapped.items() <= places.items()
+    lines = [
+        f"_Static_assert(offsetof(cl_icd_dispatch, {name}) == {place} * sizeof(void *), #{name!r});"
+        .replace("#'", '"').replace("'", '"')
+        for name, place in places.items()
+    ]  # fmt: skip
+    check = tmp_path / "places.c"
+    check.write_text(
+        "#define CL_TARGET_OPENCL_VERSION 300\n#define CL_USE_DEPRECATED_OPENCL_1_1_APIS\n"
+        "#include <stddef.h>\n#include <CL/cl.h>\n#include <CL/cl_icd.h>\n" + "\n".join(lines)
+    )
+    done: Any = subprocess.run(
+        [os.environ.get("CC", "cc"), "-fsyntax-only", check],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,116 @@
+"""gpusplit run: any program, as if it had been started without us."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from gpusplit import running
+from gpusplit.config import Config
+
+pytestmark = pytest.mark.skipif(
+    not running.LIBRARY.exists(), reason="the native library is not built here"
+)
+
+
+def run(*words: str | Path, **environ: str) -> subprocess.CompletedProcess[str]:
+    before = {name: text for name, text in os.environ.items() if not name.startswith("GPUSPLIT_")}
+    return subprocess.run(
+        [sys.executable, "-m", "gpusplit", "run", *map(str, words)],
+        capture_output=True, text=True, check=False, timeout=60, env=before | environ,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def script(tmp_path: Path) -> Path:
+    path = tmp_path / "script"
+    path.write_text('#!/bin/sh\necho "$$ $1 $LD_PRELOAD"\nexit 7\n')
+    path.chmod(0o755)
+    return path
+
+
+def test_a_script_gets_its_arguments_the_library_and_its_own_exit_status(script: Path) -> None:
+    done = run(script, "hello", LD_PRELOAD="")
+    assert done.returncode == 7
+    assert done.stdout.split()[1:] == ["hello", str(running.LIBRARY)]
+    assert done.stderr == ""
+
+
+def test_it_is_the_same_process(script: Path) -> None:
+    words = [sys.executable, "-m", "gpusplit", "run", str(script)]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.read().split()[0] == str(process.pid)
+
+
+def test_what_a_user_preloads_stays() -> None:
+    before = {"LD_PRELOAD": "other.so", "OPENCL_LAYERS": "below.so"}
+    environ = running.environment(before, Config(), False)
+    assert environ["LD_PRELOAD"] == f"{running.LIBRARY}:other.so"
+    assert environ["OPENCL_LAYERS"] == f"below.so:{running.LIBRARY}"
+    assert running.environment(before, Config(), False, layer=False)["OPENCL_LAYERS"] == "below.so"
+
+
+def test_a_python_program_sees_what_python_itself_would_show_it(tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(
+        "import json, sys\nprint(json.dumps([sys.argv, __name__, __file__, sys.path, "
+        "'pyopencl' in sys.modules]))"
+    )
+    plain = subprocess.run(
+        [sys.executable, program, "a", "-b"], capture_output=True, text=True, check=True
+    )
+    wanted = json.loads(plain.stdout)
+    for words in ([program], [sys.executable, program]):
+        assert json.loads(run(*words, "a", "-b").stdout) == wanted
+
+
+def test_a_module_after_m() -> None:
+    assert run("-m", "json.tool", "--help").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "status", "said"),
+    [("no-such-program", 127, "there is no program"), ("text", 126, "chmod +x")],
+)
+def test_what_cannot_be_run_says_so_in_one_line(
+    tmp_path: Path, name: str, status: int, said: str
+) -> None:
+    (tmp_path / "text").write_text("no program")
+    done = run(tmp_path / name)
+    assert done.returncode == status
+    assert said in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_program_that_cannot_be_reached_runs_all_the_same(tmp_path: Path) -> None:
+    static = tmp_path / "static"
+    made = subprocess.run(
+        ["cc", "-static", "-x", "c", "-", "-o", static],
+        input="#include <stdio.h>\nint main(void) { return puts(\"ran\") < 0; }",
+        text=True, check=False, capture_output=True,
+    )  # fmt: skip
+    if made.returncode:
+        pytest.skip("no static C library here")
+    done = run(static)
+    assert (done.returncode, done.stdout) == (0, "ran\n")
+    assert "statically linked" in done.stderr
+
+
+def test_options_reach_the_program_and_its_children(script: Path) -> None:
+    environ = running.environment({}, Config(policy="fixed", groups=5, summary=True), False)
+    assert environ["GPUSPLIT_GROUPS"] == "5"
+    assert environ["GPUSPLIT_REPORT"] == "-"
+    assert Config.from_environment(environ).groups == 5
+
+
+def test_observing_changes_nothing_that_the_program_does() -> None:
+    environ = running.environment({}, Config(policy="fixed"), True)
+    assert environ["GPUSPLIT_WAIT"] == "driver"
+    assert environ["GPUSPLIT_POLICY"] == "unsplit"
+    assert environ["GPUSPLIT_OBSERVE"] == "1"
