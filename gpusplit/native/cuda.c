@@ -707,10 +707,6 @@ static void event_on(CUevent event, CUstream stream, bool per_thread)
             capture_ends();                                                                          \
         return result;                                                                               \
     }                                                                                                \
-    WAITS_FIRST(cuMemcpy##DS, (CUdeviceptr to, CUdeviceptr from, size_t bytes), (to, from, bytes),   \
-                PT)                                                                                  \
-    WAITS_FIRST(cuMemcpyHtoD_v2##DS, (CUdeviceptr to, const void *from, size_t bytes),               \
-                (to, from, bytes), PT)                                                               \
     WAITS_FIRST(cuMemcpyDtoH_v2##DS, (void *to, CUdeviceptr from, size_t bytes), (to, from, bytes),  \
                 PT)
 

@@ -36,8 +36,6 @@
       (CUstream stream, CUgraph graph, const void *after_nodes, const void *edges, size_t count,     \
        int mode))                                                                                    \
     X(cuStreamEndCapture##SZ, (CUstream stream, CUgraph *graph))                                     \
-    X(cuMemcpy##DS, (CUdeviceptr to, CUdeviceptr from, size_t bytes))                                \
-    X(cuMemcpyHtoD_v2##DS, (CUdeviceptr to, const void *from, size_t bytes))                         \
     X(cuMemcpyDtoH_v2##DS, (void *to, CUdeviceptr from, size_t bytes))
 
 #define WRAPPED(X)                                                                                   \

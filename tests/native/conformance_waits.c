@@ -120,9 +120,6 @@ static void copies(CUstream stream)
     SAY("copies: over when back from a blocking copy", sync_over == OFTEN);
     SAY("copies: the bytes", pinned[0] == 'x' && pageable[BYTES - 1] == 'x');
     spin(NULL, SHORT);
-    MUST(cu.MemcpyHtoD(device, pageable, 64));
-    SAY("copies: over when back from a small one to the device", cu.StreamQuery(NULL) == CUDA_SUCCESS);
-    spin(NULL, SHORT);
     MUST(cu.MemcpyHtoD(device, pinned, BYTES));
     SAY("copies: over when back from one of pinned memory", cu.StreamQuery(NULL) == CUDA_SUCCESS);
     MUST(cu.MemFree(device));
