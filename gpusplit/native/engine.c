@@ -11,7 +11,7 @@
 /* Times remembered of one key. */
 #define TIMES 8
 /* A wait wakes at most so often before it is the driver's: in a guest each wake-up costs the host. */
-#define MOST_NAPS 6
+#define MOST_NAPS 7
 /* Sleeping for less is not worth the two switches. */
 #define LEAST_NAP_NS 30000
 /* The first nap of one who woke too early; the next are twice as long each. */
@@ -183,13 +183,13 @@ struct waited engine_wait(uint64_t key, uint64_t begin, ask_fn *ask, void *what)
         const uint64_t apart = FIRST_NAP_NS + at / 256;
         if (since && at + EARLY_NS <= since)
             continue;
-        /* A little late is likelier than another kind of work: one more look before a long sleep. */
-        if (i > 0 && at > 2 * since) {
-            nap_until(&w, w.busy + apart + since / 8, &slack);
+        /* A little late is likelier than another kind of work: two more looks before a long sleep. */
+        for (unsigned part = 8; i > 0 && at > 2 * since && part >= 2 && w.answer == ANSWER_BUSY; part /= 3) {
+            nap_until(&w, w.busy + FIRST_NAP_NS + since / part, &slack);
             ask_until(&w, 0, ask, what);
-            if (w.answer != ANSWER_BUSY)
-                break;
         }
+        if (w.answer != ANSWER_BUSY)
+            break;
         /* Of times that lie close together only the first is worth asking for closely; but none is left
          * out, or the thread would sleep on until another kind of time. */
         const bool near = i > 0 && at < since + apart, first = i == 0 || at > since + 2 * apart;
