@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import logging
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from math import prod
 from operator import index
 from typing import TYPE_CHECKING, Any
@@ -162,18 +162,23 @@ class Launcher:
         if not isinstance(queue, cl.CommandQueue) or not isinstance(kernel, cl.Kernel):
             return enqueue(*call)
         known = arguments.state(kernel)
-        use = self._use(call, known)
-        with use.lock if use is not None else nullcontext():
-            try:
-                plan = self._plan(call, known)
-                if use is not None and use.elsewhere(queues.state(queue)):
-                    raise refused(plan, "PoCL before version 6 cannot run it on two queues at once")
-                # One launch of a kernel at a time: its slices share the variant's arguments.
-                with known.lock:
-                    target, form = self._target(call, known, plan)
-                    event = self._enqueue_slices(queue, target, form, known, plan, wait_for)
-            except Whole as reason:
-                return self._enqueue_whole(call, known, reason)
+        if self._splits and queues.state(queue).one_at_a_time:
+            with self._use(call, known).lock:
+                return self._launch(call, known)
+        return self._launch(call, known)
+
+    def _launch(self, call: tuple[Any, ...], known: KernelState) -> cl.Event:
+        queue, kernel = call[:2]
+        try:
+            plan = self._plan(call, known)
+            if known.use is not None and known.use.elsewhere(queues.state(queue)):
+                raise refused(plan, "PoCL before version 6 cannot run it on two queues at once")
+            # One launch of a kernel at a time: its slices share the variant's arguments.
+            with known.lock:
+                target, form = self._target(call, known, plan)
+                event = self._enqueue_slices(queue, target, form, known, plan, call[5])
+        except Whole as reason:
+            return self._enqueue_whole(call, known, reason)
         arguments.launched(known)
         if telemetry.listening():
             tell(kernel, plan.whole.global_size, plan.groups, plan.decision, plan.vm_count)
@@ -364,15 +369,13 @@ class Launcher:
             raise refused(plan, str(error)) from None
         return found, form
 
-    def _use(self, call: tuple[Any, ...], known: KernelState) -> pocl.Use | None:
-        """Who runs the kernel, where slices must not run beside it; None anywhere else."""
-        state = queues.state(call[0])
-        if not (state.one_at_a_time and self._splits):
-            return None
+    def _use(self, call: tuple[Any, ...], known: KernelState) -> pocl.Use:
+        """Who runs the kernel, where slices must not run beside it."""
         if known.use is None:
+            source = ""
             with suppress(Exception):  # such a kernel is not split either, and that is logged
-                source = self._program(call[1], known, state).raw_source
-                known.use = pocl.use(source, call[1].function_name)
+                source = self._program(call[1], known, queues.state(call[0])).raw_source
+            known.use = pocl.use(source, call[1].function_name)
         return known.use
 
     # Doing it.
