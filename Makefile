@@ -116,4 +116,5 @@ clean: ## Remove what was built: the lab (taken down first), caches, .venv; resu
 # Debian's packages for the tests (the lab's own are installed by the role, when it is built).
 .venv/test-packages: .venv/installed roles/controller/defaults/main.yml
 	$(BIN)/ansible-playbook playbooks/controller.yml -e '{"controller_purposes": ["test"]}'
+	@$(MAKE) -s -C gpusplit/native OUT=$(CURDIR)/gpusplit/native # the package may be older than the compiler
 	@touch $@

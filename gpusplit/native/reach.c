@@ -50,18 +50,14 @@ void *reach_driver(const char *name)
     return found;
 }
 
-void *reach_instead(void *real)
-{
-    return real ? cuda_instead(real) : NULL;
-}
-
 /* Called by dlsym below before anything else: the function that answers it, which is the real one
  * for all names but CUDA's, and for handles whose meaning depends on who asks. */
 __attribute__((visibility("hidden"), used)) dlsym_fn *reach_choose(void *handle, const char *name);
 
 static void *by_name(void *handle, const char *name)
 {
-    return reach_instead(reach_dlsym(handle, name));
+    void *real = reach_dlsym(handle, name);
+    return real ? cuda_instead(real) : NULL;
 }
 
 /* Where no driver is, nothing is behind us, and we are nothing either. */

@@ -9,7 +9,4 @@ void *reach_real(void *handle, const char *name);
 /* The same of the driver, as far as it is loaded, to whomever its names are visible; NULL: it is not. */
 void *reach_driver(const char *name);
 
-/* What a program is to get in place of the function `real`: our wrapper, or `real` itself. */
-void *reach_instead(void *real);
-
 #endif

@@ -13,10 +13,6 @@ import pytest
 from gpusplit import running
 from gpusplit.config import Config
 
-pytestmark = pytest.mark.skipif(
-    not running.LIBRARY.exists(), reason="the native library is not built here"
-)
-
 
 def run(*words: str | Path, **environ: str) -> subprocess.CompletedProcess[str]:
     before = {name: text for name, text in os.environ.items() if not name.startswith("GPUSPLIT_")}
