@@ -102,8 +102,14 @@ for _ in range(4):
     queue.finish()
 cl.enqueue_copy(queue, host, buffer)
 fact("the numbers", lambda: float(host.sum()))
+user = cl.UserEvent(context)
+profiled = cl.CommandQueue(context, properties=PROFILING)
+waiting, over = launch(profiled, wait_for=[user]), launch()
+over.wait()
 for name in ("queued", "submit", "start", "end"):
-    fact(name, lambda: getattr(launch().profile, name) > 0)
+    fact(f"{name} before it has run", lambda: getattr(waiting.profile, name) > 0)
+    fact(name, lambda: getattr(over.profile, name) > 0)
+user.set_status(COMPLETE)
 several = [launch(q) for q in (queue, cl.CommandQueue(context), queue)]
 fact("several at once", lambda: cl.wait_for_events(several))
 fact("all over", lambda: [event.command_execution_status for event in several])
