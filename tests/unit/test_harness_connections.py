@@ -355,8 +355,9 @@ def eventually(condition: Callable[[], bool], seconds: float = 5.0) -> bool:
 class TestProcesses:
     """Jobs: lines in, lines out, and never left running."""
 
-    @pytest.fixture(autouse=True)
-    def _quick_stop(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    @pytest.fixture
+    def quick_stop(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """For what never listens; a busy machine may let the others take long."""
         monkeypatch.setattr(connections, "STOP_TIMEOUT", 0.5)
 
     @pytest.fixture
@@ -400,6 +401,7 @@ class TestProcesses:
         process.stop()
         assert eventually(said.exists)
 
+    @pytest.mark.usefixtures("quick_stop")
     def test_stop_ends_what_does_not_listen_by_its_pid(
         self, start: Callable[[str], SshProcess]
     ) -> None:
@@ -410,6 +412,7 @@ class TestProcesses:
         process.stop()
         assert eventually(lambda: process._pid is not None and not alive(process._pid))
 
+    @pytest.mark.usefixtures("quick_stop")
     def test_a_job_ends_with_its_context_even_in_an_error(
         self, start: Callable[[str], SshProcess]
     ) -> None:
