@@ -10,14 +10,14 @@ from pathlib import Path
 
 from rich.console import Console
 
-from harness.compare import compare
-from harness.conclude import judge_interrupted
 from harness.errors import HarnessError
+from harness.keep.results import RunFolder
+from harness.keep.summary import read_summary
+from harness.report.compare import compare
 from harness.report.comparison import print_comparison
-from harness.report.summary import read_summary
 from harness.report.table import print_tables
 from harness.report.write import write_report
-from harness.results import RunFolder
+from harness.whole_run import judge_interrupted
 
 DIFFERENT, BAD_INPUT = 1, 2
 """Exit statuses beside 0: the runs differ; what was given is no run."""

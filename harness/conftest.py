@@ -22,16 +22,16 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from harness.claims import Claim, Kind, Outcome, Verdict, load_claims
-from harness.conclude import FinishedRun
 from harness.errors import HarnessError
+from harness.judge.claims import Claim, Kind, Outcome, Verdict, load_claims
+from harness.keep.results import LATEST, RunFolder
 from harness.lab.lab import Lab
 from harness.lab.opening import LABS, lab_folder_of, open_lab
-from harness.profiles import DEFAULT_PROFILE, PROFILES, Profile
-from harness.progress import RunProgress
+from harness.measure.progress import RunProgress
+from harness.measure.run import Options, Run
+from harness.plan.profiles import DEFAULT_PROFILE, PROFILES, Profile
 from harness.report.table import print_tables
-from harness.results import LATEST, RunFolder
-from harness.run import Options, Run, run_experiment
+from harness.whole_run import FinishedRun, run_experiment
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -132,15 +132,12 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Make a test of every claim of the module's experiments that the profile allows to judge."""
+    """Make a test of every claim that the profile allows to judge."""
     if "claim" in metafunc.fixturenames:
         profile = PROFILES[metafunc.config.getoption("--profile")]
-        claims = [
-            claim
-            for claim in load_claims(profile, metafunc.config.getoption("--lab"))
-            if claim.experiment in metafunc.module.EXPERIMENTS
-        ]
-        metafunc.parametrize("claim", claims, ids=[claim.id for claim in claims])
+        claims = load_claims(profile, metafunc.config.getoption("--lab"))
+        ids = [f"{claim.experiment}-{claim.id}" for claim in claims]
+        metafunc.parametrize("claim", claims, ids=ids)
 
 
 @pytest.fixture(scope="session")

@@ -10,10 +10,10 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Protocol
 
-from harness.conditions import Scheduling
 from harness.lab.hosts import Event, Job
-from harness.profiles import Profile
-from harness.samples import CpuSample
+from harness.lab.samples import CpuSample
+from harness.plan.conditions import Scheduling
+from harness.plan.profiles import Profile
 
 
 class Sampler(Protocol):

@@ -19,14 +19,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness import workloads
-from harness.conditions import Scheduling
 from harness.errors import LabUnsuitable
 from harness.lab.hosts import COMMAND_TIMEOUT, Event, Job
 from harness.lab.local_process import LocalProcess
 from harness.lab.local_sampler import LocalSampler
+from harness.lab.samples import CpuSample
 from harness.lab.shares import Shares, make_shares
-from harness.profiles import PAPER_GPU_SECONDS, Profile
-from harness.samples import CpuSample
+from harness.plan.conditions import Scheduling
+from harness.plan.profiles import PAPER_GPU_SECONDS, Profile
 
 ROOT = Path(workloads.__file__).parents[2]
 

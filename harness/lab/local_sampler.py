@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 
 from harness.errors import CommandTimedOut
-from harness.samples import CpuSample
+from harness.lab.samples import CpuSample
 
 
 class LocalSampler:

@@ -8,10 +8,10 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.conditions import Scheduling, parse_credit
 from harness.errors import CommandFailed, LabUnsuitable, NotReady
 from harness.lab.hosts import COMMAND_TIMEOUT, Host, Job
-from harness.samples import CpuSample
+from harness.lab.samples import CpuSample
+from harness.plan.conditions import Scheduling, parse_credit
 
 SAMPLER = Path(__file__).with_name("xen_sampler.py")
 

@@ -8,14 +8,14 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from harness import workloads
-from harness.conditions import Scheduling, credit_commands
 from harness.errors import LabUnsuitable
 from harness.lab.deploy import deploy
 from harness.lab.hosts import Event, Host, Job
 from harness.lab.inventory import Inventory
 from harness.lab.logs import collect_logs
 from harness.lab.xen import SAMPLER, Xen, XenSampler
-from harness.profiles import Profile
+from harness.plan.conditions import Scheduling, credit_commands
+from harness.plan.profiles import Profile
 from harness.workloads.gpu_matmul import package_digest
 
 GPU_PROGRAM = Path(workloads.__file__).with_name("gpu_matmul.py")

@@ -1,1 +1,4 @@
-"""What a reader sees of a run: summary.json, the picture, the table."""
+"""What a reader sees: a run's page, picture and tables, and what changed between two runs.
+
+All of it is made from summary.json alone.
+"""

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from harness.compare import Comparison, Judgement, NumberChange
+from harness.report.compare import Comparison, Judgement, NumberChange
 from harness.report.style import OUTCOMES
 
 STYLES = {

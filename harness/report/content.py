@@ -9,12 +9,12 @@ from datetime import datetime
 from itertools import groupby
 from typing import Any
 
-from harness.progress import duration
+from harness.keep.summary import ClaimSummary, PointSummary, Summary
+from harness.measure.progress import duration
 from harness.report.figures import figures
 from harness.report.points import outcome_of
 from harness.report.series import Figure
 from harness.report.style import MODE_NAMES, MODE_TEXTS, OUTCOMES
-from harness.report.summary import ClaimSummary, PointSummary, Summary
 from harness.report.tables import (
     MISSING,
     Table,

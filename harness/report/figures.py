@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Literal
 
-from harness.experiments import Mode
+from harness.keep.summary import ExperimentSummary, PointSummary, Summary
+from harness.plan.experiments import Mode
 from harness.report import findings
 from harness.report.points import (
     base_of,
@@ -18,7 +19,6 @@ from harness.report.points import (
 )
 from harness.report.series import Datum, Figure, Panel, Series, relative
 from harness.report.style import MODE_NAMES
-from harness.report.summary import ExperimentSummary, PointSummary, Summary
 
 CPU_GAIN = "CPU throughput against unsplit, %"
 CPU_ABSOLUTE = "multiplications/s of a CPU VM"

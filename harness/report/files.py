@@ -6,8 +6,8 @@ import csv
 import io
 from xml.etree import ElementTree
 
+from harness.keep.summary import Summary
 from harness.report.points import outcome_of
-from harness.report.summary import Summary
 
 ELEMENTS = {
     "fail": "failure",

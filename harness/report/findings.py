@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from harness.experiments import Mode
+from harness.keep.summary import Summary
+from harness.plan.experiments import Mode
 from harness.report.series import Panel, Series, span
 from harness.report.style import MODE_NAMES
-from harness.report.summary import Summary
 
 NOTHING = "The run has no trustworthy number for this figure."
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from harness.keep.summary import ClaimSummary
 from harness.report.content import Content
 from harness.report.points import outcome_of
 from harness.report.series import Panel
 from harness.report.style import COLOURS, OUTCOMES
-from harness.report.summary import ClaimSummary
 from harness.report.svg import drawing_svg, panel_svg
 from harness.report.tables import MISSING, describe
 from harness.report.timeline import TimelineReport, canvas

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from harness.keep.summary import Summary
 from harness.report import plot
 from harness.report.content import device_of
 from harness.report.figures import figures
-from harness.report.summary import Summary
 
 PICTURE = "throughput.png"
 """The file, in a run's folder."""

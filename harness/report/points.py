@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from harness.experiments import Mode
+from harness.keep.summary import ClaimSummary, ExperimentSummary, PointSummary, Summary
+from harness.plan.experiments import Mode
 from harness.report.series import Datum
-from harness.report.summary import ClaimSummary, ExperimentSummary, PointSummary, Summary
 
 
 def experiment_of(summary: Summary, name: str) -> ExperimentSummary | None:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from harness.repetitions import Interval
+from harness.judge.repetitions import Interval
 
 
 @dataclass(frozen=True)

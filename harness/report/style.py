@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from harness.experiments import Mode
+from harness.plan.experiments import Mode
 
 
 @dataclass(frozen=True)

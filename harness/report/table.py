@@ -6,10 +6,10 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
-from harness.experiments import Mode
+from harness.keep.summary import PointSummary, Summary
+from harness.plan.experiments import Mode
 from harness.report.points import outcome_of
 from harness.report.style import MODE_NAMES, OUTCOMES
-from harness.report.summary import PointSummary, Summary
 from harness.report.tables import THROUGHPUT
 
 COLOURS = {

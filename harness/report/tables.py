@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from harness.experiments import Mode
+from harness.keep.summary import ClaimSummary, Summary
+from harness.plan.experiments import Mode
 from harness.report.points import (
     base_of,
     cpu_throughput,
@@ -15,7 +16,6 @@ from harness.report.points import (
 )
 from harness.report.series import Datum, Figure, Panel, relative
 from harness.report.style import MODE_NAMES, OUTCOMES
-from harness.report.summary import ClaimSummary, Summary
 
 MISSING = "-"
 

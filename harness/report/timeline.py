@@ -12,11 +12,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 from matplotlib.ticker import MaxNLocator
 
+from harness.judge.timeline import REACTION, Timeline
 from harness.report.findings import listed
 from harness.report.plot import GRID, INK, MUTED, STYLE
 from harness.report.style import COLOURS
 from harness.report.tables import MISSING, Cell, Table
-from harness.timeline import REACTION, Timeline
 
 ID = "timeline"
 

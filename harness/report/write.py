@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from harness.keep.summary import Summary
 from harness.report.content import content
 from harness.report.files import csv_text, junit_xml
 from harness.report.page import html, markdown
 from harness.report.picture import PICTURE, draw_picture
-from harness.report.summary import Summary
 
 LINKED = ("summary.json", "summary.csv", "report.md", "junit.xml", PICTURE, "raw", "logs")
 """What a report links to, where it is there."""

@@ -8,12 +8,12 @@ from pathlib import Path
 from harness_fakes import World
 from rich.console import Console
 
-from harness.claims import Outcome
-from harness.conclude import FinishedRun
-from harness.profiles import PROFILES
-from harness.progress import RunProgress
-from harness.results import RunFolder
-from harness.run import Options, Run, run_experiment
+from harness.judge.claims import Outcome
+from harness.keep.results import RunFolder
+from harness.measure.progress import RunProgress
+from harness.measure.run import Options, Run
+from harness.plan.profiles import PROFILES
+from harness.whole_run import FinishedRun, run_experiment
 
 SMOKE = PROFILES["smoke"]
 

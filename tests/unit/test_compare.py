@@ -12,8 +12,8 @@ from made_up_run import made_up_run, point, set_number
 from pydantic import TypeAdapter
 
 from harness.__main__ import main, share
-from harness.compare import Comparison, Judgement, NumberChange, compare
-from harness.report.summary import Summary
+from harness.keep.summary import Summary
+from harness.report.compare import Comparison, Judgement, NumberChange, compare
 
 
 def compared(

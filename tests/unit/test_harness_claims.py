@@ -7,13 +7,13 @@ import math
 
 import pytest
 
-from harness.claims import Kind, Outcome, Verdict, judge, load_claims
-from harness.evaluate import SampleResult
-from harness.experiments import Mode, Point, adaptive
-from harness.measurements import Measurements, Quantity, physical_limit
-from harness.profiles import PROFILES, Profile
-from harness.repetitions import PointResult
-from harness.samples import Verification
+from harness.judge.claims import Kind, Outcome, Verdict, judge, load_claims
+from harness.judge.evaluate import SampleResult
+from harness.judge.measurements import Measurements, Quantity, physical_limit
+from harness.judge.repetitions import PointResult
+from harness.lab.samples import Verification
+from harness.plan.experiments import Mode, Point, adaptive
+from harness.plan.profiles import PROFILES, Profile
 
 QUICK, SMOKE, FULL = (PROFILES[name] for name in ("quick", "smoke", "full"))
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from harness.claims import load_claims
-from harness.experiments import experiments
-from harness.profiles import PROFILES, Profile
-from harness.timeline import NAME as TIMELINE
+from harness.judge.claims import load_claims
+from harness.judge.timeline import NAME as TIMELINE
+from harness.plan.experiments import experiments
+from harness.plan.profiles import PROFILES, Profile
 
 SMOKE = PROFILES["smoke"]
 

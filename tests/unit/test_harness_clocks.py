@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import cast
 
+from harness.judge.validity import CLOCK_TOLERANCE
 from harness.lab.hosts import Job
 from harness.lab.lab import Sampler
-from harness.measure import CLOCK_READINGS, MOST_CLOCK_READINGS, read_clocks
-from harness.samples import tightest
-from harness.validity import CLOCK_TOLERANCE
+from harness.lab.samples import tightest
+from harness.measure.point import CLOCK_READINGS, MOST_CLOCK_READINGS, read_clocks
 
 
 class Time:

@@ -13,10 +13,14 @@ from harness_fakes import ALONE as ALONE_RATE
 from harness_fakes import World
 from rich.console import Console
 
-from harness.claims import Outcome
-from harness.conclude import FinishedRun
-from harness.condition_map import distance, map_conditions
-from harness.conditions import (
+from harness.errors import LabUnsuitable, UnreadableResults
+from harness.judge.claims import Outcome
+from harness.judge.condition_map import distance, map_conditions
+from harness.keep.results import RunFolder
+from harness.measure.point import start_phase
+from harness.measure.progress import RunProgress
+from harness.measure.run import Options, Run
+from harness.plan.conditions import (
     STANDARD,
     Condition,
     Scheduling,
@@ -24,13 +28,9 @@ from harness.conditions import (
     hypotheses,
     parse_credit,
 )
-from harness.errors import LabUnsuitable, UnreadableResults
-from harness.experiments import Mode, Point, driver_environment, experiments, rounds
-from harness.measure import start_phase
-from harness.profiles import LAUNCHES, PAPER_GPU_SECONDS, PROFILES, Profile
-from harness.progress import RunProgress
-from harness.results import RunFolder
-from harness.run import Options, Run, run_experiment
+from harness.plan.experiments import Mode, Point, driver_environment, experiments, rounds
+from harness.plan.profiles import LAUNCHES, PAPER_GPU_SECONDS, PROFILES, Profile
+from harness.whole_run import FinishedRun, run_experiment
 
 BLOCK_THEN_SPIN = Condition("interrupt-then-spin", 0.15)
 SHORT_SLICE = Condition(scheduling=Scheduling(slice_ms=5))

@@ -8,15 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.evaluate import (
+from harness.judge.evaluate import (
     NotCovered,
     cpu_seconds,
     evaluate,
     interpolate,
     throughput,
 )
-from harness.experiments import Mode, Point
-from harness.samples import (
+from harness.judge.validity import accounting_disagreements
+from harness.lab.samples import (
     ClockReading,
     CpuReport,
     CpuSample,
@@ -25,7 +25,7 @@ from harness.samples import (
     PointSamples,
     tightest,
 )
-from harness.validity import accounting_disagreements
+from harness.plan.experiments import Mode, Point
 
 
 class TestInterpolate:

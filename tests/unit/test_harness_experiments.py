@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gpusplit.config import Config
-from harness.experiments import (
+from harness.plan.experiments import (
     ALONE,
     Mode,
     Point,
@@ -16,7 +16,7 @@ from harness.experiments import (
     gpusplit_options,
     rounds,
 )
-from harness.profiles import PROFILES, Profile
+from harness.plan.profiles import PROFILES, Profile
 
 SMOKE, QUICK, FULL = (PROFILES[name] for name in ("smoke", "quick", "full"))
 

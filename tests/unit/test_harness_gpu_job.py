@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from harness.experiments import Mode, Point, driver_environment, gpusplit_options
+from harness.lab.samples import Launch
 from harness.lab.xen_lab import GPU_PROGRAM, OUR_GPUSPLIT
-from harness.profiles import PROFILES
-from harness.samples import Launch
+from harness.plan.experiments import Mode, Point, driver_environment, gpusplit_options
+from harness.plan.profiles import PROFILES
 from harness.workloads.gpu_matmul import package_digest
 
 ROOT = Path(__file__).resolve().parents[2]

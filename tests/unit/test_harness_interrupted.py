@@ -11,15 +11,16 @@ import pytest
 from harness_fakes import World
 from harness_takes import outcomes, take
 
-from harness import jobs, manifest
 from harness.__main__ import main
-from harness.claims import Outcome
-from harness.conclude import judge_interrupted
 from harness.errors import UnreadableResults
+from harness.judge.claims import Outcome
+from harness.keep import manifest
+from harness.keep.results import RunFolder
+from harness.keep.summary import read_summary
 from harness.lab.xen_lab import XenLab
-from harness.report.summary import read_summary
-from harness.results import RunFolder
-from harness.run import Options
+from harness.measure import jobs
+from harness.measure.run import Options
+from harness.whole_run import judge_interrupted
 
 
 @pytest.fixture(autouse=True)

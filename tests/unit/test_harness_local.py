@@ -14,6 +14,7 @@ from harness.errors import CommandTimedOut, JobFailed, ToolMissing
 from harness.lab.local_lab import LocalLab, processor_name
 from harness.lab.local_process import LocalProcess
 from harness.lab.local_sampler import LocalSampler
+from harness.lab.samples import CpuSample
 from harness.lab.shares import (
     ControlGroups,
     PlainProcesses,
@@ -23,8 +24,7 @@ from harness.lab.shares import (
     used_by_group,
     used_by_process,
 )
-from harness.profiles import PROFILES
-from harness.samples import CpuSample
+from harness.plan.profiles import PROFILES
 
 BUSY = "import time\nprint('ready', flush=True)\nwhile True: pass"
 ECHO = "import sys\nfor line in sys.stdin: print('heard', line.strip(), flush=True)"

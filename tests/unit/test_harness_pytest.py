@@ -10,7 +10,7 @@ import pytest
 
 # Loaded here, because pytester unloads what its runs have loaded, and numpy cannot be loaded twice.
 import harness.conftest  # noqa: F401
-from harness import jobs
+from harness.measure import jobs
 
 pytest_plugins = ["pytester"]
 
@@ -29,8 +29,7 @@ def labs(tmp_path_factory):
 """
 
 TESTS = """
-from harness.test_fig6 import test_claim
-EXPERIMENTS = ("fig2", "fig4", "fig5", "fig6", "g500", "ablation", "checks")
+from harness.test_claims import test_claim
 """
 
 
@@ -57,7 +56,7 @@ class TestOutcomes:
     def test_all_claims_hold(self, measure: Measure, pytester: pytest.Pytester) -> None:
         result = measure()
         assert result.ret == 0
-        result.assert_outcomes(passed=11)
+        result.assert_outcomes(passed=14)
         result.stdout.fnmatch_lines(
             [
                 "19 parts, expected to take *",
@@ -76,7 +75,7 @@ class TestOutcomes:
         result = measure("split_cpu_share=0.2")
         assert result.ret == pytest.ExitCode.TESTS_FAILED
         result.stdout.fnmatch_lines(["*CPU VMs compute faster*must be at least 0.9*"])
-        result.assert_outcomes(passed=8, failed=3)
+        result.assert_outcomes(passed=11, failed=3)
 
     def test_a_verdict_that_a_second_sample_could_turn_is_neither_green_nor_a_failure(
         self, measure: Measure, pytester: pytest.Pytester
@@ -89,7 +88,7 @@ class TestOutcomes:
                 "*cpu-gain-n1* INCONCLUSIVE*",
                 "*cpu-gain-n1*inconclusive*(95 %: 0.89*",
                 "Inconclusive, for the limit lies within *: cpu-gain-n1, *--repetitions N*",
-                "*8 passed, 2 not reproduced, 3 inconclusive*",
+                "*11 passed, 2 not reproduced, 3 inconclusive*",
             ]
         )
         results = pytester.path / "results" / "latest"
@@ -106,7 +105,7 @@ class TestOutcomes:
             [
                 "*cpu-gain-n2* INVALID*",
                 "*cpu-gain-n2*invalid*the clock of cpu2*",
-                "*8 passed, 5 invalid*",
+                "*11 passed, 5 invalid*",
             ]
         )
         result.stdout.no_fnmatch_line("*FAILED*")
@@ -139,7 +138,7 @@ class TestErrors:
 
     def test_no_lab(self, pytester: pytest.Pytester) -> None:
         pytester.makeconftest("from harness.conftest import *")
-        pytester.makepyfile(test_it="from harness.test_fig6 import *")
+        pytester.makepyfile(test_it="from harness.test_claims import *")
         result = pytester.runpytest_inprocess("--lab-folder=nowhere", "-p", "no:cacheprovider")
         assert result.ret == 3
         result.stdout.fnmatch_lines(["ERROR: No lab is up*", "What to do: build the lab*"])

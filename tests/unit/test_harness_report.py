@@ -12,14 +12,14 @@ import pytest
 from harness_fakes import World
 from rich.console import Console
 
-from harness.conclude import FinishedRun
 from harness.errors import LabUnsuitable, UnreadableResults
-from harness.profiles import PROFILES
-from harness.progress import Forecast, RunProgress, duration
-from harness.report.summary import read_summary
+from harness.keep.results import RunFolder
+from harness.keep.summary import read_summary
+from harness.measure.progress import Forecast, RunProgress, duration
+from harness.measure.run import Run
+from harness.plan.profiles import PROFILES
 from harness.report.table import print_tables
-from harness.results import RunFolder
-from harness.run import Run, run_experiment
+from harness.whole_run import FinishedRun, run_experiment
 
 STARTED = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 PNG = b"\x89PNG\r\n\x1a\n"

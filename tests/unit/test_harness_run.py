@@ -13,19 +13,19 @@ from harness_fakes import ALONE, GPU_SECONDS, World
 from harness_takes import SMOKE, outcomes, take
 from rich.console import Console
 
-from harness import jobs
-from harness.claims import Outcome
-from harness.conclude import FinishedRun
 from harness.errors import HarnessError, HostUnreachable, LabUnsuitable, NotReady
-from harness.evaluate import evaluate
-from harness.experiments import ALONE as GPU_JOB_ALONE
-from harness.experiments import Mode, Point
-from harness.jobs import Jobs
+from harness.judge.claims import Outcome
+from harness.judge.evaluate import evaluate
+from harness.keep.results import RunFolder
 from harness.lab import xen
-from harness.measure import measure_point
-from harness.progress import RunProgress
-from harness.results import RunFolder
-from harness.run import Options, Run, run_experiment
+from harness.measure import jobs
+from harness.measure.jobs import Jobs
+from harness.measure.point import measure_point
+from harness.measure.progress import RunProgress
+from harness.measure.run import Options, Run
+from harness.plan.experiments import ALONE as GPU_JOB_ALONE
+from harness.plan.experiments import Mode, Point
+from harness.whole_run import FinishedRun, run_experiment
 
 
 @pytest.fixture(autouse=True)

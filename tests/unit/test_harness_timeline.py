@@ -13,20 +13,26 @@ from made_up_run import made_up_run
 from pydantic import TypeAdapter
 from rich.console import Console
 
-from harness.claims import Outcome, judge, load_claims
-from harness.conclude import FinishedRun
 from harness.errors import LabUnsuitable
-from harness.jobs import Jobs
-from harness.measure_timeline import measure_timeline
-from harness.measurements import Measurements
-from harness.profiles import PROFILES
-from harness.progress import RunProgress
-from harness.report.summary import Summary
+from harness.judge.claims import Outcome, judge, load_claims
+from harness.judge.measurements import Measurements
+from harness.judge.timeline import (
+    Step,
+    Timeline,
+    TimelineLaunch,
+    TimelineSamples,
+    evaluate_timeline,
+)
+from harness.keep.results import RunFolder
+from harness.keep.summary import Summary
+from harness.measure.jobs import Jobs
+from harness.measure.progress import RunProgress
+from harness.measure.run import Options, Run
+from harness.measure.timeline import measure_timeline
+from harness.plan.profiles import PROFILES
 from harness.report.timeline import finding, timeline_report, timeline_table
 from harness.report.write import write_report
-from harness.results import RunFolder
-from harness.run import Options, Run, run_experiment
-from harness.timeline import Step, Timeline, TimelineLaunch, TimelineSamples, evaluate_timeline
+from harness.whole_run import FinishedRun, run_experiment
 
 PROFILE = dataclasses.replace(PROFILES["smoke"], timeline_vms=(1, 3, 2), timeline_launches=24)
 

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from harness.claims import Outcome, held_against
-from harness.uncertainty import (
+from harness.judge.claims import Outcome, held_against
+from harness.judge.uncertainty import (
     KNOWN,
     Repeatability,
     Uncertain,

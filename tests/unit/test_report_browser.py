@@ -14,8 +14,8 @@ from made_up_run import made_up_run, point
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 
+from harness.keep.summary import read_summary
 from harness.report.style import COLOURS
-from harness.report.summary import read_summary
 from harness.report.write import write_report
 
 pytestmark = pytest.mark.browser

@@ -9,10 +9,10 @@ import pytest
 from made_up_run import NUMBERS, made_up_run, point, set_number
 from pydantic import TypeAdapter
 
+from harness.keep.summary import Summary
 from harness.report.figures import figures
 from harness.report.findings import changes
 from harness.report.series import Datum, Figure, relative
-from harness.report.summary import Summary
 
 Change = Callable[[dict[str, Any]], None]
 

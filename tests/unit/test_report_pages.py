@@ -15,8 +15,8 @@ from made_up_run import made_up_run, point
 
 from harness.__main__ import main
 from harness.errors import UnreadableResults
+from harness.keep.summary import read_summary
 from harness.report.style import COLOURS, Colour
-from harness.report.summary import read_summary
 from harness.report.write import write_report
 
 HEADLINE = "Our claims: 5 pass. The paper's of its own method: 1 invalid."

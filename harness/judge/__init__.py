@@ -1,0 +1,1 @@
+"""From raw samples to numbers, and from numbers to verdicts: pure arithmetic, no effects."""

@@ -1,0 +1,90 @@
+"""Under which conditions the paper's claims hold: a map, and what comes nearest to its numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
+
+from harness.judge.claim_statistics import STATISTICS
+from harness.judge.claims import Kind, Verdict, judge, load_claims
+from harness.judge.measurements import DoesNotArise, Measurements, Undecided, Unjudgeable
+from harness.plan.conditions import STANDARD, Condition
+from harness.plan.experiments import Mode, Point
+from harness.plan.profiles import Profile
+
+PAPERS_GAIN, PAPERS_COST, PAPERS_MANY = 0.20, 0.05, 0.38
+"""CPU VMs up to 20 % faster, the GPU job less than 5 % slower, and 38 % by 500 groups."""
+
+MAPPED = (
+    "neighbour_loss",
+    "paper_recovery",
+    "paper_levelling",
+    "many_groups_gain",
+    "many_groups_slow_down",
+)
+"""The statistics of the paper's claims that a condition's points allow to judge."""
+
+
+@dataclass(frozen=True)
+class ConditionVerdicts:
+    """What came out under one condition, beside one number of CPU VMs."""
+
+    condition: Condition
+    cpu_vms: int
+    measurements: Measurements
+    """What was measured under it."""
+    verdicts: tuple[Verdict, ...]
+    distance: float | None
+    """From the paper's numbers, see `distance`; None if too little was measured."""
+
+
+def map_conditions(measurements: Measurements) -> Iterator[ConditionVerdicts]:
+    """Judge the paper's claims and ours under every condition, the standard one first."""
+    profile = measurements.profile
+    if not profile.conditions:
+        return
+    for condition in (STANDARD, *profile.conditions):
+        for n in profile.condition_vms:
+            under = measurements.under(condition)
+            verdicts = tuple(_judged(under, n))
+            yield ConditionVerdicts(condition, n, under, verdicts, distance(under, n))
+
+
+def _judged(under: Measurements, n: int) -> Iterator[Verdict]:
+    few = tuple(g for g in under.profile.condition_groups if g <= 20)
+    ours = under.profile.condition_groups[-2:-1]
+    for groups, kind, statistics in ((few, Kind.PAPER, MAPPED), (ours, Kind.OURS, ("sweep_gain",))):
+        profile = _only(under.profile, n, groups)
+        for claim in load_claims(profile, under.lab):
+            if claim.kind is kind and claim.statistic in statistics and claim.cpu_vms == n:
+                yield judge(claim, replace(under, profile=profile))
+
+
+def _only(profile: Profile, n: int, groups: tuple[int, ...]) -> Profile:
+    """The profile of a run that has the points of one condition beside n CPU VMs alone."""
+    many = (n,) if profile.many_groups in profile.condition_groups else ()
+    return replace(
+        profile, cpu_vms=(), fig2_vms=(n,), sweep_vms=(n,), sweep_groups=groups, g500_vms=many,
+        ablation_vms=(), adaptive_vms=(), timeline_vms=(), repeat_unsplit=(), blocking_driver=(),
+    )  # fmt: skip
+
+
+def distance(under: Measurements, n: int) -> float | None:
+    """Return how far the worst of the paper's numbers is from what was measured, in parts.
+
+    Two-sided where the paper gives a number: the CPU VMs' gain in 10 groups and, where it was
+    measured, the GPU job's loss in 500; one-sided where it gives a bound, for the loss in 10.
+    """
+    missed = []
+    try:
+        unsplit = under.at(n, Mode.UNSPLIT)
+        ten = under.find(Point(n, Mode.PAPER, groups=10))
+        missed.append(abs(under.faster(ten, unsplit).value - 1 - PAPERS_GAIN))
+        missed.append(max(0.0, under.longer(ten, unsplit).value - 1 - PAPERS_COST))
+    except Unjudgeable:
+        return None
+    with suppress(Unjudgeable, DoesNotArise, Undecided):
+        loss = STATISTICS["many_groups_slow_down"](under, n).value
+        missed.append(abs(loss - PAPERS_MANY))
+    return max(missed)

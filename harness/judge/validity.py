@@ -1,0 +1,135 @@
+"""When a measurement does not allow a verdict, and why.
+
+Each rule gives reasons in words. `problems_of` judges one repetition of a point by itself,
+`accounting_disagreements` judges it beside the whole run.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
+from statistics import median
+from typing import TYPE_CHECKING
+
+from harness.lab.samples import ClockReading, PointSamples, tightest
+from harness.plan.experiments import Mode
+
+if TYPE_CHECKING:
+    from harness.judge.evaluate import SampleResult
+
+CLOCK_TOLERANCE = 0.05
+"""Seconds to which the difference of a guest's clock from the reference must be known."""
+
+LONGEST_GAP = 1.5
+"""Seconds between two samples of the accounting beyond which some are missing."""
+
+
+def problems_of(samples: PointSamples) -> Iterator[str]:
+    """Give every reason against one repetition of a point that it shows by itself."""
+    if samples.incidents:
+        yield from samples.incidents
+        return  # the rest is not there, and says nothing more
+    yield from _unknown_clocks(tightest(samples.clocks).values())
+    yield from _restarted(samples)
+    yield from _missing_samples(samples)
+    yield from _stolen_time(samples)
+    yield from _unexpected_groups(samples)
+
+
+def accounting_disagreements(results: Sequence[SampleResult]) -> dict[int, list[str]]:
+    """Cross-check throughput against the accounting of CPU time, over a whole run.
+
+    A VM does as many multiplications per second of CPU time at every point. Where it seems to
+    do more or fewer than it mostly does on that host, either the accounting or the job's own
+    account is wrong: time was stolen, say. Returns the reasons by the result's index.
+    """
+    rates: dict[tuple[str, str], list[float]] = defaultdict(list)
+    for result in results:
+        if not result.problems:
+            for vm, rate in result.work_rates.items():
+                rates[result.host, vm].append(rate)
+    usual = {key: median(seen) for key, seen in rates.items() if len(seen) > 1}
+    found: dict[int, list[str]] = defaultdict(list)
+    for index, result in enumerate(results):
+        for vm, rate in result.work_rates.items():
+            expected = usual.get((result.host, vm))
+            if expected and abs(rate / expected - 1) > result.accounting_tolerance:
+                found[index].append(
+                    f"{vm} did {rate:.4g} multiplications per second of CPU time, and "
+                    f"{expected:.4g} at the other points: time was stolen, or is wrongly accounted"
+                )
+    return found
+
+
+def _unknown_clocks(clocks: Iterable[ClockReading]) -> Iterator[str]:
+    for clock in clocks:
+        if clock.uncertainty > CLOCK_TOLERANCE:
+            yield f"the clock of {clock.vm} is known only to within {clock.uncertainty:.3f} s"
+
+
+def _restarted(samples: PointSamples) -> Iterator[str]:
+    for vm, identity in samples.identities.items():
+        after = samples.identities_after.get(vm)
+        if after is None:
+            yield f"{vm} was gone at the end"
+        elif after != identity:
+            yield f"{vm} was restarted: it was {identity} before and {after} after"
+
+
+def _missing_samples(samples: PointSamples) -> Iterator[str]:
+    inside = [
+        sample.time
+        for sample in samples.accounting
+        if samples.window_start <= sample.time <= samples.window_end
+    ]
+    edges = [samples.window_start, *inside, samples.window_end]
+    gap = max(after - before for before, after in pairwise(edges))
+    if gap > LONGEST_GAP:
+        yield f"samples of the accounting are missing: none for {gap:.2f} s"
+
+
+def _stolen_time(samples: PointSamples) -> Iterator[str]:
+    """Check that the VMs had the shared CPUs to themselves: CPU VMs never leave one idle."""
+    wanted = min(samples.shared_cpus, samples.point.cpu_vms)
+    inside = [
+        sample
+        for sample in samples.accounting
+        if samples.window_start <= sample.time <= samples.window_end
+    ]
+    if wanted == 0 or len(inside) < 2:
+        return
+    first, last = inside[0], inside[-1]
+    used = sum(
+        last.cpu_seconds[vm] - first.cpu_seconds[vm]
+        for vm in samples.identities
+        if vm in first.cpu_seconds and vm in last.cpu_seconds
+    )
+    share = used / (wanted * (last.time - first.time))
+    if share < 1 - samples.accounting_tolerance:
+        yield f"time was stolen: the VMs together had {share:.1%} of the CPUs that they could use"
+
+
+def _unexpected_groups(samples: PointSamples) -> Iterator[str]:
+    """Check that the GPU job was split as the point says."""
+    point = samples.point
+    if point.mode is Mode.NO_GPU or samples.gpu is None:
+        return
+    groups = sorted({launch.groups for launch in samples.gpu.launches})
+    wanted = sorted({launch.wanted for launch in samples.gpu.launches})
+    if point.adaptive:
+        pass  # whatever it finds, and it may change its mind
+    elif len(groups) != 1 or len(wanted) != 1:
+        yield f"the number of groups changed within the GPU job: {groups}"
+    elif not point.mode.splits and groups != [1]:
+        yield f"the unsplit GPU job was split into {groups[0]} groups"
+    elif point.groups is not None and wanted != [point.groups]:
+        yield f"{point.groups} groups were to be asked for, {wanted[0]} were"
+    elif point.mode.splits and groups == [1]:
+        reasons = sorted({launch.reason for launch in samples.gpu.launches})
+        yield f"the GPU job was not split: {', '.join(reasons)}"
+    if point.alpha is not None or point.adaptive:
+        running = point.cpu_vms + 1
+        counted = {launch.vm_count for launch in samples.gpu.launches} - {running}
+        if counted:
+            yield f"{running} VMs were running, gpusplit counted {counted}"

@@ -1,0 +1,232 @@
+"""A run's measuring: every point of a profile, on every host."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from harness.errors import HarnessError, LabUnsuitable
+from harness.judge.evaluate import SampleResult, evaluate
+from harness.judge.measurements import Measurements, Unjudgeable
+from harness.judge.repetitions import combine
+from harness.judge.timeline import NAME as TIMELINE
+from harness.judge.timeline import Timeline, evaluate_timeline
+from harness.keep.manifest import (
+    TIMELINE_SAMPLES,
+    VERIFICATION,
+    Manifest,
+    begun_launches,
+    continue_run,
+    read_timeline,
+    read_verification,
+)
+from harness.keep.results import RunFolder, raw_name
+from harness.lab.lab import Lab
+from harness.lab.samples import PointSamples, Verification
+from harness.measure.jobs import Jobs
+from harness.measure.point import running_vms, try_point, verify_numbers
+from harness.measure.progress import RunProgress
+from harness.measure.timeline import measure_timeline, timeline_seconds
+from harness.plan.experiments import ALONE, Best, Mode, Point, alone_split
+from harness.plan.profiles import PAPER_GPU_SECONDS, Profile
+from harness.plan.schedule import Task, chosen, homes, tasks
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a run is to be made."""
+
+    points: tuple[str, ...] = ()
+    """Labels of the only points to measure; all of the profile if empty."""
+    resume: bool = False
+    """Add to what the folder's run has measured already."""
+    keep: bool = False
+    """Leave the VMs arranged as at the last point."""
+
+
+class Run:
+    """A run that goes on: what is to be measured, and what is measured so far."""
+
+    def __init__(
+        self,
+        labs: Sequence[Lab],
+        profile: Profile,
+        folder: RunFolder,
+        options: Options | None = None,
+    ) -> None:
+        options = options or Options()
+        require_cpu_vms(labs, profile)
+        # A job of another length would be another measurement: what was found stays.
+        launches = begun_launches(folder) if options.resume else labs[0].launches(profile)
+        profile = replace(profile, gpu_launches=launches)
+        self.labs = labs
+        self.profile = profile
+        self.folder = folder
+        self.keep = options.keep
+        self.manifest = Manifest.of(labs, profile, datetime.now(UTC))
+        self.samples: list[PointSamples] = []
+        self.verification: Verification | None = None
+        self.timeline: Timeline | None = None
+        self.timeline_problem = ""
+        if options.resume:
+            self.manifest, self.samples = continue_run(folder, self.manifest)
+            self.verification = read_verification(folder)
+            self.timeline = read_timeline(folder)
+        points = [p for p in options.points if p != TIMELINE or not profile.timeline_vms]
+        self.only = chosen(profile, points) if options.points else None
+        self.times = bool(profile.timeline_vms) and self.timeline is None
+        self.times &= not options.points or TIMELINE in options.points
+        self.verifies = self.only is None and self.verification is None
+        self.results: list[SampleResult] = [evaluate(sample) for sample in self.samples]
+        self._measured = threading.Lock()
+        self._stopped = threading.Event()
+
+    def left(self, lab: Lab) -> list[Task]:
+        """Return what a host is still to measure, but for the splits alone."""
+        with self._measured:
+            done = {(r.point, r.repetition) for r in self.results if r.host == lab.host}
+        hosts = [lab.host for lab in self.labs]
+        mine = tasks(self.profile, hosts, self._best_alphas())[lab.host]
+        return [
+            task
+            for task in mine
+            if task not in done and (self.only is None or task[0] in self.only)
+        ]
+
+    def expected_parts(self) -> list[float]:
+        """Return the guessed seconds of every part, for the forecast."""
+        points = [task[0] for lab in self.labs for task in self.left(lab)]
+        alone = len(self.profile.cpu_vms) if self.only is None else 0
+        point = POINT_GUESS + PACE_GUESS * PAPER_GPU_SECONDS * self.profile.gpu_scale
+        jobs = 1 + self.verifies + any(point.blocking_driver for point in points)
+        begin = [START_GUESS * len(self.labs)] + [START_GUESS] * self.verifies
+        weights = begin + [point] * (len(points) + alone)
+        weights[-1] += START_GUESS * (jobs - 1)
+        if self.times:
+            weights.append(POINT_GUESS + PACE_GUESS * timeline_seconds(self.profile))
+        return [weight / len(self.labs) for weight in weights]
+
+    def measure(self, progress: RunProgress) -> None:
+        """Measure everything that is left, on all hosts at once."""
+        if len(self.labs) == 1:
+            self._measure_on(self.labs[0], progress)
+            return
+        with ThreadPoolExecutor(len(self.labs)) as pool:
+            futures = [pool.submit(self._measure_on, lab, progress) for lab in self.labs]
+            try:
+                done, _ = wait(futures, return_when=FIRST_EXCEPTION)
+                for future in done:
+                    future.result()
+            finally:
+                self._stopped.set()  # on Ctrl-C and after an error the others end their point
+
+    def _measure_on(self, lab: Lab, progress: RunProgress) -> None:
+        last: Point | None = None
+        with Jobs(lab, self.profile) as jobs:
+            with progress.part(f"reaching every VM of {lab.host}"):
+                jobs.prepare_lab()
+            if self.verifies and lab is self.labs[0]:
+                with progress.part("checking the GPU job's numbers against numpy"):
+                    self.verification = verify_numbers(lab, jobs, self.profile)
+                self.folder.write_json(VERIFICATION, self.verification)
+            # Asked anew each time: what is repeated depends on what was found.
+            while left := self.left(lab):
+                if self._stopped.is_set():
+                    return
+                point, repetition = left[0]
+                with progress.part(point.label):
+                    self._take(lab, jobs, point, repetition)
+                last = point
+            for point in self._alone_left(lab):
+                with progress.part(point.label):
+                    self._take(lab, jobs, point, 1)
+                last = point
+            if self.times and lab is self.labs[0]:
+                with progress.part("timeline"):
+                    self._take_timeline(lab, jobs)
+        if self.keep and last is not None:
+            lab.arrange(running_vms(lab, last))
+
+    def _take(self, lab: Lab, jobs: Jobs, point: Point, repetition: int) -> None:
+        """Measure one repetition of a point, keep its raw samples and its numbers."""
+        mine = [r for r in self.results if (r.host, r.point) == (lab.host, ALONE)]
+        alone = [r.gpu_seconds for r in mine if r.gpu_seconds and not r.problems]
+        window = alone[0] if alone else PAPER_GPU_SECONDS * self.profile.gpu_scale
+        samples = try_point(lab, jobs, point, repetition, self.profile, window)
+        try:
+            self.folder.write_json(raw_name(point, repetition, samples.host), samples)
+        except OSError as error:
+            why = f"its raw samples could not be written: {error}"
+            samples = replace(samples, incidents=(*samples.incidents, why))
+        with self._measured:
+            self.samples.append(samples)
+            self.results.append(evaluate(samples))
+
+    def _take_timeline(self, lab: Lab, jobs: Jobs) -> None:
+        """Measure the timeline; what goes wrong is kept, and costs the timeline only."""
+        try:
+            samples = measure_timeline(lab, jobs, self.profile)
+            self.folder.write_json(TIMELINE_SAMPLES, samples)
+            self.timeline = evaluate_timeline(samples)
+        except HarnessError as error:
+            jobs.stop()
+            self.timeline_problem = error.what
+
+    def _best_alphas(self) -> Best:
+        """Return the best alphas as far as they can be said."""
+        measurements = self.measurements()
+        found = {}
+        for n in self.profile.cpu_vms:
+            for mode in (Mode.GPUSPLIT, Mode.PAPER):
+                with suppress(Unjudgeable):
+                    best = measurements.beside(n).chosen(n, mode).point.alpha
+                    found[n, mode] = best or self.profile.alpha
+        return found
+
+    def _alone_left(self, lab: Lab) -> list[Point]:
+        """Return the splits alone that the points on a host turned out to need."""
+        home = homes(self.profile, [lab.host for lab in self.labs])
+        measurements = self.measurements()
+        wanted = []
+        for n in self.profile.cpu_vms:
+            if home[n] == lab.host:
+                with suppress(Unjudgeable):
+                    wanted.append(measurements.beside(n).chosen(n).wanted)
+        done = {result.point for result in self.results if result.host == lab.host}
+        points = alone_split(groups for groups in wanted if groups is not None)
+        possible = [point for point in points if self.only is None or point in self.only]
+        return [point for point in possible if point not in done]
+
+    def measurements(self) -> Measurements:
+        """Return what was measured so far, for judging."""
+        lab = self.labs[0]
+        with self._measured:
+            results = combine(self.results)
+        return Measurements(
+            lab.kind, lab.clock, lab.shared_cpus, self.profile, results, self.verification,
+            self.timeline, self.timeline_problem,
+        )  # fmt: skip
+
+
+START_GUESS = 20.0
+"""Seconds to begin: reaching the VMs, a GPU job. A guess for the first forecast, no more."""
+
+POINT_GUESS = 2.0
+"""Seconds that a point takes beside its window."""
+
+PACE_GUESS = 0.5
+"""Seconds of the controller's clock that a second of the window takes."""
+
+
+def require_cpu_vms(labs: Sequence[Lab], profile: Profile) -> None:
+    """Refuse a run that needs more CPU VMs than there are."""
+    for lab in labs:
+        if profile.most_cpu_vms > len(lab.cpu_vms):
+            raise LabUnsuitable(
+                f"This run needs {profile.most_cpu_vms} CPU VMs; the lab has {len(lab.cpu_vms)}.",
+                f"build the lab with {profile.most_cpu_vms} CPU VMs, or choose a smaller PROFILE",
+            )

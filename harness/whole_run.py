@@ -1,0 +1,114 @@
+"""A whole run, room by room: it is measured, judged, kept, and reported."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pydantic import TypeAdapter
+
+from harness.errors import LabUnsuitable, UnreadableResults
+from harness.judge.claims import Verdict, judge, load_claims
+from harness.judge.evaluate import evaluate
+from harness.judge.measurements import Measurements
+from harness.judge.repetitions import combine
+from harness.keep.environment import describe_environment
+from harness.keep.manifest import (
+    Manifest,
+    read_manifest,
+    read_samples,
+    read_timeline,
+    read_verification,
+)
+from harness.keep.results import BEGUN, FINISHED, RunFolder
+from harness.keep.summarise import summarise
+from harness.keep.summary import NAME, Summary
+from harness.lab.samples import PointSamples
+from harness.measure.progress import RunProgress
+from harness.measure.run import Run
+from harness.plan.profiles import Profile
+from harness.report.picture import PICTURE
+from harness.report.write import write_report
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """A run that was measured to its end, whatever the verdicts are."""
+
+    folder: Path
+    report: Path
+    """report.html."""
+    summary: Summary
+    measurements: Measurements
+    verdicts: tuple[Verdict, ...]
+
+    @property
+    def picture(self) -> Path:
+        """The picture; a run of single points may have none."""
+        return self.folder / PICTURE
+
+
+def run_experiment(run: Run, progress: RunProgress) -> FinishedRun:
+    """Measure what a run is to measure, judge the claims, write the results.
+
+    What is measured stays on disk if the run is interrupted, and `Options.resume` goes on.
+    """
+    run.folder.write_json(BEGUN, run.manifest)
+    run.measure(progress)
+
+    now = datetime.now(UTC)
+    return conclude(run.folder, run.manifest, run.samples, run.measurements(), now)
+
+
+def conclude(
+    folder: RunFolder,
+    manifest: Manifest,
+    samples: Sequence[PointSamples],
+    measurements: Measurements,
+    ended: datetime,
+) -> FinishedRun:
+    """Judge the claims and write the results. LabUnsuitable if they cannot be written."""
+    verdicts = tuple(
+        judge(claim, measurements)
+        for claim in load_claims(measurements.profile, measurements.lab)
+        if claim.is_made_for(measurements.clock)
+    )
+    environment = describe_environment(manifest.commit, manifest.machines, samples)
+    started = datetime.fromisoformat(manifest.started)
+    summary = summarise(measurements, verdicts, environment, started, ended)
+    try:
+        folder.write_json(NAME, summary)
+        report = write_report(summary, folder.path)
+    except OSError as error:
+        raise LabUnsuitable(
+            f"The results could not be written to {folder.path}: {error}.",
+            "free some space; what was measured is there, and `harness judge` judges it",
+        ) from error
+    return FinishedRun(folder.path, report, summary, measurements, verdicts)
+
+
+def judge_interrupted(folder: RunFolder) -> FinishedRun:
+    """Judge what an interrupted run measured; its lab is not needed.
+
+    UnreadableResults if it came to its end, or its files cannot be read.
+    """
+    if (folder.path / FINISHED).exists():
+        raise UnreadableResults(
+            f"{folder.path} is a run that came to its end.",
+            "`harness report` makes its report again",
+        )
+    manifest, samples = read_manifest(folder), read_samples(folder)
+    measurements = Measurements(
+        manifest.lab,
+        manifest.clock,
+        manifest.shared_cpus,
+        TypeAdapter(Profile).validate_python(manifest.parameters),
+        combine([evaluate(sample) for sample in samples]),
+        read_verification(folder),
+        read_timeline(folder),
+    )
+    written = [path.stat().st_mtime for path in folder.path.glob("raw/*.json")]
+    ended = datetime.fromtimestamp(max(written, default=(folder.path / BEGUN).stat().st_mtime), UTC)
+    return conclude(folder, manifest, samples, measurements, ended)
