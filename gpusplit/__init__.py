@@ -50,5 +50,7 @@ lazily.when_imported("pyopencl", lambda: importlib.import_module("gpusplit.patch
 
 def __getattr__(name: str) -> Any:
     if name in _NEED_PYOPENCL:
+        # What follows its import is done before a module of ours is halfway through its own.
+        importlib.import_module("pyopencl")
         return getattr(importlib.import_module(f"gpusplit.{_NEED_PYOPENCL[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

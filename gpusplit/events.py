@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import sys
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import pyopencl as cl
@@ -32,6 +33,9 @@ _lock = threading.Lock()
 #: The fewest entries that are worth looking through for dead ones.
 _SWEEP_FROM = 256
 _sweep_at = [_SWEEP_FROM]
+
+#: The driver's own wait, whatever is patched later.
+driver_wait: Callable[[cl.Event], None] = cl._cl.Event.wait
 
 
 def status(event: cl.Event) -> int:

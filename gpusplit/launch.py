@@ -28,7 +28,6 @@ from gpusplit import (
     telemetry,
     tenancy,
     variant,
-    waiting,
 )
 from gpusplit.config import Config
 from gpusplit.interrupts import Deferred
@@ -94,7 +93,7 @@ def wait(event: cl.Event, config: Config | None = None) -> None:
     launcher = default_launcher() if config is None else make_launcher(config)
     if launcher.config.cooperative:
         queues.wait_for(event)
-    waiting.driver_wait(event)
+    events.driver_wait(event)
 
 
 class Launcher:

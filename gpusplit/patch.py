@@ -19,7 +19,7 @@ from typing import Any
 
 import pyopencl as cl
 
-from gpusplit import hooks, queues, telemetry, waiting
+from gpusplit import events, hooks, queues, telemetry
 from gpusplit.config import Config
 from gpusplit.launch import Launcher, make_launcher
 
@@ -180,7 +180,7 @@ def _put_transfers(cooperative: bool) -> None:
 
 def _wait(self: cl.Event) -> None:
     queues.wait_for(self)
-    waiting.driver_wait(self)
+    events.driver_wait(self)
 
 
 def _finish_function(original: Callable[[cl.CommandQueue], None]) -> Callable[..., None]:
@@ -229,7 +229,7 @@ def _transfer(
         with queues.state(queue).lock:
             result = original(queue, *args, **kwargs)
         if blocking:
-            waiting.driver_wait(result[1] if isinstance(result, tuple) else result)
+            events.driver_wait(result[1] if isinstance(result, tuple) else result)
         return result
 
     return enqueue

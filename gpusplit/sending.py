@@ -98,7 +98,7 @@ class Sending:
             if begun and self._cooperative:
                 waiting.wait_cooperatively(lambda: events.complete(event), expected)
             elif begun:
-                waiting.driver_wait(event)
+                events.driver_wait(event)
         except cl.Error:
             # The slice failed, which is for those to hear who wait for the launch.
             begun = False

@@ -17,8 +17,6 @@ from collections import deque
 from collections.abc import Callable, Hashable
 from typing import Any, Protocol
 
-import pyopencl as cl
-
 #: The part of the expected time that is slept through (measured on an H200: 0.5 % of a core).
 SLEEP_PART = 0.97
 #: Between two questions shortly before and after the expected end, in seconds.
@@ -142,10 +140,6 @@ def _sleep_and_ask(
             return True
         # Sleeping and waking costs about as much as asking does.
         cost = 2 * (time.thread_time() - asked)
-
-
-#: The driver's own wait, whatever is patched later.
-driver_wait: Callable[[cl.Event], None] = cl._cl.Event.wait
 
 
 class Predictor:

@@ -27,7 +27,7 @@ from gpusplit_device import (
 )
 
 import gpusplit
-from gpusplit import lanes, launch
+from gpusplit import lanes, launch, waiting
 
 pytestmark = pytest.mark.opencl
 
@@ -292,8 +292,8 @@ def test_what_a_signal_raises_while_slices_are_held_back_does_not_lose_the_other
     a = buffer(ZEROS)
     with split(in_flight=1, groups=20, wait="driver"):
         with monkeypatch.context() as patched:
-            patched.setattr(launch.waiting, "driver_wait", interrupted)
-            patched.setattr(launch.waiting, "wait_cooperatively", interrupted)
+            patched.setattr(launch.events, "driver_wait", interrupted)
+            patched.setattr(waiting, "wait_cooperatively", interrupted)
             with pytest.raises(KeyboardInterrupt):
                 kernel(PLUS)(queue, SIZE, LOCAL, a, np.int32(1))
         assert (read(queue, a, ZEROS) == 1).all()
@@ -339,7 +339,7 @@ def test_ctrl_c_ends_the_waiting_between_slices(
     a = buffer(ZEROS)
     with split(in_flight=1, groups=20):
         with monkeypatch.context() as patched:
-            patched.setattr(launch.waiting, "wait_cooperatively", pressed)
+            patched.setattr(waiting, "wait_cooperatively", pressed)
             with pytest.raises(KeyboardInterrupt):
                 kernel(PLUS)(queue, SIZE, LOCAL, a, np.int32(1))
         assert waits == 1

@@ -72,16 +72,23 @@ def cases(draw: st.DrawFn) -> Case:
     seed = draw(st.integers(0, KERNELS - 1))
     kernel = id_kernel(seed)
     if kernel.shapes is None:
-        groups = tuple(draw(st.integers(1, 6)) for _ in range(kernel.dims))
+        # One group alone has nothing to split: mostly more.
+        groups = (
+            draw(st.integers(2, 6)),
+            *(draw(st.integers(1, 6)) for _ in range(kernel.dims - 1)),
+        )
         offset = tuple(draw(st.sampled_from((0, 0, 1, 5))) for _ in range(kernel.dims))
+        local = draw(st.integers(0, 1))
     else:
-        # Its IDs are compiled in for each NDRange: few of them, or the compiler takes all day.
-        groups = draw(st.sampled_from(kernel.shapes))
+        # Its IDs are compiled in for each NDRange: few of them, or the compiler takes all day,
+        # and not more than are compiled.
+        shape = draw(st.integers(0, len(kernel.shapes) - 1))
+        groups, local = kernel.shapes[shape], shape % 2
         offset = (draw(st.sampled_from((0, 3))),) * kernel.dims
     return Case(
         seed,
         groups,
-        draw(st.integers(0, 1)),
+        local,
         offset,
         draw(st.booleans()),
         draw(st.integers(0, 4)),

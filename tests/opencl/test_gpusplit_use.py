@@ -130,6 +130,13 @@ def test_bad_options_are_one_clear_line(words: tuple[str, ...], message: str) ->
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize("name", sorted(set(gpusplit.__all__) - {"Config", "ConfigError"}))
+def test_every_name_is_there_before_pyopencl_is(name: str) -> None:
+    """Each of them may be what brings pyopencl in."""
+    result = python("-c", f"import gpusplit; assert gpusplit.{name}")
+    assert result.returncode == 0, result.stderr
+
+
 def test_explain_lists_kernels_and_verdicts(program: Path, tmp_path: Path) -> None:
     done = python("-m", "gpusplit", "explain", program)
     assert done.returncode == 0, done.stderr
