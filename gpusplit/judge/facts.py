@@ -10,7 +10,7 @@ from clang.cindex import CursorKind as Kind
 
 from gpusplit.judge import base, builtins, loops, retries
 from gpusplit.judge.frontend import CONTINUE, RECURSE, Cursor, children, constant, identity, visit
-from gpusplit.judge.prelude import PREFIX, RENAMED
+from gpusplit.judge.prelude import READ_AS, RENAMED
 
 #: volatile memory that other work-groups can see.
 _SHARED_VOLATILE = re.compile(r"\bvolatile (?!__(local|private)\b)")
@@ -27,8 +27,11 @@ _TYPED = frozenset(
 )  # fmt: skip
 _CALL, _REFERENCE = Kind.CALL_EXPR.value, Kind.DECL_REF_EXPR.value
 _VARIABLE, _BLOCK = Kind.VAR_DECL.value, Kind.BLOCK_EXPR.value
-_TEXT = Kind.STRING_LITERAL.value
-_NAMES_IN_TEXT = "makes text of the name of a function that a variant names otherwise"
+#: Declarations, and labels.
+_NAMES = frozenset(kind.value for kind in Kind.get_all_kinds() if kind.is_declaration()) | {
+    Kind.LABEL_STMT.value
+}
+_PART_OF_NAME = "pastes the name of a function that a variant names otherwise into another name"
 
 
 @dataclass(slots=True)
@@ -100,6 +103,8 @@ def collect(unit: Cursor) -> Program:
 
     def outside(cursor: Cursor, _: Cursor) -> int:
         kind = cursor._kind_id
+        if kind in _NAMES and _pasted(cursor.spelling):
+            program.problem = _PART_OF_NAME
         if kind == Kind.FUNCTION_DECL.value:
             # Built-in functions are declared where nobody sees it.
             if Path(cursor.location.file.name).name != base.NAME:
@@ -111,14 +116,17 @@ def collect(unit: Cursor) -> Program:
             return CONTINUE
         if kind in _TYPED and _shared_volatile(cursor):
             program.is_volatile = True
-        if kind == _TEXT and PREFIX in cursor.spelling:
-            program.problem = _NAMES_IN_TEXT
         return RECURSE
 
     visit(unit.cursor, outside)
     for function, cursor in bodies:
         _Reader(program, function).read(cursor)
     return program
+
+
+def _pasted(name: str) -> bool:
+    """Whether *name* would be another in the variant, and perhaps no longer hide what it hid."""
+    return READ_AS in name and name.removeprefix(READ_AS) not in RENAMED
 
 
 def _shared_volatile(cursor: Cursor) -> bool:
@@ -162,8 +170,8 @@ class _Reader:
             self._refuse("holds assembly")
         elif kind == _BLOCK:
             self._refuse("holds a block")
-        elif kind == _TEXT and PREFIX in cursor.spelling:
-            self._refuse(_NAMES_IN_TEXT)
+        if kind in _NAMES and _pasted(cursor.spelling):
+            self._refuse(_PART_OF_NAME)
         if kind in _TYPED:
             shown = cursor.type.get_canonical().spelling
             found.communicates = found.communicates or bool(_SHARED_VOLATILE.search(shown))
@@ -204,7 +212,7 @@ class _Reader:
     def _function_named(self, target: Cursor) -> None:
         found, name = self._function, target.spelling
         definition = target.get_definition()
-        own = name.removeprefix(PREFIX)
+        own = name.removeprefix(READ_AS)
         if own != name and own in RENAMED:
             found.asks.add(own)
         elif definition is not None:
@@ -212,7 +220,7 @@ class _Reader:
         elif name in self._program.declared:
             self._refuse(f"calls {name}, which the source declares but does not define")
         elif name in RENAMED:
-            if not found.name.startswith(PREFIX):
+            if not found.name.startswith(READ_AS):
                 self._refuse(f"asks {name} in a way that cannot be put right")
         else:
             found.builtins.add(name)
@@ -222,6 +230,8 @@ class _Reader:
 
     def _call(self, cursor: Cursor) -> None:
         name = cursor.spelling
+        if not name:  # (atomic_add)(p, 1)
+            self._refuse("calls a function in a way that is not understood")
         if name in builtins.FENCES and name not in self._program.declared:
             arguments = list(cursor.get_arguments())
             flags = constant(arguments[0]) if arguments else None

@@ -17,6 +17,7 @@ from clang import cindex
 
 from gpusplit.judge import base
 from gpusplit.judge.options import Options
+from gpusplit.judge.prelude import READ_AS
 from gpusplit.judge.verdict import Header, Unreadable
 
 #: A CXCursor; its binding has no types.
@@ -25,6 +26,9 @@ Cursor = Any
 #: What a visitor answers (CXChildVisitResult): not the children, or the children as well.
 CONTINUE, RECURSE = 1, 2
 _BREAK = 0
+
+#: Wherever text is made of a name, in an attribute or a #line as well, it is too long (READ_AS).
+_LONG_TEXT = "overlength-strings"
 
 
 def load() -> Any:
@@ -72,7 +76,7 @@ def parse(
         "-x", "cl", f"-cl-std={options.standard}", "-target", f"spir{_bits(address_bits)}",
         "-nostdinc", "-isystem", str(folder / "base"), "-Xclang", "-fdeclare-opencl-builtins",
         "-Xclang", "-finclude-default-header", "-include", str(folder / "device.h"),
-        "-ferror-limit=1", "-w",
+        "-ferror-limit=1", "-Wno-everything", f"-Werror={_LONG_TEXT}",
         *(f"-D{name}={value}" for name, value in options.defined),
         *(f"-U{name}" for name in options.undefined),
         *(f"-I{folder / f'include{at}'}" for at in sorted({header.folder for header in headers})),
@@ -82,10 +86,14 @@ def parse(
     except cindex.TranslationUnitLoadError:
         raise Unreadable("the compiler's front end gave up") from None
     for found in unit.diagnostics:
-        if found.severity >= cindex.Diagnostic.Error:
+        if found.option == f"-W{_LONG_TEXT}":
             raise Unreadable(
-                f"the compiler's front end says: {found.spelling} (line {found.location.line})"
+                "it makes text of the name of a function that a variant names otherwise, "
+                "or has text of more than 4,095 characters"
             )
+        if found.severity >= cindex.Diagnostic.Error:
+            said = found.spelling.replace(READ_AS, "")
+            raise Unreadable(f"the compiler's front end says: {said} (line {found.location.line})")
     known = {path for path, _ in elsewhere}
     for included in unit.get_includes():
         name = included.include.name

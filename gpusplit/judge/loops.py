@@ -10,7 +10,7 @@ from clang.cindex import CursorKind as Kind
 
 from gpusplit.judge import builtins
 from gpusplit.judge.frontend import CONTINUE, RECURSE, Cursor, children, identity, operator, visit
-from gpusplit.judge.prelude import PREFIX
+from gpusplit.judge.prelude import READ_AS
 
 LOOPS = (Kind.FOR_STMT, Kind.WHILE_STMT, Kind.DO_STMT)
 _LEAVES = (Kind.RETURN_STMT, Kind.GOTO_STMT, Kind.INDIRECT_GOTO_STMT)
@@ -95,7 +95,7 @@ def _variables(condition: Cursor) -> frozenset[int] | None:
             elif target.kind != Kind.ENUM_CONSTANT_DECL:
                 plain = False
         elif kind == Kind.CALL_EXPR:
-            if cursor.spelling.removeprefix(PREFIX) not in builtins.STEADY:
+            if cursor.spelling.removeprefix(READ_AS) not in builtins.STEADY:
                 plain = False
             # The function itself is the first child.
             for argument in cursor.get_arguments():

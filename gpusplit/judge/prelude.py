@@ -76,12 +76,19 @@ _NAMES = "\n".join(
 #: The prelude itself.  Line numbers in messages (and __LINE__) stay those of the program.
 PRELUDE = f"{_FUNCTIONS}\n{_NAMES}\n#line 1\n"
 
+#: What the judge reads in place of PREFIX: longer than any text that C99 promises to take (4095
+#: characters, ISO/IEC 9899:1999, 5.2.4.1), so that the front end says where a name becomes text.
+READ_AS = f"{PREFIX}{4096 * 'x'}_"
+
 #: What the judge reads a variant with: any values will do.
-NEUTRAL = "#define GPUSPLIT_WORK_DIM 3u\n" + "".join(
-    f"#define GPUSPLIT_SIZE_{d} 64u\n#define GPUSPLIT_OFFSET_{d} 0u\n"
-    f"#define GPUSPLIT_ID_{d} (uint)get_global_id({d})\n"
-    for d in range(3)
-)
+NEUTRAL = "#define GPUSPLIT_WORK_DIM 3u\n" + "".join((
+    *(
+        f"#define GPUSPLIT_SIZE_{d} 64u\n#define GPUSPLIT_OFFSET_{d} 0u\n"
+        f"#define GPUSPLIT_ID_{d} (uint)get_global_id({d})\n"
+        for d in range(3)
+    ),
+    *(f"#define {PREFIX}{name} {READ_AS}{name}\n" for name in sorted(RENAMED)),
+))  # fmt: skip
 
 #: What nobody may define before it.
 WORDS = frozenset(re.findall(r"[A-Za-z_]\w*", PRELUDE + NEUTRAL))

@@ -22,6 +22,8 @@ _CONDITIONAL = ("if", "ifdef", "ifndef", "elif", "elifdef", "elifndef")
 _NAME = re.compile(r"(?<![\w.])[A-Za-z_$]\w*")
 _ASKS_DEFINED = re.compile(r"\bdefined\s*(?:\(\s*\w+\s*\)|\w+)")
 _WORDS = {"defined", "true", "false"}
+#: What the front end says of text must not be turned off (frontend.py).
+_WARNS_OTHERWISE = re.compile(r"\bdiagnostic\b.*\bignored\b|\bsystem_header\b")
 _TRIGRAPH = re.compile(r"\?\?[=/'()!<>-]")
 
 #: Asked of every device: the language's version chooses what the prelude defines.
@@ -71,6 +73,8 @@ def problem(texts: Iterable[str]) -> str:
             return "it uses names of gpusplit's own"
         if "\r" in text.replace("\r\n", ""):
             return "it has lone carriage returns, which compilers read differently"
+        if _WARNS_OTHERWISE.search(_SPLICE.sub("", text)):
+            return "it may tell the compiler what not to say"
         if "??" in text:
             code = _COMMENT_OR_STRING.sub(" ", text)
             if _TRIGRAPH.search(code) or re.search(r"\?\?/[ \t]*\n", text):

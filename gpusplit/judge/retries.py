@@ -31,7 +31,7 @@ from gpusplit.judge.frontend import (
     operator,
     visit,
 )
-from gpusplit.judge.prelude import PREFIX
+from gpusplit.judge.prelude import READ_AS
 
 _SWAP = re.compile(r"atom(ic)?_cmpxchg")
 _UNEQUAL = 16  # CXBinaryOperator_NE
@@ -142,7 +142,7 @@ def _computes(call: Cursor) -> bool:
     """Whether *call* is of a function of the language that does nothing but give a value."""
     return (
         _of_the_language(call)
-        and builtins.computes(call.spelling.removeprefix(PREFIX))
+        and builtins.computes(call.spelling.removeprefix(READ_AS))
         and all(_kind(argument) != TypeKind.POINTER for argument in call.get_arguments())
     )
 
@@ -160,7 +160,7 @@ def _of_the_language(call: Cursor) -> bool:
     function = call.referenced
     if function is None:
         return False
-    return function.get_definition() is None or call.spelling.startswith(PREFIX)
+    return function.get_definition() is None or call.spelling.startswith(READ_AS)
 
 
 def _is_assignment(cursor: Cursor) -> bool:

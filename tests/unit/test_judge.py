@@ -273,6 +273,91 @@ def test_what_cannot_be_seen_clearly_is_not_split(before: str, text: str, why: s
     assert why in refusal
 
 
+@pytest.mark.parametrize(
+    ("before", "text"),
+    [
+        ("", "int x __attribute__((aligned(sizeof(TEXT(get_group_id)) & 16 ? 16 : 32)));"),
+        ("struct __attribute__((aligned(sizeof(TEXT(get_group_id)) & 16))) s { int x; };", ""),
+        ("constant int x __attribute__((section(TEXT(get_group_id)))) = 1;", ""),
+        ("typedef int t __attribute__((annotate(TEXT(get_group_id))));", ""),
+        ("typedef int t __attribute__((vector_size(sizeof(TEXT(get_group_id)) & 16)));", ""),
+        ("_Static_assert(sizeof(TEXT(get_group_id)) == 13, TEXT(no));", ""),
+        ("_Static_assert(1, TEXT(get_group_id));", ""),
+        ("typedef char t[sizeof(TEXT(get_group_id))];", ""),
+        ("enum { N = sizeof(TEXT(get_group_id)) };", ""),
+        ("struct s { int x : sizeof(TEXT(get_group_id)) & 31; };", ""),
+        ("constant char s[] = TEXT(get_group_id);", ""),
+        ("constant char s[] = \"a\" TEXT(get_group_id) \"b\";", ""),
+        ("kernel __attribute__((work_group_size_hint(sizeof(TEXT(get_group_id)), 1, 1))) "
+         "void other() { }", ""),
+        ("int other(int x) { return x + sizeof(TEXT(get_group_id)); }", ""),
+        ("#define NAME get_group_id", "a[1] = sizeof(TEXT(NAME));"),
+        ("#define NAME(x) get_##x##_id", "a[1] = sizeof(TEXT(NAME(group)));"),
+        ("#define WRAP(f) f(get_group_id)", "a[1] = sizeof(WRAP(TEXT));"),
+        ("#define OPEN TEXT(", "a[1] = sizeof(OPEN get_group_id));"),
+        ("#define ALL_(...) #__VA_ARGS__\n#define ALL(...) ALL_(__VA_ARGS__)",
+         "a[1] = sizeof(ALL(1, get_group_id));"),
+        ("", "switch (a[1]) { case sizeof(TEXT(get_group_id)): a[1] = 2; }"),
+        ("", "__typeof__(char[sizeof(TEXT(get_group_id))]) t; a[1] = sizeof(t);"),
+        ("", "char t[] = TEXT(get_group_id);"),
+        ("", "\n#line 7 TEXT(get_group_id)\na[1] = sizeof(__FILE__);"),
+    ],
+)  # fmt: skip
+def test_text_of_a_renamed_name_is_seen_wherever_it_stands(before: str, text: str) -> None:
+    refusal = body(f"a[0] = get_group_id(0); {text}", f"{TEXT}{before}").refusal
+    assert "makes text" in (refusal or "")
+
+
+@pytest.mark.parametrize(
+    ("before", "text"),
+    [
+        ("#define NOW(x) #x", "a[1] = sizeof(NOW(get_group_id));"),
+        ("constant char s[] = TEXT(other);", "a[1] = s[0];"),
+        ("#define DO(x) _Pragma(#x)", "DO(unroll 4) for (int i = 0; i < 9; i++) a[1]++;"),
+        ('constant char s[] = "get_group_id";', "a[1] = s[0];"),
+    ],
+)
+def test_text_that_is_the_same_in_the_variant_does_no_harm(before: str, text: str) -> None:
+    verdict = body(f"a[0] = get_group_id(0); {text}", f"{TEXT}{before}")
+    assert verdict.refusal is None
+    assert verdict.asks == {"get_group_id"}
+
+
+@pytest.mark.parametrize(
+    ("before", "text"),
+    [
+        ("", "int my_get_group_id = 1;"
+         "{ int CAT(my_, get_group_id) = 2; a[0] = my_get_group_id; }"),
+        ("int CAT(my_, get_group_id)(void) { return 1; }\n#define my_get_group_id two\n"
+         "int two(void) { return 2; }", "a[0] = CAT(my_, get_group_id)();"),
+        ("constant int CAT(get_group_id, _) = 1;\n#define get_group_id_ 2",
+         "a[0] = CAT(get_group_id, _);"),
+        ("", "{ enum { CAT(my_, get_group_id) }; } CAT(x, get_group_id): a[0] = 1;"),
+    ],
+)  # fmt: skip
+def test_a_name_that_is_another_in_the_variant_may_no_longer_hide_what_it_hid(
+    before: str, text: str
+) -> None:
+    cat = "#define CAT_(x, y) x##y\n#define CAT(x, y) CAT_(x, y)\n"
+    assert "pastes" in (body(text, cat + before).refusal or "")
+
+
+def test_what_would_hush_the_front_end_is_not_split() -> None:
+    for before in (
+        '#pragma clang diagnostic ignored "-Woverlength-strings"',
+        '#pragma GCC diag\\\nnostic ignored "-Weverything"',
+        "#pragma clang system_header",
+        '_Pragma("clang diagnostic ignored \\"-Wpedantic\\"")',
+    ):
+        assert "what not to say" in (body("a[0] = 1;", before).refusal or ""), before
+
+
+def test_a_function_in_parentheses_is_no_way_around_the_judge() -> None:
+    assert body("while ((atomic_or)(a, 0)) ;").refusal is not None
+    assert body("while (((atomic_cmpxchg))(a, 0, 1)) ;").refusal is not None
+    assert body("a[0] = (get_group_id)(0);").refusal is not None  # an error to the front end
+
+
 def test_variables_that_a_variant_would_have_twice_leave_it_whole() -> None:
     before = "global int counter;"
     assert "counter" in (
