@@ -5,11 +5,22 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from clang.cindex import CursorKind as Kind
+from clang.cindex import TypeKind
 
-from gpusplit.judge import base, builtins, loops, retries
-from gpusplit.judge.frontend import CONTINUE, RECURSE, Cursor, children, constant, identity, visit
+from gpusplit.judge import base, builtins, ends, loops, retries
+from gpusplit.judge.frontend import (
+    CONTINUE,
+    RECURSE,
+    Cursor,
+    children,
+    constant,
+    identity,
+    operator,
+    visit,
+)
 from gpusplit.judge.prelude import READ_AS, RENAMED
 
 #: volatile memory that other work-groups can see.
@@ -26,6 +37,7 @@ _TYPED = frozenset(
     )
 )  # fmt: skip
 _CALL, _REFERENCE = Kind.CALL_EXPR.value, Kind.DECL_REF_EXPR.value
+_UNARY = Kind.UNARY_OPERATOR.value
 _VARIABLE, _BLOCK = Kind.VAR_DECL.value, Kind.BLOCK_EXPR.value
 #: Declarations, and labels.
 _NAMES = frozenset(kind.value for kind in Kind.get_all_kinds() if kind.is_declaration()) | {
@@ -124,6 +136,21 @@ def collect(unit: Cursor) -> Program:
     return program
 
 
+def _lends(call: Cursor) -> bool:
+    """Whether *call*, given a pointer to a variable, cannot keep it: it has nowhere to."""
+    if call._kind_id != _CALL:
+        return False
+    given = [argument.type.get_canonical() for argument in call.get_arguments()]
+    seen = [one.get_pointee().get_canonical() if "*" in one.spelling else one for one in given]
+    return all(_is_number(one) for one in (*seen, call.type.get_canonical()))
+
+
+def _is_number(type_: Any) -> bool:
+    """Whether it is a number, several, or nothing."""
+    first, last = TypeKind.VOID.value, TypeKind.LONGDOUBLE.value
+    return first <= type_.kind.value <= last or type_.kind in (TypeKind.HALF, TypeKind.EXTVECTOR)
+
+
 def _pasted(name: str) -> bool:
     """Whether *name* would be another in the variant, and perhaps no longer hide what it hid."""
     return READ_AS in name and name.removeprefix(READ_AS) not in RENAMED
@@ -142,6 +169,9 @@ class _Reader:
         #: In so many loops that wait.
         self._waiting = 0
         self._jumps = False
+        #: Variables by which it was seen that loops end, and those that a pointer may change.
+        self._counters: set[int] = set()
+        self._behind_pointers: set[int] = set()
 
     def read(self, cursor: Cursor) -> None:
         parts = children(cursor)
@@ -150,10 +180,12 @@ class _Reader:
         self._function.is_kernel = attributes > 0 and cursor.result_type.spelling == "void"
         self._function.uses_local = attributes > 1
         visit(cursor, self._inside)
+        if not self._counters.isdisjoint(self._behind_pointers):
+            self._function.waits = True
         if self._jumps:  # perhaps over a barrier, and back
             self._function.communicates |= self._function.orders
 
-    def _inside(self, cursor: Cursor, _: Cursor) -> int:
+    def _inside(self, cursor: Cursor, parent: Cursor) -> int:
         kind = cursor._kind_id
         found = self._function
         if kind == _REFERENCE:
@@ -161,9 +193,14 @@ class _Reader:
         elif kind == _CALL:
             self._call(cursor)
         elif kind in _LOOPS:
-            if not (loops.ends_by_itself(cursor) or retries.retries(cursor)):
+            counters = loops.ends_by_itself(cursor)
+            self._counters |= counters or frozenset()
+            if counters is None and not retries.retries(cursor):
                 self._loop(cursor)
                 return CONTINUE
+        elif kind == _UNARY:
+            if operator(cursor) == loops.ADDRESS_OF and not _lends(parent):
+                self._behind_pointers.add(loops.base(children(cursor)[0]))
         elif kind in _GOTO:
             found.waits = self._jumps = True
         elif kind in _ASM:
@@ -190,11 +227,12 @@ class _Reader:
         self._function = outer
         # One that looks for something, and can see nothing new of what other groups write, is no
         # way to wait: it comes to its end.
-        looks = loops.ends_at_last(cursor) and not (
-            inner.waits or inner.atomics or inner.communicates or inner.orders or self._jumps
-        )
+        counters = ends.ends_at_last(cursor)
         outer.add(inner)
-        if looks:
+        if counters is not None and not (
+            inner.waits or inner.atomics or inner.communicates or inner.orders or self._jumps
+        ):
+            self._counters |= counters
             outer.left_early = (outer.left_early or set()) | inner.calls
         else:
             outer.waits = True

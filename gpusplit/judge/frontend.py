@@ -125,7 +125,7 @@ def visit(cursor: Cursor, visitor: Callable[[Cursor, Cursor], int]) -> None:
     failure: list[BaseException] = []
 
     def guarded(child: Cursor, parent: Cursor, _: object) -> int:
-        child._tu = tu
+        child._tu = parent._tu = tu
         try:
             return visitor(child, parent)
         except BaseException as error:

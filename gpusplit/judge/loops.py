@@ -26,23 +26,17 @@ PLAIN = (
 )  # fmt: skip
 
 
-def ends_by_itself(loop: Cursor) -> bool:
-    """Whether *loop* is plainly counted."""
-    return _counting_of(loop) is not None and not _leaves(_body(loop))
-
-
-def ends_at_last(loop: Cursor) -> bool:
-    """Whether *loop* is plainly counted, by steps of one, but for what leaves it early."""
-    counting = _counting_of(loop)
-    return bool(counting) and all(change.kind == Kind.UNARY_OPERATOR for change in counting or ())
+def ends_by_itself(loop: Cursor) -> frozenset[int] | None:
+    """The variables that *loop* counts with; None if it is not plainly counted."""
+    return None if _leaves(_body(loop)) else _counters_of(loop)
 
 
 def _body(loop: Cursor) -> Cursor:
     return children(loop)[0 if loop.kind == Kind.DO_STMT else -1]
 
 
-def _counting_of(loop: Cursor) -> list[Cursor] | None:
-    """What counts in *loop*; None if its condition hangs on anything else."""
+def _counters_of(loop: Cursor) -> frozenset[int] | None:
+    """The variables that *loop* counts with; None if its condition hangs on anything else."""
     parts = children(loop)
     step: list[Cursor] = []
     if loop.kind == Kind.FOR_STMT:
@@ -54,21 +48,21 @@ def _counting_of(loop: Cursor) -> list[Cursor] | None:
         condition, body = parts if loop.kind == Kind.WHILE_STMT else parts[::-1]
     else:
         return None
-    counters = _variables(condition)
+    counters = variables(condition)
     if counters is None:
         return None
-    changes: list[Cursor] = [change for part in step for change in _changes(part)]
+    made = [change for part in step for change in changes(part)]
     if loop.kind != Kind.FOR_STMT:
         # Counting in the body, but under no condition: that might hang on memory.
-        if _has(body, Kind.CONTINUE_STMT):
+        if has(body, Kind.CONTINUE_STMT):
             return None
         direct = children(body) if body.kind == Kind.COMPOUND_STMT else [body]
-        changes += [change for part in direct for change in _changes(part)]
-    counters = _with_steps(counters, changes)
-    counting = [change for change in changes if _is_counting(change, counters)]
+        made += [change for part in direct for change in changes(part)]
+    counters = _with_steps(counters, made)
+    counting = [change for change in made if _is_counting(change, counters)]
     places = set(map(place, counting))
-    plain = all(_untouched(part, counters, places) for part in (*step, body))
-    return counting if plain else None
+    plain = all(untouched(part, counters, places) for part in (*step, body))
+    return counters if plain else None
 
 
 def place(cursor: Cursor) -> int:
@@ -76,7 +70,7 @@ def place(cursor: Cursor) -> int:
     return int(cursor.data[1] or 0)
 
 
-def _variables(condition: Cursor) -> frozenset[int] | None:
+def variables(condition: Cursor) -> frozenset[int] | None:
     """The variables that *condition* is made of; None if of anything else as well."""
     found: set[int] = set()
     plain = True
@@ -118,26 +112,29 @@ def pure(cursor: Cursor) -> bool:
     return cursor.kind != Kind.BINARY_OPERATOR or operator(cursor) not in (None, ASSIGN)
 
 
-def _changes(cursor: Cursor) -> list[Cursor]:
+def changes(cursor: Cursor) -> list[Cursor]:
     """The assignments that statement *cursor* is made of."""
     if cursor.kind == Kind.BINARY_OPERATOR and operator(cursor) == COMMA:
-        return [change for part in children(cursor) for change in _changes(part)]
-    if cursor.kind == Kind.UNARY_OPERATOR and operator(cursor) in STEPS:
-        return [cursor]
-    if cursor.kind == Kind.COMPOUND_ASSIGNMENT_OPERATOR or (
+        return [change for part in children(cursor) for change in changes(part)]
+    return [cursor] if is_change(cursor) else []
+
+
+def is_change(cursor: Cursor) -> bool:
+    """Whether *cursor* is an assignment, or counts up or down."""
+    if cursor.kind == Kind.UNARY_OPERATOR:
+        return operator(cursor) in STEPS
+    return cursor.kind == Kind.COMPOUND_ASSIGNMENT_OPERATOR or (
         cursor.kind == Kind.BINARY_OPERATOR and operator(cursor) == ASSIGN
-    ):
-        return [cursor]
-    return []
+    )
 
 
-def _with_steps(counters: frozenset[int], changes: list[Cursor]) -> frozenset[int]:
+def _with_steps(counters: frozenset[int], made: list[Cursor]) -> frozenset[int]:
     """*counters*, and all that they count with: the stride in `i += stride`."""
     found = set(counters)
-    for target, *values in map(children, changes):
+    for target, *values in map(children, made):
         if target.kind == Kind.DECL_REF_EXPR and identity(target.referenced) in counters:
-            found.update(*(_variables(value) or () for value in values))
-    return counters if found == counters else _with_steps(frozenset(found), changes)
+            found.update(*(variables(value) or () for value in values))
+    return counters if found == counters else _with_steps(frozenset(found), made)
 
 
 def _is_counting(change: Cursor, counters: frozenset[int]) -> bool:
@@ -146,7 +143,7 @@ def _is_counting(change: Cursor, counters: frozenset[int]) -> bool:
     if target.kind != Kind.DECL_REF_EXPR:
         return False
     for value in values:
-        found = _variables(value)
+        found = variables(value)
         if found is None or not found <= counters:
             return False
     return True
@@ -154,10 +151,10 @@ def _is_counting(change: Cursor, counters: frozenset[int]) -> bool:
 
 def _leaves(body: Cursor) -> bool:
     """Whether *body* can leave the loop that it belongs to before its condition says so."""
-    return any(_has(body, kind) for kind in (*_LEAVES, Kind.BREAK_STMT))
+    return any(has(body, kind) for kind in (*_LEAVES, Kind.BREAK_STMT))
 
 
-def _has(body: Cursor, what: Kind) -> bool:
+def has(body: Cursor, what: Kind) -> bool:
     """Whether *body* has a statement *what* that is of the loop it belongs to."""
     found: bool = body.kind == what
 
@@ -169,7 +166,7 @@ def _has(body: Cursor, what: Kind) -> bool:
         elif kind in LOOPS or (kind == Kind.SWITCH_STMT and what != Kind.CONTINUE_STMT):
             # Its own breaks are its own.
             if what in _LEAVES:
-                found = found or _has(cursor, what)
+                found = found or has(cursor, what)
             return CONTINUE
         return CONTINUE if found else RECURSE
 
@@ -177,7 +174,7 @@ def _has(body: Cursor, what: Kind) -> bool:
     return found
 
 
-def _base(target: Cursor) -> int:
+def base(target: Cursor) -> int:
     """The variable that *target* is, or is a part of; 0 if it is memory behind a pointer."""
     while target.kind in (Kind.PAREN_EXPR, Kind.UNEXPOSED_EXPR, Kind.MEMBER_REF_EXPR):
         parts = children(target)
@@ -187,7 +184,7 @@ def _base(target: Cursor) -> int:
     return identity(target.referenced) if target.kind == Kind.DECL_REF_EXPR else 0
 
 
-def _untouched(part: Cursor, counters: frozenset[int], counting: set[int]) -> bool:
+def untouched(part: Cursor, counters: frozenset[int], counting: set[int]) -> bool:
     """Whether nothing in *part* changes *counters* or takes their address, but for *counting*.
 
     Or declares one: what is new in each round may come from memory.
@@ -202,7 +199,7 @@ def _untouched(part: Cursor, counters: frozenset[int], counting: set[int]) -> bo
             writes = operator(cursor) in (None, ASSIGN)
         elif kind == Kind.UNARY_OPERATOR:
             writes = operator(cursor) in (None, *STEPS, ADDRESS_OF)
-        if writes and place(cursor) not in counting and _base(children(cursor)[0]) in counters:
+        if writes and place(cursor) not in counting and base(children(cursor)[0]) in counters:
             untouched = False
         elif kind == Kind.VAR_DECL:
             untouched = untouched and identity(cursor) not in counters

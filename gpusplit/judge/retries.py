@@ -128,7 +128,7 @@ def _written(loop: Cursor, swap: Cursor) -> list[int] | None:
             elif operator(cursor) == loops.ADDRESS_OF:
                 well = well and of.kind == Kind.ARRAY_SUBSCRIPT_EXPR
         elif kind == Kind.VAR_DECL:
-            written.append(identity(cursor) if _lies_private(cursor) else None)
+            written.append(identity(cursor) if lies_private(cursor) else None)
         else:
             well = well and kind in _HARMLESS
         return RECURSE if well else CONTINUE
@@ -192,10 +192,11 @@ def _private(cursor: Cursor) -> int | None:
     named = cursor.referenced if cursor.kind == Kind.DECL_REF_EXPR else None
     if named is None or named.kind not in (Kind.VAR_DECL, Kind.PARM_DECL):
         return None
-    return identity(named) if _lies_private(named) else None
+    return identity(named) if lies_private(named) else None
 
 
-def _lies_private(variable: Cursor) -> bool:
+def lies_private(variable: Cursor) -> bool:
+    """Whether *variable* is in memory that no other work-item sees."""
     space = _SPACE.search(variable.type.get_canonical().spelling)
     return space is not None and space[1] == "private"
 
