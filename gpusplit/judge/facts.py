@@ -136,6 +136,14 @@ def collect(unit: Cursor) -> Program:
     return program
 
 
+def _in_parentheses(call: Cursor) -> str:
+    """The function that `(atomic_add)(p, 1)` calls, which libclang does not say of the call."""
+    function = children(call)[0]
+    while function.kind in (Kind.PAREN_EXPR, Kind.UNEXPOSED_EXPR):
+        (function,) = children(function)
+    return str(function.spelling) if function.kind == Kind.DECL_REF_EXPR else ""
+
+
 def _lends(call: Cursor) -> bool:
     """Whether *call*, given a pointer to a variable, cannot keep it: it has nowhere to."""
     if call._kind_id != _CALL:
@@ -267,8 +275,8 @@ class _Reader:
                 self._refuse(why)
 
     def _call(self, cursor: Cursor) -> None:
-        name = cursor.spelling
-        if not name:  # (atomic_add)(p, 1)
+        name = cursor.spelling or _in_parentheses(cursor)
+        if not name:
             self._refuse("calls a function in a way that is not understood")
         if name in builtins.FENCES and name not in self._program.declared:
             arguments = list(cursor.get_arguments())

@@ -216,6 +216,21 @@ def test_every_version_of_the_language_that_the_device_compiles_is_split(standar
     assert run(kernel(GROUPS, options=[f"-cl-std={standard}"])).groups == 5
 
 
+def test_text_of_a_name_is_as_long_split_as_whole() -> None:
+    """In the variant the name is another, 22 characters long, so such a kernel stays whole."""
+    k = kernel("""
+        #define TEXT_(x) #x
+        #define TEXT(x) TEXT_(x)
+        struct padded { int x; } __attribute__((aligned(sizeof(TEXT(get_group_id)) > 16 ? 32 : 8)));
+        kernel void k(global int *a) {
+            a[get_global_id(0)] = get_group_id(0) + (sizeof(struct padded) - 8);
+        }
+    """)
+    launch = run(k)
+    assert launch.groups == 1
+    assert "makes text" in launch.reason
+
+
 def test_bodies_are_chosen_as_the_device_chooses_them() -> None:
     source = """
         #if __OPENCL_C_VERSION__ >= 120 && !defined(__NO_SUCH_DEVICE__)
