@@ -157,8 +157,11 @@ def _fixed(value: Any, width: int) -> Any:
     if width == _PACKED:
         # To be packed as a number, which an array of no dimensions can stand for.
         return copy.copy(value)
+    if isinstance(value, np.ndarray | np.void):
+        # What memoryview() refuses may be given as well: a union, fields out of order, times.
+        return value.tobytes("A")
     try:
-        return bytes(memoryview(value))
+        return memoryview(value).tobytes("A")
     except TypeError:
         # No memory of the host's: an image, a sampler, local memory.
         _FIXED.add(kind)

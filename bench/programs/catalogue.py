@@ -30,7 +30,8 @@ class Program:
     environment: further environment variables.
     seconds: for one run of all of it; no test begins later.
     test_seconds: for one test.
-    quick: tests that alone are run with --quick; none: the program is left out there.
+    quick: tests that alone are run with --quick and by `make test`; none: left out there.
+    beside: what those need beside what gpusplit's tests need, dependencies not included.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Program:
     seconds: int = 1200
     test_seconds: int = 180
     quick: tuple[str, ...] = ()
+    beside: tuple[str, ...] = ()
 
     @property
     def left_out(self) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import os
@@ -12,11 +13,14 @@ import sys
 import tarfile
 import tomllib
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from bench.programs.catalogue import Program
+
+#: What pip says where it cannot speak to a registry; a version that is not there is another thing.
+_NO_CONNECTION = re.compile(r"connection broken by|Could not fetch URL|Connection ?[Ee]rror")
 
 HERE = Path(__file__).parent
 CHECKOUT = HERE.parents[1]
@@ -26,13 +30,21 @@ class NotInstalled(Exception):
     """A program could not be had; the message says why."""
 
 
+class Unreachable(NotInstalled):
+    """The package registry could not be asked."""
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a program is installed: its interpreter, the folder of its tests, its own home."""
+    """Where a program is installed: its interpreter, the folder of its tests, its own home.
+
+    beside: a folder of packages that come before the interpreter's own.
+    """
 
     python: Path
     tests: Path
     home: Path
+    beside: Path | None = None
 
 
 def requirement_name(requirement: str) -> str:
@@ -68,19 +80,50 @@ def install(program: Program, cache: Path) -> Place:
     """Make what the program needs, unless it stands there from an earlier run."""
     folder = cache / re.sub(r"[^\w.-]+", "-", program.name)
     wanted = requirements(program, own_requirements())
-    text = "\n".join([*wanted, f"python {sys.version_info[:2]}", program.sdist or ""])
+    python = folder / "venv" / "bin" / "python"
+    with _made_once(folder, [*wanted, program.sdist or ""]) as to_be_made:
+        if to_be_made:
+            _checked([sys.executable, "-m", "venv", str(folder / "venv")])
+            _checked([*_pip(python), "install", "--quiet", *wanted])
+            if program.sdist is not None:
+                fetch_sdist(_pip(python), program.sdist, folder / "source")
+    return Place(python, lay_tests(program, folder), folder / "home")
+
+
+def borrow(program: Program, cache: Path, home: Path) -> Place:
+    """Make what the program's quick tests need, in seconds, unless it stands there.
+
+    They run by this very interpreter, whose packages stay as they are: what else there must be is
+    laid into a folder.  Unreachable where the registry is.
+    """
+    folder = cache / (re.sub(r"[^\w.-]+", "-", program.name) + "-quick")
+    python, beside = Path(sys.executable), folder / "beside"
+    with _made_once(folder, [*program.beside, program.sdist or ""]) as to_be_made:
+        if to_be_made and program.beside:
+            _checked([*_pip(python), "install", "--quiet", "--no-deps", "--target", str(beside),
+                      *program.beside])  # fmt: skip
+        if to_be_made and program.sdist is not None:
+            fetch_sdist(_pip(python), program.sdist, folder / "source")
+    return Place(python, lay_tests(program, folder), home, beside)
+
+
+@contextlib.contextmanager
+def _made_once(folder: Path, wanted: list[str]) -> Iterator[bool]:
+    """Whether *folder*, empty then, is to be filled; it is known by what is wanted in it."""
+    text = "\n".join([*wanted, f"python {sys.version_info[:2]}"])
     mark = folder / "installed"
     digest = hashlib.sha256(text.encode()).hexdigest()
-    if not mark.exists() or mark.read_text() != digest:
+    to_be_made = not mark.exists() or mark.read_text() != digest
+    if to_be_made:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-        _checked([sys.executable, "-m", "venv", str(folder / "venv")])
-        pip = [str(folder / "venv" / "bin" / "python"), "-m", "pip", "--disable-pip-version-check"]
-        _checked([*pip, "install", "--quiet", *wanted])
-        if program.sdist is not None:
-            fetch_sdist(pip, program.sdist, folder / "source")
-        mark.write_text(digest)
-    return Place(folder / "venv" / "bin" / "python", lay_tests(program, folder), folder / "home")
+    yield to_be_made
+    mark.write_text(digest)
+
+
+def _pip(python: Path) -> list[str]:
+    # No more than two attempts, of seconds: a registry that is not there is no fault of a test.
+    return [str(python), "-m", "pip", "--disable-pip-version-check", "--retries", "1"]
 
 
 def fetch_sdist(pip: list[str], requirement: str, target: Path) -> None:
@@ -121,6 +164,7 @@ def variables(place: Place, library: Path, groups: int | None) -> dict[str, str]
     The program sees neither the user's settings nor caches, so that runs are alike.
     """
     kept = {name: value for name, value in os.environ.items() if not name.startswith("GPUSPLIT_")}
+    paths = [HERE / "inside", library, *([place.beside] if place.beside is not None else [])]
     result = kept | {
         "HOME": str(place.home),
         "XDG_CACHE_HOME": str(place.home / "cache"),
@@ -129,7 +173,7 @@ def variables(place: Place, library: Path, groups: int | None) -> dict[str, str]
         # pyopencl's wheel brings a loader of its own, which looks elsewhere.
         "OCL_ICD_VENDORS": os.environ.get("OCL_ICD_VENDORS", "/etc/OpenCL/vendors"),
         "PYOPENCL_CTX": "0",
-        "PYTHONPATH": os.pathsep.join((str(HERE / "inside"), str(library))),
+        "PYTHONPATH": os.pathsep.join(map(str, paths)),
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONHASHSEED": "0",
         "MPLBACKEND": "Agg",
@@ -168,4 +212,5 @@ def _checked(command: list[str]) -> None:
     if done.returncode:
         errors = [line for line in done.stderr.splitlines() if "rror" in line]
         lines = errors or done.stderr.strip().splitlines() or ["no message"]
-        raise NotInstalled(lines[0].strip()[:300])
+        kind = Unreachable if _NO_CONNECTION.search(done.stderr) else NotInstalled
+        raise kind(lines[0].strip()[:300])

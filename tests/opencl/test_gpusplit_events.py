@@ -246,6 +246,42 @@ def test_what_an_argument_was_holds_and_not_what_became_of_its_array(
     assert all(entry.groups > 1 for entry in launches)
 
 
+UNION = np.dtype({"names": ["i", "f"], "formats": ["i4", "f4"], "offsets": [0, 0]})
+DISORDERED = np.dtype({"names": ["i", "j"], "formats": ["i4", "i4"], "offsets": [4, 0]})
+
+
+@pytest.mark.parametrize("fields", [UNION, DISORDERED], ids=["union", "out of order"])
+@pytest.mark.parametrize("scalar", [False, True], ids=["array", "scalar"])
+def test_an_argument_that_memoryview_refuses_is_given_to_the_variant_too(
+    queue: cl.CommandQueue, fields: np.dtype[np.void], scalar: bool
+) -> None:
+    place = fields.fields["i"][1] // 4  # type: ignore[index]
+    k = kernel(
+        f"typedef struct {{ int n[{fields.itemsize // 4}]; }} S; kernel void k(global int *a, S s)"
+        f"{{ a[get_global_id(0)] = s.n[{place}] + get_num_groups(0); }}"
+    )
+    a, given = buffer(ZEROS), np.zeros((), fields)
+    given["i"] = 7
+    with split() as launches:
+        k(queue, SIZE, LOCAL, a, given[()] if scalar else given)
+        assert (read(queue, a, ZEROS) == 7 + 64).all()
+    assert launches[0].groups > 1
+
+
+def test_an_argument_in_columns_is_given_to_the_variant_as_it_lies_in_memory(
+    queue: cl.CommandQueue,
+) -> None:
+    k = kernel(
+        "typedef struct { int n[6]; } S; kernel void k(global int *a, S s)"
+        "{ a[get_global_id(0)] = s.n[1] + get_num_groups(0); }"
+    )
+    a, given = buffer(ZEROS), np.asfortranarray(np.array([[1, 2, 3], [4, 5, 6]], np.int32))
+    with split() as launches:
+        k(queue, SIZE, LOCAL, a, given)
+        assert (read(queue, a, ZEROS) == 4 + 64).all()
+    assert launches[0].groups > 1
+
+
 def test_arguments_of_which_one_was_refused_leave_the_kernel_whole(queue: cl.CommandQueue) -> None:
     k = kernel(
         "kernel void k(global int *a, int n, int m){ a[get_global_id(0)] = n + get_num_groups(0); }"

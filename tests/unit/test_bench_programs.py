@@ -72,6 +72,19 @@ def test_what_two_outcomes_of_a_test_mean(
     assert kind(plain, split) is means
 
 
+def test_a_registry_that_cannot_be_reached_is_told_from_a_package_that_is_not_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = Program("x", (), (), "", beside=("no-such-package==1",))
+    monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
+    with pytest.raises(environments.Unreachable):
+        environments.borrow(program, tmp_path, tmp_path / "home")
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    with pytest.raises(environments.NotInstalled) as raised:
+        environments.borrow(program, tmp_path, tmp_path / "home")
+    assert not isinstance(raised.value, environments.Unreachable)
+
+
 def test_a_log_that_was_cut_off_keeps_all_but_its_last_line() -> None:
     lines = [
         {"begin": "a"},
