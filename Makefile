@@ -63,6 +63,12 @@ lab-down: not-measuring .venv/installed ## Stop the lab and remove its disks; im
 status: .venv/installed ## Say whether the lab stands, and which VMs run in it
 	@$(BIN)/python -m harness.lab status
 
+# Any address that ssh knows; Ansible takes a list with a comma at its end.
+.PHONY: host-facts
+host-facts: .venv/installed ## Record what the preflight reads of a host, for a bug report (HOST=root@ADDRESS)
+	@test -n "$(HOST)" || { echo "Say which host: make host-facts HOST=root@ADDRESS" >&2; exit 2; }
+	$(BIN)/ansible-playbook -i '$(HOST),' playbooks/host_facts.yml
+
 .PHONY: test
 test: check .venv/test-packages ## Install what tests need, check statically, and run the tests
 	$(BIN)/pytest
