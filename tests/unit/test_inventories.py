@@ -23,12 +23,26 @@ FOUND = {
     "gpu_functions": ["0000:01:00.0", "0000:01:00.1"],
     "guest_disks_paths": {name: f"/disks/{name}" for name in GUESTS},
     "role_path": str(ROOT / "roles/debian_images"),
+    # As the dry run's dom0 says it.
+    "xen_dom0_state": {
+        "command_line": "placeholder dom0_mem=1536M,max:1536M dom0_max_vcpus=1 dom0_vcpus_pin "
+        "sched=credit com1=115200,8n1 console=com1 spec-ctrl=no bootscrub=0",
+        "kernel_arguments": [
+            "root=UUID=1",
+            "ro",
+            "console=hvc0",
+            "nomodeset",
+            "mitigations=off",
+            "systemd.default_timeout_start_sec=600",
+        ],
+    },
 }
 ROLES = ("xen_guests", "xen_scheduler", "xen_dom0", "debian_images", "guest_disks")
 ASKED = (
     "xen_guests_configurations",
     "xen_scheduler_domains",
     "xen_dom0_command_line",
+    "xen_dom0_as_wanted",
     "debian_images_driver",
     "guest_disks_devices",
 )
@@ -135,6 +149,13 @@ def test_xen_is_told_its_scheduler_and_dom0s_part(bench: dict[str, Any]) -> None
     assert bench["xen_dom0_command_line"] == (
         "dom0_mem=2048M,max:2048M dom0_max_vcpus=2 dom0_vcpus_pin sched=credit console=vga"
     )
+
+
+def test_a_host_that_runs_as_wanted_is_not_rebooted(
+    dryrun: dict[str, Any], bench: dict[str, Any]
+) -> None:
+    assert dryrun["xen_dom0_as_wanted"] is True
+    assert bench["xen_dom0_as_wanted"] is False
 
 
 @pytest.mark.parametrize("driver", ["nvidia", "amd", "intel", "pocl"])

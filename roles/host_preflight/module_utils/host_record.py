@@ -71,6 +71,13 @@ def _cpu(text: str) -> str:
     return "".join(re.findall(r"^flags\s*:.*\n", text, re.MULTILINE)[:1])
 
 
+def _routes(text: str) -> str:
+    """Through which interfaces the default route goes, and not to whom."""
+    rows = [line.split() for line in text.splitlines()[1:]]
+    ways = [f"{row[0]}\t00000000\t00000000\t0003\n" for row in rows if row[1] == "00000000"]
+    return "".join(["Iface\tDestination\tGateway\tFlags\n", *ways])
+
+
 def _mounts(text: str) -> str:
     """Where file systems lie, and not what they are called."""
     said = []
@@ -87,7 +94,7 @@ FILES: dict[str, Callable[[str], str]] = {
     "etc/os-release": _lines("ID=|VERSION_ID="),
     "proc/cpuinfo": _cpu,
     "proc/meminfo": _lines("MemTotal:"),
-    "proc/net/route": _lines(r"Iface|\S+\s+00000000\s"),
+    "proc/net/route": _routes,
     "proc/self/mountinfo": _mounts,
     "proc/driver/nvidia/gpus/*/information": _lines("Device Minor:"),
     "sys/devices/system/cpu/present": str,
