@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import role_programs  # noqa: F401  (roles' modules are found by it)
 import yaml
+from ansible.module_utils.host_problems import XEN_OVERHEAD
 
 ROOT = Path(__file__).parents[2]
 PLAYBOOK = Path(sys.executable).with_name("ansible-playbook")
@@ -46,7 +48,15 @@ ASKED = (
     "debian_images_driver",
     "guest_disks_devices",
 )
-OF_REAL_HOSTS = ("host_preflight_guest_memory", "host_preflight_disk")
+OF_REAL_HOSTS = (
+    "host_preflight_guest_memory",
+    "host_preflight_disk",
+    "host_preflight_bridge_address",
+    "host_preflight_addresses",
+    "guest_bridge_address",
+    "ansible_host",
+    "dom0_memory",
+)
 
 
 def ask(
@@ -95,7 +105,7 @@ def dryrun(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def bench(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     folder = tmp_path_factory.mktemp("bench")
-    roles, asked = (*ROLES, "host_preflight"), (*ASKED, *OF_REAL_HOSTS)
+    roles, asked = (*ROLES, "host_preflight", "guest_bridge"), (*ASKED, *OF_REAL_HOSTS)
     status, answer, said = ask(folder, ROOT / "inventory/bench.example/hosts.yml", roles, asked)
     assert status == 0, said
     return answer
@@ -135,14 +145,61 @@ def test_a_real_gpu_vm_is_hvm_without_emulated_graphics(bench: dict[str, Any]) -
 def test_real_cpu_vms_are_pvh_of_the_papers_size(bench: dict[str, Any]) -> None:
     cpu = bench["xen_guests_configurations"]["cpu1"]
     assert 'type = "pvh"' in cpu
-    assert "memory = 6144" in cpu
+    assert "memory = 5632" in cpu
     assert "vcpus = 4" in cpu
     assert "type=vif," not in cpu
 
 
 def test_a_real_hosts_preflight_counts_all_guests(bench: dict[str, Any]) -> None:
-    assert int(bench["host_preflight_guest_memory"]) == 5 * 6144
+    assert int(bench["host_preflight_guest_memory"]) == 5 * 5632
     assert int(bench["host_preflight_disk"]) == 8 * 8192
+
+
+def test_the_example_fits_the_papers_host_of_32_gb(bench: dict[str, Any]) -> None:
+    guests = int(bench["host_preflight_guest_memory"])
+    assert guests + int(bench["dom0_memory"]) + XEN_OVERHEAD < 31 * 1024, "firmware takes some too"
+
+
+def test_the_example_says_where_the_server_is_in_one_place(bench: dict[str, Any]) -> None:
+    assert bench["ansible_host"] == "192.0.2.10"
+    folder = ROOT / "inventory/bench.example"
+    files = [path for path in folder.rglob("*.yml") if "192.0.2.10" in path.read_text()]
+    assert files == [folder / "group_vars/all.yml"]
+
+
+def test_one_variable_is_the_bridges_address(tmp_path: Path) -> None:
+    inventory = tmp_path / "inventory"
+    inventory.mkdir()
+    (inventory / "group_vars").symlink_to(ROOT / "inventory/bench.example/group_vars")
+    hosts = yaml.safe_load((ROOT / "inventory/bench.example/hosts.yml").read_text())
+    hosts["all"]["children"]["xen_hosts"]["hosts"]["server1"] = {"bridge_address": "10.9.4.1/22"}
+    (inventory / "hosts.yml").write_text(yaml.safe_dump(hosts))
+    roles = (*ROLES, "host_preflight", "guest_bridge")
+    asked = ("guest_bridge_address", "host_preflight_bridge_address", "xen_guests_configurations")
+    status, answer, said = ask(tmp_path, inventory / "hosts.yml", roles, asked)
+    assert status == 0, said
+    assert answer["guest_bridge_address"] == "10.9.4.1/22"
+    assert answer["host_preflight_bridge_address"] == "10.9.4.1/22"
+    assert "::10.9.4.1:255.255.252.0:" in answer["xen_guests_configurations"]["cpu1"]
+
+
+def test_two_hosts_are_not_given_the_same_guests(tmp_path: Path) -> None:
+    inventory = tmp_path / "inventory"
+    inventory.mkdir()
+    (inventory / "group_vars").symlink_to(ROOT / "inventory/bench.example/group_vars")
+    hosts = yaml.safe_load((ROOT / "inventory/bench.example/hosts.yml").read_text())
+    hosts["all"]["children"]["xen_hosts"]["hosts"]["server2"] = None
+    (inventory / "hosts.yml").write_text(yaml.safe_dump(hosts))
+    done = subprocess.run(
+        [PLAYBOOK, "-i", inventory / "hosts.yml", ROOT / "playbooks/preflight.yml"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "LC_ALL": "C.UTF-8", "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")},
+    )
+    assert done.returncode != 0
+    assert "server1, server2" in done.stdout
+    assert "inventory of its own" in " ".join(done.stdout.split())
 
 
 def test_xen_is_told_its_scheduler_and_dom0s_part(bench: dict[str, Any]) -> None:

@@ -28,6 +28,7 @@ options:
   folder: {type: path, required: true, description: Where they will be.}
   bridge: {type: str, required: true, description: Name of the guests' bridge.}
   bridge_address: {type: str, required: true, description: Its address with prefix.}
+  addresses: {type: dict, default: {}, description: "By guest, its address on the bridge."}
   packages: {type: list, elements: str, required: true, description: What will be installed.}
   accept: {type: list, elements: str, default: [], description: Problems to only warn of.}
   root: {type: path, default: /, description: Where the host's files are.}
@@ -60,7 +61,7 @@ problems:
 
 PLANNED = (
     *("gpu", "vendor", "driver", "driver_lacks", "dom0_memory", "guest_memory", "cpus", "disk"),
-    *("bridge", "bridge_address", "folder"),
+    *("bridge", "bridge_address", "addresses", "folder"),
 )
 
 
@@ -78,6 +79,7 @@ def main() -> None:
             "folder": {"type": "path", "required": True},
             "bridge": {"type": "str", "required": True},
             "bridge_address": {"type": "str", "required": True},
+            "addresses": {"type": "dict", "default": {}},
             "packages": {"type": "list", "elements": "str", "required": True},
             "accept": {"type": "list", "elements": "str", "default": []},
             "root": {"type": "path", "default": "/"},

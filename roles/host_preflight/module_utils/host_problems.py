@@ -36,6 +36,8 @@ class Plan:
     bridge: str
     bridge_address: str
     folder: str
+    addresses: dict[str, str] = field(default_factory=dict)
+    """By guest, its address on the bridge."""
     driver: str = "pocl"
     """The GPU VM's OpenCL driver."""
     driver_lacks: dict[str, list[str]] = field(default_factory=dict)
@@ -316,6 +318,17 @@ def _network(facts: Facts, plan: Plan) -> Found:
             "another name (bridge_name).",
         )
     wanted = network_of(plan.bridge_address)
+    taken = {plan.bridge_address.partition("/")[0].rpartition(".")[2]: "dom0"}
+    for guest, address in plan.addresses.items():
+        # A guest's hardware address ends with the last number of this one.
+        last = address.rpartition(".")[2]
+        if network_of(address).network_address not in wanted or last in taken:
+            yield (
+                "guest-address",
+                f"{guest} cannot have {address}: it must be in bridge_address's network {wanted}, "
+                f"and differ from every other in its last number ({taken.get(last, 'free')}).",
+            )
+        taken[last] = guest
     for interface, address in facts.networks.items():
         if interface != plan.bridge and network_of(address).overlaps(wanted):
             yield (
