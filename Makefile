@@ -89,7 +89,7 @@ vagrant-box: .venv/installed ## Make the box that `vagrant up` starts (it does t
 	    vagrant box remove --force --all gpusplit-xen; fi # it is added from the file by `vagrant up`
 
 .PHONY: vagrant-check
-vagrant-check: vagrant-box ## Really run the Vagrantfile, with a libvirt and a network of its own (root; about 20 minutes)
+vagrant-check: .venv/vagrant-packages vagrant-box ## Really run the Vagrantfile, with a libvirt and a network of its own (root; about 20 minutes)
 	$(SUDO) tests/vagrant/run
 
 .PHONY: check
@@ -117,6 +117,10 @@ clean: ## Remove what was built: the lab (taken down first), caches, .venv; resu
 .venv/demo-packages: .venv/installed roles/controller/defaults/main.yml
 	@{ command -v cc && ls /etc/OpenCL/vendors/*.icd /usr/include/CL/cl_layer.h; } >/dev/null 2>&1 || \
 	$(BIN)/ansible-playbook playbooks/controller.yml -e '{"controller_purposes": ["demo"]}'
+	@touch $@
+
+.venv/vagrant-packages: .venv/installed roles/controller/defaults/main.yml
+	$(BIN)/ansible-playbook playbooks/controller.yml -e '{"controller_purposes": ["vagrant"]}'
 	@touch $@
 
 # Debian's packages for the tests (the lab's own are installed by the role, when it is built).
