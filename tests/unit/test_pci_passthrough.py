@@ -107,12 +107,11 @@ class XenHost:
         self.bin.mkdir()
         (self.bin / "xl").write_text(XL)
         (self.bin / "xl").chmod(0o755)
+        (self.bin / "modprobe").write_text('#!/bin/sh\necho "$1" >"$(dirname "$0")/loaded"\n')
+        (self.bin / "modprobe").chmod(0o755)
         self.says()
-        sys = host.root / "sys"
         monkeypatch.setenv("PATH", f"{self.bin}:{os.environ['PATH']}")
-        monkeypatch.setattr(gpu_assignable, "read_devices", lambda: read_devices(sys))
-        tables = gpu_assignable.read_tables
-        monkeypatch.setattr(gpu_assignable, "read_tables", lambda _, devices: tables(sys, devices))
+        monkeypatch.setattr(gpu_assignable, "SYS", host.root / "sys")
 
     def says(self, info: str = INFO, dmesg: str = BOOTED, assignable: str = "") -> None:
         for name, text in (("info", info), ("dmesg", dmesg), ("list", assignable)):
@@ -143,6 +142,12 @@ def test_each_function_has_a_driver_of_its_own_to_leave(xen: XenHost) -> None:
     driver.symlink_to(xen.host.root / "sys/bus/pci/drivers/pciback")
     assert xen.ask()["changed"]
     assert xen.added == ["0000:01:00.1"]
+
+
+def test_pciback_is_loaded_where_the_boot_has_not(xen: XenHost) -> None:
+    xen.ask()
+    assert (xen.bin / "loaded").read_text() == "xen-pciback\n"
+    assert xen.added == ["0000:01:00.0", "0000:01:00.1"]
 
 
 def test_what_is_assignable_already_is_left_alone(xen: XenHost) -> None:

@@ -54,6 +54,9 @@ problems:
 """
 
 
+SYS = Path("/sys")
+
+
 def capabilities(info: str) -> set[str]:
     """What Xen can do with the hardware, by `xl info`."""
     found = re.search(r"^virt_caps\s*:(.*)$", info, re.MULTILINE)
@@ -113,7 +116,7 @@ def main() -> None:
     def xl(*words: str) -> str:
         return str(module.run_command(["xl", *words], check_rc=True)[1])
 
-    devices = read_devices()
+    devices = read_devices(SYS)
     card = [devices[bdf] for bdf in module.params["functions"]]
     left = []
     for name, text in problems(xl("info"), xl("dmesg")):
@@ -126,12 +129,14 @@ def main() -> None:
         module.fail_json(
             msg=f"The GPU is not passed through:{texts}", problems=[p for p, _ in left]
         )
-    for text in warnings(card, read_tables(Path("/sys"), devices).reserved):
+    for text in warnings(card, read_tables(SYS, devices).reserved):
         module.warn(text)
     # A device that a guest has is pciback's too, and is not listed.
     listed = xl("pci-assignable-list").split()
     add = [device.bdf for device in card if device.driver != PCIBACK and device.bdf not in listed]
     if not module.check_mode:
+        if add and not (SYS / "bus/pci/drivers" / PCIBACK).exists():
+            module.run_command(["modprobe", "xen-pciback"], check_rc=True)
         for bdf in add:
             xl("pci-assignable-add", bdf)
     module.exit_json(changed=bool(add), added=add)
