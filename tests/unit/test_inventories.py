@@ -215,6 +215,28 @@ def test_a_host_that_runs_as_wanted_is_not_rebooted(
     assert bench["xen_dom0_as_wanted"] is False
 
 
+def test_arguments_of_a_running_xen_are_whole_words(tmp_path: Path) -> None:
+    folder = tmp_path / "inventory"
+    (folder / "group_vars").mkdir(parents=True)
+    for path in (ROOT / "inventory/bench.example/group_vars").glob("*.yml"):
+        (folder / "group_vars" / path.name).symlink_to(path)
+    hosts = yaml.safe_load((ROOT / "inventory/bench.example/hosts.yml").read_text())
+    host = {"xen_dom0_xen_arguments": "", "dom0_memory": 1536, "dom0_pcpus": 1}
+    hosts["all"]["children"]["xen_hosts"]["hosts"]["server1"] = host
+    (folder / "hosts.yml").write_text(yaml.safe_dump(hosts))
+    asked = ("xen_dom0_command_line", "xen_dom0_as_wanted")
+    status, answer, said = ask(tmp_path, folder / "hosts.yml", ["xen_dom0"], asked)
+    assert status == 0, said
+    assert answer["xen_dom0_command_line"].endswith("sched=credit")
+    assert answer["xen_dom0_as_wanted"] is True
+    host["scheduler"] = "credi"
+    (folder / "hosts.yml").write_text(yaml.safe_dump(hosts))
+    again = tmp_path / "again"
+    again.mkdir()
+    status, answer, said = ask(again, folder / "hosts.yml", ["xen_dom0"], asked)
+    assert answer["xen_dom0_as_wanted"] is False, said
+
+
 @pytest.mark.parametrize("driver", ["nvidia", "amd", "intel", "pocl"])
 @pytest.mark.parametrize("suite", ["bookworm", "noble"])
 def test_every_driver_has_its_packages_in_every_release(suite: str, driver: str) -> None:

@@ -84,6 +84,12 @@ def test_other_arguments_of_xen_are_noticed_in_the_configuration_itself(grub: Gr
     assert "these arguments" in grub.wants(command_line=XEN.replace("credit", "credit2"))["why"]
 
 
+def test_arguments_are_whole_words(grub: Grub) -> None:
+    short = CAPTURED.replace("sched=credit com1=115200,8n1", "sched=credit2 com1=115200,8n1")
+    grub.would_make(short)
+    assert grub.wants()["failed"], "its default scheduler is credit2"
+
+
 def test_other_arguments_of_the_kernel_are_noticed_too(grub: Grub) -> None:
     grub.wants()
     grub.would_make(CAPTURED.replace("ro console=hvc0", "ro console=hvc0 quiet"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -104,7 +105,7 @@ def _read(folder: Path, slots: Mapping[str, str]) -> Device:
         device=word("device"),
         class_=word("class")[:4],
         subsystem="" if subsystem == ":" else subsystem,
-        serial=_serial(folder / "config"),
+        serial=_serial(folder / "config") if word("class")[:2] in {"03", "12"} else "",
         slot_name=next((slots[place] for place in places if place in slots), ""),
         driver=target("driver"),
         module=target("driver/module"),
@@ -118,16 +119,24 @@ def _read(folder: Path, slots: Mapping[str, str]) -> Device:
 
 
 def _serial(config: Path) -> str:
-    """The serial number among the extended capabilities (PCI Express base specification, 7.9.3)."""
+    """The serial number among the extended capabilities (PCI Express base specification, 7.9.3).
+
+    Reads no more than their headers, for there are devices that bear no more.
+    """
     try:
-        space = config.read_bytes()
+        space = os.open(config, os.O_RDONLY)
     except OSError:
         return ""
-    at, seen = 0x100, set()
-    while at and at not in seen and at + 12 <= len(space):
-        seen.add(at)
-        header = int.from_bytes(space[at : at + 4], "little")
-        if header & 0xFFFF == 0x0003:
-            return "-".join(f"{byte:02x}" for byte in reversed(space[at + 4 : at + 12]))
-        at = header >> 20 & ~3
+    try:
+        at, seen = 0x100, set()
+        while at and at not in seen:
+            seen.add(at)
+            header = int.from_bytes(os.pread(space, 4, at), "little")
+            if header & 0xFFFF == 0x0003:
+                return "-".join(f"{byte:02x}" for byte in reversed(os.pread(space, 8, at + 4)))
+            at = header >> 20 & ~3
+    except OSError:
+        pass
+    finally:
+        os.close(space)
     return ""

@@ -70,9 +70,11 @@ def xen_entry(config: str) -> tuple[str, str]:
 def differs(config: str, state: str, command_line: str, kernel_arguments: str) -> str:
     """How a configuration differs from what is wanted; empty for not at all."""
     xen, kernel = xen_entry(config)
+    # In whole words: sched=credit is not sched=credit2.
+    there = f" {' '.join(command_line.split())} " in f" {' '.join(xen.split())} "
     if state == "absent":
-        return "it boots Xen with the lab's arguments still" if command_line in xen else ""
-    if command_line not in xen:
+        return "it boots Xen with the lab's arguments still" if there else ""
+    if not there:
         return "it does not boot Xen with these arguments" if xen else "it has no entry with Xen"
     if not set(kernel_arguments.split()) <= set(kernel.split()):
         return "dom0's kernel lacks arguments"

@@ -104,7 +104,7 @@ def main() -> None:
         changed=False,
         running=bool(facts),
         said="" if facts else str(said).strip(),
-        command_line=facts.get("xen_commandline", ""),
+        command_line=" ".join(facts.get("xen_commandline", "").split()),
         scheduler=facts.get("xen_scheduler", ""),
         kernel_arguments=(root / "proc/cmdline").read_text().split(),
         waiting=new,
