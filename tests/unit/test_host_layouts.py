@@ -99,7 +99,13 @@ def test_a_record_does_not_say_whose_host_it_is(host: HostFolder) -> None:
     host.write("proc/self/mountinfo", "1 1 259:0 / /home/alice rw - ext4 /dev/nvme0n1 rw\n")
     host.write("boot/grub/grub.cfg", "\tlinux /vmlinuz root=/dev/mapper/myhost-vg-root\nset x=1\n")
     host.commands["lspci -Dnnk"] = "0000:05:00.0 Ethernet\n\tdevice aa:bb:cc:dd:ee:ff of myhost\n"
+    host.commands["xl list"] = "Name ID Mem VCPUs State Time(s)\nbob's mail 7 512 2 -b---- 3.0\n"
+    host.commands["virsh --connect qemu:///system list --name"] = "carol\n"
+    host.commands["sshd -T"] = "allowtcpforwarding yes\nallowusers dave\n"
     text = str(record(host.root, answers(host), "myhost"))
+    assert "vm1" in text
+    for secret in ("bob", "carol", "dave"):
+        assert secret not in text
     for secret in ("myhost", "alice", "aa:bb:cc", "secret", "set x"):
         assert secret not in text
 

@@ -264,6 +264,15 @@ def test_the_guests_network_must_not_be_there_already(host: HostFolder) -> None:
     assert "vpn0" in the_one(host, "network")
 
 
+def test_what_is_likely_in_a_group_that_cannot_be_seen_is_named(host: HostFolder) -> None:
+    host.device("0000:02:00.0", "1b21:1142", "0c0330", "xhci_hcd", below="0000:00:01.0")
+    facts = host_facts.gather(host.root, host.run, PLAN.folder, [])
+    without = {bdf: replace(device, group="") for bdf, device in facts.devices.items()}
+    _, beside = notes(replace(facts, devices=without), PLAN)
+    assert "0000:02:00.0 (1b21:1142" in beside
+    assert "0000:01:00.1" not in beside, "the card's own function"
+
+
 def test_a_bridge_of_the_operators_own_is_seen(host: HostFolder) -> None:
     host.bridge("xenbr0", over="eno1")
     assert "bridge_name" in the_one(host, "bridge")

@@ -105,6 +105,18 @@ def _notes_of_card(facts: Facts, plan: Plan) -> list[str]:
             f"{card[0]} has a twin that only its address tells it from: when a card is added or "
             "taken out, see that gpu_bdf is still the right one."
         )
+    if not any(device.group for device in facts.devices.values()):
+        port = card[0].bridges[:1]
+        beside = [
+            str(device)
+            for device in facts.devices.values()
+            if port and device.bridges[:1] == port and device not in card and not device.is_bridge
+        ]
+        if beside:
+            said.append(
+                f"Behind the same port of the board as {card[0]} are {'; '.join(beside)}: they are "
+                "likely in its IOMMU group, and then a guest with the card could reach them."
+            )
     for device in card:
         if device.bdf in facts.tables.reserved:
             said.append(

@@ -21,17 +21,6 @@ from ansible.module_utils.host_facts import (
     Run,
 )
 
-COMMANDS = (
-    "xl info",
-    "xl list",
-    "sshd -T",
-    "virsh --connect qemu:///system list --name",
-    "ip -4 -o addr",
-    "grub-probe --target=abstraction /boot/grub",
-    "grub-probe --target=fs /boot/grub",
-    "lspci -Dnnk",  # for who reads it
-)
-
 DEVICE_FILES = (
     "vendor device class subsystem_vendor subsystem_device boot_vga sriov_numvfs reset_method"
 )
@@ -107,6 +96,35 @@ FILES: dict[str, Callable[[str], str]] = {
 """Text files, and what is kept of each."""
 
 
+def _domains(text: str) -> str:
+    """`xl list` without the names of others' domains."""
+    head, *rest = text.splitlines() or [""]
+    said = [head]
+    for number, line in enumerate(rest, 1):
+        name, *fields = line.rsplit(None, 5)
+        known = re.fullmatch(r"Domain-0|\(null\)|(gpu|cpu)\d+", name)
+        said.append("\t".join([name if known else f"vm{number}", *fields]))
+    return "\n".join(said)
+
+
+def _names(text: str) -> str:
+    """One name a line, each by its number."""
+    return "".join(f"vm{number}\n" for number, _ in enumerate(text.split(), 1))
+
+
+COMMANDS: dict[str, Callable[[str], str]] = {
+    "xl info": _lines("nr_cpus|total_memory|virt_caps|xen_(version|scheduler|commandline)"),
+    "xl list": _domains,
+    "sshd -T": _lines("allowtcpforwarding|disableforwarding|permitrootlogin|usepam|kexalgorithms"),
+    "virsh --connect qemu:///system list --name": _names,
+    "ip -4 -o addr": str,
+    "grub-probe --target=abstraction /boot/grub": str,
+    "grub-probe --target=fs /boot/grub": str,
+    "lspci -Dnnk": str,  # for who reads it
+}
+"""What is asked, and what is kept of each answer."""
+
+
 def record(root: Path, run: Run, host: str) -> dict[str, Any]:
     """What lies below a root folder and what commands answer; host is its name, to be left out."""
     root = root.resolve()
@@ -120,7 +138,9 @@ def record(root: Path, run: Run, host: str) -> dict[str, Any]:
     binary = {place: path.read_bytes().hex() for place, path in _found(root, BINARY)}
     files |= {place: "" for place, _ in _found(root, PRESENT)}
     files |= _programs(root, links)
-    commands = {words: anonymous(run(*words.split()), host) for words in COMMANDS}
+    commands = {
+        words: anonymous(keep(run(*words.split())), host) for words, keep in COMMANDS.items()
+    }
     return {
         "files": dict(sorted(files.items())),
         "binary": binary,
