@@ -283,6 +283,9 @@ def test_a_bridge_of_the_operators_own_is_seen(host: HostFolder) -> None:
 def test_guests_are_on_the_bridge_each_at_its_own_address(host: HostFolder) -> None:
     plan = replace(PLAN, addresses={"gpu1": "10.77.0.10", "cpu1": "10.77.0.11"})
     assert found(host, plan) == []
+    assert "10.77.0.300" in the_one(
+        host, "guest-address", replace(PLAN, addresses={"gpu1": "10.77.0.300"})
+    )
     plan = replace(PLAN, addresses={"gpu1": "10.78.0.10"})
     assert "gpu1 cannot have 10.78.0.10" in the_one(host, "guest-address", plan)
     plan = replace(PLAN, addresses={"gpu1": "10.77.0.10", "cpu1": "10.77.0.10"})

@@ -334,7 +334,11 @@ def _network(facts: Facts, plan: Plan) -> Found:
     for guest, address in plan.addresses.items():
         # A guest's hardware address ends with the last number of this one.
         last = address.rpartition(".")[2]
-        if network_of(address).network_address not in wanted or last in taken:
+        try:
+            inside = network_of(address).network_address in wanted
+        except ValueError:  # a typing error
+            inside = False
+        if not inside or last in taken:
             yield (
                 "guest-address",
                 f"{guest} cannot have {address}: it must be in bridge_address's network {wanted}, "

@@ -132,10 +132,10 @@ def record(root: Path, run: Run, host: str) -> dict[str, Any]:
     files = {}
     for pattern, keep in FILES.items():
         for place, path in _found(root, (pattern,)):
+            text = keep(_content(path).decode(errors="replace")).rstrip("\n")
             if path.is_file():
-                text = keep(path.read_text(errors="replace")).rstrip("\n")
                 files[place] = anonymous(text, host)
-    binary = {place: path.read_bytes().hex() for place, path in _found(root, BINARY)}
+    binary = {place: _content(path).hex() for place, path in _found(root, BINARY)}
     files |= {place: "" for place, _ in _found(root, PRESENT)}
     files |= _programs(root, links)
     commands = {
@@ -147,6 +147,14 @@ def record(root: Path, run: Run, host: str) -> dict[str, Any]:
         "links": dict(sorted(links.items())),
         "commands": {words: out for words, out in commands.items() if out.strip()},
     }
+
+
+def _content(path: Path) -> bytes:
+    """What is in a file; nothing where it may not be read, as by others than root."""
+    try:
+        return path.read_bytes() if path.is_file() else b""
+    except OSError:
+        return b""
 
 
 def _found(root: Path, patterns: tuple[str, ...]) -> Iterator[tuple[str, Path]]:

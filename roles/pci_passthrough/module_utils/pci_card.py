@@ -138,7 +138,8 @@ def the_card(
 def _only(chosen: list[Device], what: str, listed: str) -> Device:
     if len(chosen) == 1:
         return chosen[0]
-    raise LookupError(f"Which GPU is meant? There are ({what}): {listed}. {HOW}")
+    question = "Which GPU is meant?" if chosen else "No such GPU is here."
+    raise LookupError(f"{question} There are ({what}): {listed}. {HOW}")
 
 
 def _known_again(devices: Mapping[str, Device], known: Identity) -> Device:
