@@ -63,6 +63,12 @@ lab-down: not-measuring .venv/installed ## Stop the lab and remove its disks; im
 status: .venv/installed ## Say whether the lab stands, and which VMs run in it
 	@$(BIN)/python -m harness.lab status
 
+# Any address that ssh knows; Ansible takes a list with a comma at its end.
+.PHONY: host-facts
+host-facts: .venv/installed ## Record what the preflight reads of a host, for a bug report (HOST=root@ADDRESS)
+	@test -n "$(HOST)" || { echo "Say which host: make host-facts HOST=root@ADDRESS" >&2; exit 2; }
+	$(BIN)/ansible-playbook -i '$(HOST),' playbooks/host_facts.yml
+
 .PHONY: test
 test: check .venv/test-packages ## Install what tests need, check statically, and run the tests
 	$(BIN)/pytest
@@ -83,7 +89,7 @@ vagrant-box: .venv/installed ## Make the box that `vagrant up` starts (it does t
 	    vagrant box remove --force --all gpusplit-xen; fi # it is added from the file by `vagrant up`
 
 .PHONY: vagrant-check
-vagrant-check: vagrant-box ## Really run the Vagrantfile, with a libvirt and a network of its own (root; about 20 minutes)
+vagrant-check: .venv/vagrant-packages vagrant-box ## Really run the Vagrantfile, with a libvirt and a network of its own (root; about 20 minutes)
 	$(SUDO) tests/vagrant/run
 
 .PHONY: check
@@ -111,6 +117,10 @@ clean: ## Remove what was built: the lab (taken down first), caches, .venv; resu
 .venv/demo-packages: .venv/installed roles/controller/defaults/main.yml
 	@{ command -v cc && ls /etc/OpenCL/vendors/*.icd /usr/include/CL/cl_layer.h; } >/dev/null 2>&1 || \
 	$(BIN)/ansible-playbook playbooks/controller.yml -e '{"controller_purposes": ["demo"]}'
+	@touch $@
+
+.venv/vagrant-packages: .venv/installed roles/controller/defaults/main.yml
+	$(BIN)/ansible-playbook playbooks/controller.yml -e '{"controller_purposes": ["vagrant"]}'
 	@touch $@
 
 # Debian's packages for the tests (the lab's own are installed by the role, when it is built).

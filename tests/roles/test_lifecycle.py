@@ -78,6 +78,20 @@ def test_check_mode_says_that_nothing_would_change(host: EmulatedHost) -> None:
     assert set(run.changed.values()) == {0}, run.what_changed
 
 
+def test_the_card_is_hidden_at_boot_by_what_it_is(host: EmulatedHost) -> None:
+    assert host.ssh("xen1", "cat /sys/module/xen_pciback/parameters/hide") == "(0000:00:10.0)"
+    assert '"ids": "1002:5159"' in host.ssh("xen1", "cat /var/lib/gpusplit/gpu.json")
+
+
+def test_a_configuration_of_grub_that_is_out_of_date_is_made_again(host: EmulatedHost) -> None:
+    """As after an update-grub that failed: nothing that is written changes any more."""
+    host.ssh("xen1", "sed -i s/sched=credit/sched=credit2/ /boot/grub/grub.cfg")
+    run = host.playbook("playbooks/dom0.yml")
+    assert run.status == 0, run.said
+    assert run.changed["xen1"] == 1, run.what_changed
+    assert "sched=credit2" not in host.ssh("xen1", "cat /boot/grub/grub.cfg")
+
+
 def test_xen_schedules_as_asked(host: EmulatedHost) -> None:
     assert re.search(r"xen_scheduler\s*: credit\n", host.ssh("xen1", "xl info"))
     credit = host.ssh("xen1", "xl sched-credit")

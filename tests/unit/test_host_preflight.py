@@ -11,7 +11,7 @@ import pytest
 import role_programs
 from ansible.module_utils import host_facts
 from ansible.module_utils.host_problems import Plan, Problem, notes, problems
-from host_folder import DOM0, HostFolder
+from host_folder import DOM0, HostFolder, dmar, ivrs
 
 host_preflight = role_programs.load("host_preflight/library/host_preflight.py")
 
@@ -98,7 +98,7 @@ def test_virtualisation_that_is_off_is_told(host: HostFolder) -> None:
 def test_an_iommu_is_what_the_firmware_describes(host: HostFolder) -> None:
     (host.root / "sys/firmware/acpi/tables/DMAR").unlink()
     assert "VT-d" in the_one(host, "iommu")
-    host.write("sys/firmware/acpi/tables/IVRS")
+    host.table("IVRS", ivrs())
     assert found(host) == []
 
 
@@ -264,6 +264,80 @@ def test_the_guests_network_must_not_be_there_already(host: HostFolder) -> None:
     assert "vpn0" in the_one(host, "network")
 
 
+def test_what_is_likely_in_a_group_that_cannot_be_seen_is_named(host: HostFolder) -> None:
+    host.device("0000:02:00.0", "1b21:1142", "0c0330", "xhci_hcd", below="0000:00:01.0")
+    facts = host_facts.gather(host.root, host.run, PLAN.folder, [])
+    without = {bdf: replace(device, group="") for bdf, device in facts.devices.items()}
+    _, beside = notes(replace(facts, devices=without), PLAN)
+    assert "0000:02:00.0 (1b21:1142" in beside
+    assert "0000:01:00.1" not in beside, "the card's own function"
+
+
+def test_a_bridge_of_the_operators_own_is_seen(host: HostFolder) -> None:
+    host.bridge("xenbr0", over="eno1")
+    assert "bridge_name" in the_one(host, "bridge")
+    host.write(host_facts.BRIDGE_UNIT)
+    assert found(host) == []
+
+
+def test_guests_are_on_the_bridge_each_at_its_own_address(host: HostFolder) -> None:
+    plan = replace(PLAN, addresses={"gpu1": "10.77.0.10", "cpu1": "10.77.0.11"})
+    assert found(host, plan) == []
+    assert "10.77.0.300" in the_one(
+        host, "guest-address", replace(PLAN, addresses={"gpu1": "10.77.0.300"})
+    )
+    plan = replace(PLAN, addresses={"gpu1": "10.78.0.10"})
+    assert "gpu1 cannot have 10.78.0.10" in the_one(host, "guest-address", plan)
+    plan = replace(PLAN, addresses={"gpu1": "10.77.0.10", "cpu1": "10.77.0.10"})
+    assert "(gpu1)" in the_one(host, "guest-address", plan)
+    assert "(dom0)" in the_one(host, "guest-address", replace(PLAN, addresses={"g": "10.77.0.1"}))
+
+
+def test_guests_of_others_are_named(host: HostFolder) -> None:
+    host.program(900, "qemu-system-x86", "/usr/bin/qemu-system-x86_64", "-name", "guest=mail,x=on")
+    host.program(901, "kvm-nx-lpage-re")  # the kernel's own
+    libvirt = ("virsh", "--connect", "qemu:///system", "list", "--name")
+    host.commands[libvirt] = "mail\nwiki\n\n"
+    assert "mail, wiki" in the_one(host, "other-vms")
+
+
+def test_under_xen_the_labs_own_guests_are_no_hindrance(host: HostFolder) -> None:
+    host.commands["xl", "info"] = UNDER_XEN
+    host.commands["xl", "list"] = (Path(__file__).parents[1] / "data/xl-list.txt").read_text()
+    for name in ("gpu1", "cpu1"):
+        host.write(f"etc/xen/gpusplit/{name}.cfg")
+    assert "run here: someone's own VM." in the_one(host, "other-vms")
+
+
+def test_ssh_must_lead_through_the_server_to_its_guests(host: HostFolder) -> None:
+    host.commands["sshd", "-T"] = "port 22\nallowtcpforwarding local\n"
+    assert found(host) == []
+    host.commands["sshd", "-T"] = "port 22\nallowtcpforwarding no\n"
+    assert "AllowTcpForwarding" in the_one(host, "ssh-forwarding")
+
+
+def test_a_host_that_systemd_boots_is_not_grubs(host: HostFolder) -> None:
+    loader = host.write(host_facts.LOADER)
+    loader.write_bytes(b"\6\0\0\0" + "GRUB 2.12\0".encode("utf-16-le"))
+    assert found(host) == []
+    loader.write_bytes(b"\6\0\0\0" + "systemd-boot 252.4\0".encode("utf-16-le"))
+    assert "systemd-boot 252.4" in the_one(host, "grub")
+
+
+def test_interrupts_must_be_remapped_where_the_firmware_says_that_they_are_not(
+    host: HostFolder,
+) -> None:
+    host.table("DMAR", dmar(remapping=False))
+    assert "any interrupt" in the_one(host, "interrupt-remapping")
+
+
+@pytest.mark.parametrize(("device", "known"), [("1340", True), ("2684", True), ("2f04", False)])
+def test_the_drivers_package_must_know_the_card(host: HostFolder, device: str, known: bool) -> None:
+    host.write("sys/bus/pci/devices/0000:01:00.0/device", f"0x{device}\n")
+    plan = replace(PLAN, driver="nvidia", driver_lacks={"10de": ["0000-133f", "2900-ffff"]})
+    assert [problem.id for problem in found(host, plan)] == ([] if known else ["gpu-driver"])
+
+
 def test_where_grub_cannot_try_that_is_noted(host: HostFolder) -> None:
     facts = host_facts.gather(host.root, host.run, PLAN.folder, [])
     assert notes(facts, PLAN) == []
@@ -277,8 +351,10 @@ def test_groups_that_cannot_be_seen_are_noted(host: HostFolder) -> None:
     facts = host_facts.gather(host.root, host.run, PLAN.folder, [])
     without = {bdf: replace(device, group="") for bdf, device in facts.devices.items()}
     (note,) = notes(replace(facts, devices=without), PLAN)
-    assert "intel_iommu=on" in note
-    assert notes(replace(facts, devices=without, xen={"nr_cpus": "4"}), PLAN) == []
+    assert "was not checked" in note
+    assert "boot once with intel_iommu=on" in note
+    (note,) = notes(replace(facts, devices=without, xen={"nr_cpus": "4"}), PLAN)
+    assert "boot without Xen" in note
 
 
 ARGUMENTS: dict[str, Any] = {

@@ -105,6 +105,37 @@ def test_a_lab_that_was_only_begun_is_not_remembered_as_built(checkout: Path) ->
     assert "remember" not in calls
 
 
+def test_a_check_of_vagrant_installs_what_it_needs_before_it_begins(checkout: Path) -> None:
+    run = checkout / "tests/vagrant/run"
+    run.parent.mkdir(parents=True)
+    run.write_text("#!/bin/sh\necho really >>calls\n")
+    run.chmod(0o755)
+    for name in ("sudo", "vagrant"):
+        program = checkout / name
+        program.write_text('#!/bin/sh\ntest "$1" = box || exec "$@"\n')
+        program.chmod(0o755)
+    role = checkout / "roles/controller/defaults/main.yml"
+    role.parent.mkdir(parents=True)
+    role.touch()
+    path = f"{checkout}:{os.environ['PATH']}"
+    status, calls, _ = make(checkout, "nothing", "vagrant-check", PATH=path)
+    assert status == 0
+    assert (
+        calls.index('{"controller_purposes": ["vagrant"]}')
+        < calls.index("vagrant_box.yml")
+        < calls.index("really")
+    )
+
+
+def test_facts_are_asked_of_the_host_that_is_named(checkout: Path) -> None:
+    status, _, said = make(checkout, "nothing", "host-facts")
+    assert status == 2
+    assert "make host-facts HOST=" in said
+    status, calls, _ = make(checkout, "nothing", "host-facts", HOST="root@192.0.2.10")
+    assert status == 0
+    assert "-i root@192.0.2.10, playbooks/host_facts.yml" in calls
+
+
 @pytest.mark.parametrize("target", ["lab", "lab-down"])
 def test_a_lab_that_is_measured_is_left_alone(checkout: Path, target: str) -> None:
     (checkout / ".lab").mkdir()

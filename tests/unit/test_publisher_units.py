@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-FILES = Path(__file__).parents[2] / "roles/vm_count_publisher/files"
+ROLE = Path(__file__).parents[2] / "roles/vm_count_publisher"
 ANALYZE = shutil.which("systemd-analyze")
 pytestmark = pytest.mark.skipif(ANALYZE is None, reason="no systemd-analyze on this machine")
 
@@ -36,9 +36,11 @@ def host(tmp_path: Path) -> Path:
 
 def install(hypervisor: str, host: Path) -> Path:
     """Put a publisher's units where *host* keeps them; returns the service."""
-    for source in FILES.glob(f"{hypervisor}.*"):
+    for source in ROLE.glob(f"[ft]*/{hypervisor}.*"):
         text = source.read_text().replace("/usr/local/sbin/gpusplit-publisher", "/bin/true")
-        (host / f"gpusplit-publisher{source.suffix}").write_text(text)
+        text = text.replace("{{ vm_count_publisher_qemu_user }}", "libvirt-qemu")
+        ending = Path(source.name.removesuffix(".j2")).suffix
+        (host / f"gpusplit-publisher{ending}").write_text(text)
     return host / "gpusplit-publisher.service"
 
 

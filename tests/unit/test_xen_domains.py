@@ -29,6 +29,8 @@ case $1 in
         name=$(basename "$2" .cfg)
         if grep -q impossible "$2"; then echo "libxl: error: no memory for $name" >&2; exit 3; fi
         printf '%-40s %5d %5d %5d     %s  %8.1f\\n' "$name" 9 256 1 -b---- 0.0 >>list ;;
+    shutdown)
+        grep -q '^deaf$' deaf 2>/dev/null || { grep -v "^$3 " list >rest; mv rest list; } ;;
     destroy) grep -v "^$2 " list >rest; mv rest list ;;
     unpause) sed -i "/^$2 /s/--p---/-b----/" list ;;
     *) exit 2 ;;
@@ -59,7 +61,7 @@ class Host:
     def configurations(self) -> dict[str, str]:
         return {path.name: path.read_text() for path in self.config_dir.glob("*")}
 
-    def wants(self, check: bool = False, **guests: str) -> dict[str, Any]:
+    def wants(self, check: bool = False, patience: int = 0, **guests: str) -> dict[str, Any]:
         return role_programs.call(
             xen_domains,
             check=check,
@@ -67,6 +69,7 @@ class Host:
             guests=guests,
             addresses={name: f"10.77.0.{number}" for number, name in enumerate(guests, 10)},
             timeout=0,
+            shutdown_timeout=patience,
         )
 
 
@@ -110,6 +113,30 @@ def test_a_guest_whose_configuration_changed_is_made_again(host: Host) -> None:
     assert answer["changed"]
     assert host.did() == ["destroy cpu1", "create cpu1.cfg"]
     assert host.configurations()["cpu1.cfg"] == "memory = 512"
+
+
+def test_guests_are_shut_down_before_they_are_destroyed(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(xen_domains.time, "sleep", lambda seconds: None)
+    host.wants(gpu1="a", cpu1="b")
+    host.did()
+    assert host.wants(patience=5, gpu1="a")["destroyed"] == ["cpu1"]
+    assert host.did() == ["shutdown -F cpu1"]
+
+
+def test_a_guest_that_does_not_shut_down_in_time_is_destroyed(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = iter(range(100))
+    monkeypatch.setattr(xen_domains.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(xen_domains.time, "sleep", lambda seconds: None)
+    host.wants(gpu1="a", cpu1="b")
+    host.did()
+    (host.bin / "deaf").write_text("deaf\n")
+    host.shows(XL_LIST)  # cpu1 is paused, and hears nothing until it runs
+    host.wants(patience=5, gpu1="a")
+    assert host.did() == ["unpause cpu1", "shutdown -F cpu1", "destroy cpu1"]
 
 
 def test_a_guest_that_ended_by_itself_is_created_again(host: Host) -> None:

@@ -28,6 +28,34 @@ options:
   keys: {type: dict, required: true, description: "By guest, its private host key (OpenSSH)."}
   devices: {type: dict, default: {}, description: "By guest, the block device that is its disk."}
   prune: {type: bool, default: false, description: "Make none; remove files that no guest has."}
+author: gpusplit
+"""
+
+EXAMPLES = r"""
+- name: Make the disks of the guests that have none
+  guest_disks:
+    folder: /var/lib/gpusplit/disks
+    image: /var/lib/gpusplit/images/guest.img
+    size: 8192
+    keys:
+      gpu1: "{{ lookup('file', 'keys/gpu1') }}"
+"""
+
+RETURN = r"""
+made:
+  description: Guests whose disk was made.
+  returned: success, without C(prune)
+  type: list
+  elements: str
+paths:
+  description: By guest, its disk.
+  returned: success, without C(prune)
+  type: dict
+removed:
+  description: Files that no guest has any more.
+  returned: success, with C(prune)
+  type: list
+  elements: str
 """
 
 KEY = "/etc/ssh/ssh_host_ed25519_key"

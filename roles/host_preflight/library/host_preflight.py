@@ -14,8 +14,13 @@ module: host_preflight
 short_description: Check a real host before it becomes a Xen host with a GPU to pass through
 description: Changes nothing. Fails with every problem found, each with its remedy.
 options:
-  gpu: {type: str, required: true, description: Address of the GPU, or C(find).}
-  vendor: {type: str, default: any, description: "Whose GPU to find: any, nvidia, amd or intel."}
+  gpu: {type: str, required: true, description: "The GPU: see the module gpu_functions."}
+  vendor: {type: str, default: any, description: "Whose GPU it is: any, nvidia, amd or intel."}
+  driver: {type: str, default: pocl, description: The guest's OpenCL driver.}
+  driver_lacks:
+    type: dict
+    default: {}
+    description: By vendor id, ranges of device ids that the driver's package does not know.
   dom0_memory: {type: int, required: true, description: MiB that dom0 keeps.}
   guest_memory: {type: int, required: true, description: MiB of all guests together.}
   cpus: {type: int, required: true, description: "Physical CPUs, dom0's and the guests'."}
@@ -23,12 +28,41 @@ options:
   folder: {type: path, required: true, description: Where they will be.}
   bridge: {type: str, required: true, description: Name of the guests' bridge.}
   bridge_address: {type: str, required: true, description: Its address with prefix.}
+  addresses: {type: dict, default: {}, description: "By guest, its address on the bridge."}
   packages: {type: list, elements: str, required: true, description: What will be installed.}
   accept: {type: list, elements: str, default: [], description: Problems to only warn of.}
   root: {type: path, default: /, description: Where the host's files are.}
+author: gpusplit
 """
 
-PLANNED = ("gpu", "vendor", "dom0_memory", "guest_memory", "cpus", "disk", "bridge")
+EXAMPLES = r"""
+- name: Look for everything that could stop the lab or harm the host
+  host_preflight:
+    gpu: find
+    vendor: nvidia
+    dom0_memory: 2048
+    guest_memory: 28160
+    cpus: 6
+    disk: 65536
+    folder: /var/lib/gpusplit
+    bridge: xenbr0
+    bridge_address: 10.77.0.1/24
+    packages: [xen-hypervisor-4.17-amd64]
+    accept: [boot-display]
+"""
+
+RETURN = r"""
+problems:
+  description: Names of the problems that were not accepted, as they stand in brackets.
+  returned: failure
+  type: list
+  elements: str
+"""
+
+PLANNED = (
+    *("gpu", "vendor", "driver", "driver_lacks", "dom0_memory", "guest_memory", "cpus", "disk"),
+    *("bridge", "bridge_address", "addresses", "folder"),
+)
 
 
 def main() -> None:
@@ -36,6 +70,8 @@ def main() -> None:
         argument_spec={
             "gpu": {"type": "str", "required": True},
             "vendor": {"type": "str", "default": "any"},
+            "driver": {"type": "str", "default": "pocl"},
+            "driver_lacks": {"type": "dict", "default": {}},
             "dom0_memory": {"type": "int", "required": True},
             "guest_memory": {"type": "int", "required": True},
             "cpus": {"type": "int", "required": True},
@@ -43,6 +79,7 @@ def main() -> None:
             "folder": {"type": "path", "required": True},
             "bridge": {"type": "str", "required": True},
             "bridge_address": {"type": "str", "required": True},
+            "addresses": {"type": "dict", "default": {}},
             "packages": {"type": "list", "elements": "str", "required": True},
             "accept": {"type": "list", "elements": "str", "default": []},
             "root": {"type": "path", "default": "/"},
@@ -58,12 +95,11 @@ def main() -> None:
         code, out, _ = module.run_command([program, *argv[1:]])
         return "" if code else str(out)
 
-    facts = gather(Path(params["root"]), run, params["folder"], params["packages"])
-    plan = Plan(
-        **{name: params[name] for name in PLANNED},
-        bridge_address=params["bridge_address"],
-        folder=params["folder"],
-    )
+    try:
+        facts = gather(Path(params["root"]), run, params["folder"], params["packages"])
+    except LookupError as error:
+        module.fail_json(msg=str(error))
+    plan = Plan(**{name: params[name] for name in PLANNED})
     found = problems(facts, plan)
     for note in notes(facts, plan):
         module.warn(note)

@@ -14,13 +14,24 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ansible.module_utils.pci_devices import Device, read_devices
+from ansible.module_utils.iommu_tables import Tables, read_tables
+from ansible.module_utils.pci_card import Identity, read_record
+from ansible.module_utils.pci_devices import BDF, Device, read_devices
 
 Run = Callable[..., str]
 """Runs a program and returns its output; empty where it is missing or fails."""
 
 SECURE_BOOT = "sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c"
-BDF = re.compile(r"[0-9a-f]{4,}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]")
+LOADER = "sys/firmware/efi/efivars/LoaderInfo-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f"
+"""What booted the host, in UTF-16; set by systemd-boot, and by GRUB since 2.12."""
+
+HYPERVISORS = ("qemu-system", "kvm", "cloud-hyperviso", "VBoxHeadless")
+"""How programs begin that are a running VM; /proc cuts names after 15 characters."""
+
+MANAGED = "etc/xen/gpusplit"
+"""Where the lab's own guests have their configurations."""
+
+BRIDGE_UNIT = "etc/systemd/system/gpusplit-bridge.service"
 
 
 @dataclass(frozen=True)
@@ -38,11 +49,18 @@ class Facts:
     disk_free: int = 0
     disk_ours: int = 0
     """What the lab's own files take already."""
-    acpi_tables: frozenset[str] = frozenset()
+    tables: Tables = field(default_factory=Tables)
+    """What the firmware says of the IOMMU."""
     xen: dict[str, str] = field(default_factory=dict)
     """`xl info`; empty where Xen does not run."""
     secure_boot: bool = False
+    boot_loader: str = ""
+    """As it calls itself, where it does: `systemd-boot 252.4`."""
     devices: dict[str, Device] = field(default_factory=dict)
+    known_card: Identity | None = None
+    """The card that the lab was made with."""
+    other_vms: tuple[str, ...] = ()
+    """Names of running VMs that are not the lab's."""
     gpu_users: dict[str, list[str]] = field(default_factory=dict)
     """By the address of a GPU, the programs that have it open: `Xorg (1234)`."""
     disks_behind: frozenset[str] = frozenset()
@@ -55,6 +73,11 @@ class Facts:
     """By package asked for, the version that can be installed; empty for none."""
     networks: dict[str, str] = field(default_factory=dict)
     """By interface, its IPv4 network as address/prefix."""
+    interfaces: frozenset[str] = frozenset()
+    our_bridge: bool = False
+    """Whether the guests' bridge was made by the lab."""
+    sshd: dict[str, str] = field(default_factory=dict)
+    """The SSH server's settings, by their names in small letters."""
     update_grub: bool = False
     boot_abstraction: str = ""
     boot_file_system: str = ""
@@ -63,6 +86,7 @@ class Facts:
 def gather(root: Path, run: Run, folder: str, packages: Iterable[str]) -> Facts:
     """Ask a host; folder is where the lab's files will lie on it."""
     cpuinfo = (root / "proc/cpuinfo").read_text()
+    devices = read_devices(root / "sys")
     xen = dict(re.findall(r"^(\w+)\s*:\s*(.*?)\s*$", run("xl", "info"), re.MULTILINE))
     return Facts(
         user=os.geteuid(),
@@ -73,17 +97,24 @@ def gather(root: Path, run: Run, folder: str, packages: Iterable[str]) -> Facts:
         memory=int(xen["total_memory"]) if xen else _memory(root),
         disk_free=_free(root / folder.lstrip("/")),
         disk_ours=_taken(root / folder.lstrip("/")),
-        acpi_tables=frozenset(path.name for path in (root / "sys/firmware/acpi/tables").glob("*")),
+        tables=read_tables(root / "sys", devices),
         xen=xen,
         secure_boot=_secure_boot(root),
-        devices=read_devices(root / "sys"),
+        boot_loader=_boot_loader(root),
+        devices=devices,
+        known_card=read_record(root / folder.lstrip("/")),
+        other_vms=_other_vms(root, run, bool(xen)),
         gpu_users=_gpu_users(root),
         disks_behind=_disks_behind(root),
         network_behind=_network_behind(root),
         kernels=_kernels(root),
         packages={name: _candidate(run("apt-cache", "policy", name)) for name in packages},
         networks=dict(re.findall(r"^\d+: (\S+)\s+inet (\S+)", run("ip", "-4", "-o", "addr"), re.M)),
-        update_grub=(root / "usr/sbin/update-grub").exists(),
+        interfaces=frozenset(path.name for path in (root / "sys/class/net").glob("*")),
+        our_bridge=(root / BRIDGE_UNIT).exists(),
+        sshd=dict(re.findall(r"^(\w+) (.*)$", run("sshd", "-T"), re.MULTILINE)),
+        update_grub=(root / "usr/sbin/update-grub").exists()
+        and (root / "boot/grub/grub.cfg").exists(),
         boot_abstraction=run("grub-probe", "--target=abstraction", "/boot/grub").strip(),
         boot_file_system=run("grub-probe", "--target=fs", "/boot/grub").strip(),
     )
@@ -126,6 +157,34 @@ def _secure_boot(root: Path) -> bool:
         return (root / SECURE_BOOT).read_bytes()[4:5] == b"\x01"
     except OSError:
         return False
+
+
+def _boot_loader(root: Path) -> str:
+    try:
+        return (root / LOADER).read_bytes()[4:].decode("utf-16-le", "replace").strip("\0 ")
+    except OSError:
+        return ""
+
+
+def _other_vms(root: Path, run: Run, under_xen: bool) -> tuple[str, ...]:
+    """Under Xen its domains; otherwise what libvirt says, and programs that are VMs."""
+    ours = {path.stem for path in (root / MANAGED).glob("*.cfg")}
+    if under_xen:
+        # From the right: a name may hold blanks. One that is being torn down has none.
+        names = {line.rsplit(None, 5)[0] for line in run("xl", "list").splitlines()[1:]}
+        return tuple(sorted(names - ours - {"Domain-0", "(null)"}))
+    names = set(run("virsh", "--connect", "qemu:///system", "list", "--name").split())
+    for path in (root / "proc").glob("[0-9]*/comm"):
+        try:
+            program = path.read_text().strip()
+            words = path.with_name("cmdline").read_text().split("\0")
+        except OSError:
+            continue  # it has ended meanwhile
+        if program.startswith(HYPERVISORS) and words[0]:  # the kernel's threads have no words
+            name = words[words.index("-name") + 1] if "-name" in words[:-1] else ""
+            plain = name.split(",")[0].removeprefix("guest=")
+            names.add(plain or f"{program} ({path.parent.name})")
+    return tuple(sorted(names))
 
 
 def _addresses(path: Path) -> frozenset[str]:

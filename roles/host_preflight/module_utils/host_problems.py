@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ansible.module_utils.host_facts import Facts, network_of
-from ansible.module_utils.pci_devices import Device, find_gpu
+from ansible.module_utils.pci_card import the_card
+from ansible.module_utils.pci_devices import Device
 
 DISTRIBUTIONS = ("debian 12", "ubuntu 24.04")
 
@@ -35,6 +36,12 @@ class Plan:
     bridge: str
     bridge_address: str
     folder: str
+    addresses: dict[str, str] = field(default_factory=dict)
+    """By guest, its address on the bridge."""
+    driver: str = "pocl"
+    """The GPU VM's OpenCL driver."""
+    driver_lacks: dict[str, list[str]] = field(default_factory=dict)
+    """By vendor id, ranges of device ids that the driver's package does not know: `2900-ffff`."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +60,7 @@ def problems(facts: Facts, plan: Plan) -> list[Problem]:
         *_system(facts),
         *_hardware(facts),
         *_gpu(facts, plan),
+        *_others(facts),
         *_resources(facts, plan),
         *_software(facts),
         *_network(facts, plan),
@@ -70,11 +78,51 @@ def notes(facts: Facts, plan: Plan) -> list[str]:
             "the default at once, without a trial. Should it not come up, choose the entry without "
             "Xen in GRUB's menu, on the console."
         )
-    if not facts.xen and not any(device.group for device in facts.devices.values()):
-        said.append(
-            "Linux does not run the IOMMU now, so what shares the GPU's group cannot be seen. "
-            "Boot once with intel_iommu=on (or amd_iommu=on) and check again, to know."
+    if not any(device.group for device in facts.devices.values()):
+        remedy = (
+            "It was not looked at under Xen, which does not show it: boot without Xen"
+            if facts.xen
+            else "Linux does not run the IOMMU now: boot once"
         )
+        said.append(
+            f"What shares the GPU's IOMMU group cannot be seen, and was not checked. {remedy} with "
+            "intel_iommu=on (or amd_iommu=on) and check again, to know."
+        )
+    return said + _notes_of_card(facts, plan)
+
+
+def _notes_of_card(facts: Facts, plan: Plan) -> list[str]:
+    try:
+        card = the_card(facts.devices, plan.gpu, plan.vendor, facts.known_card)
+    except LookupError:
+        return []  # a problem
+    said = []
+    if facts.known_card and facts.known_card.bdf not in {device.bdf for device in card}:
+        said.append(f"The card was at {facts.known_card.bdf}, and is at {card[0].bdf} now.")
+    twins = [device for device in facts.devices.values() if device.ids == card[0].ids]
+    if len(twins) > 1 and not (card[0].serial or card[0].slot_name):
+        said.append(
+            f"{card[0]} has a twin that only its address tells it from: when a card is added or "
+            "taken out, see that gpu_bdf is still the right one."
+        )
+    if not any(device.group for device in facts.devices.values()):
+        port = card[0].bridges[:1]
+        beside = [
+            str(device)
+            for device in facts.devices.values()
+            if port and device.bridges[:1] == port and device not in card and not device.is_bridge
+        ]
+        if beside:
+            said.append(
+                f"Behind the same port of the board as {card[0]} are {'; '.join(beside)}: they are "
+                "likely in its IOMMU group, and then a guest with the card could reach them."
+            )
+    for device in card:
+        if device.bdf in facts.tables.reserved:
+            said.append(
+                f"The firmware has reserved memory for {device}: its guest may need "
+                "guest_xl_lines: ['rdm=\"strategy=host,policy=relaxed\"']."
+            )
     return said
 
 
@@ -101,7 +149,7 @@ def _hardware(facts: Facts) -> Found:
         iommu = "hvm_directio" in facts.xen.get("virt_caps", "").split()
     else:
         capable = bool(facts.cpu_flags & {"svm", "vmx"})
-        iommu = bool(facts.acpi_tables & {"DMAR", "IVRS"})
+        iommu = bool(facts.tables.kind)
     if not capable:
         yield (
             "cpu-virtualisation",
@@ -114,6 +162,14 @@ def _hardware(facts: Facts) -> Found:
             "There is no IOMMU, without which no device can be passed through: switch on VT-d "
             "(Intel) or AMD-Vi/IOMMU (AMD) in the firmware's setup; the board must have one.",
         )
+    if facts.tables.remapping is False:
+        yield (
+            "interrupt-remapping",
+            "The firmware does not let interrupts be remapped, so a guest with a device could send "
+            "dom0 any interrupt: switch on x2APIC or Interrupt Remapping in the firmware's setup; "
+            "or accept that, for guests that you trust: "
+            "host_preflight_accept: [interrupt-remapping].",
+        )
     if facts.secure_boot:
         yield (
             "secure-boot",
@@ -124,13 +180,34 @@ def _hardware(facts: Facts) -> Found:
 
 def _gpu(facts: Facts, plan: Plan) -> Found:
     try:
-        card = find_gpu(facts.devices, plan.gpu, plan.vendor)
+        card = the_card(facts.devices, plan.gpu, plan.vendor, facts.known_card)
     except LookupError as error:
         yield "gpu", str(error)
         return
     gpu = card[0]
-    if not gpu.is_display:
-        yield "gpu", f"{gpu} is not a GPU: set gpu_bdf to one of class 03xx, or to `find`."
+    if not gpu.is_gpu:
+        yield "gpu", f"{gpu} is not a GPU: set gpu_bdf to one of class 03xx or 1200, or to `find`."
+    if gpu.physical:
+        yield (
+            "gpu-virtual",
+            f"{gpu} is a virtual function of {gpu.physical}, and is there only after that one's "
+            "driver has made it: pass the physical one through.",
+        )
+    for device in card:
+        if device.virtual_functions:
+            yield (
+                "gpu-virtual",
+                f"{device} has {device.virtual_functions} virtual functions, which go when it "
+                "goes: end what uses them, and write 0 into "
+                f"/sys/bus/pci/devices/{device.bdf}/sriov_numvfs.",
+            )
+    if not _knows(plan, gpu):
+        yield (
+            "gpu-driver",
+            f"The driver that opencl_driver ({plan.driver}) installs in the guest does not know "
+            f"{gpu}: choose a distribution for the guests (debian_images_suite) that has another "
+            "version of it, another card, or opencl_driver: pocl.",
+        )
     mine = {device.bdf for device in card}
     if mine & facts.disks_behind:
         yield "gpu-disk", f"A mounted file system's disk is behind {gpu}: name another device."
@@ -151,6 +228,21 @@ def _gpu(facts: Facts, plan: Plan) -> Found:
             f"{gpu} shares its IOMMU group with {'; '.join(map(str, others))}, which a guest that "
             "has the GPU could reach: put the card into another slot, or switch on ACS in the "
             "firmware's setup.",
+        )
+
+
+def _knows(plan: Plan, gpu: Device) -> bool:
+    """Whether a driver's package knows a card, as far as that is known of the package."""
+    pairs = (part.split("-") for part in plan.driver_lacks.get(gpu.vendor, []))
+    return not any(int(first, 16) <= int(gpu.device, 16) <= int(last, 16) for first, last in pairs)
+
+
+def _others(facts: Facts) -> Found:
+    if facts.other_vms:
+        yield (
+            "other-vms",
+            f"VMs that are not the lab's run here: {', '.join(facts.other_vms)}. The reboot into "
+            "Xen would end them, and they would disturb what is measured: move or end them first.",
         )
 
 
@@ -194,11 +286,17 @@ def _software(facts: Facts) -> Found:
             f"No version of {', '.join(missing)} can be installed: run `apt-get update`, and see "
             "that the archive's component (main; Ubuntu: universe) is enabled.",
         )
-    if not facts.update_grub:
+    if facts.boot_loader.startswith("systemd-boot"):
         yield (
             "grub",
-            "There is no update-grub: the host does not boot by GRUB, and Xen's entry could not be "
-            "made. Install grub-efi-amd64 (UEFI) or grub-pc (BIOS).",
+            f"The host is booted by {facts.boot_loader}, which Xen's entry in GRUB's menu would "
+            "not reach: make GRUB its boot loader (grub-efi-amd64, and grub-install).",
+        )
+    elif not facts.update_grub:
+        yield (
+            "grub",
+            "There is no update-grub, or no /boot/grub/grub.cfg: the host does not boot by GRUB, "
+            "and Xen's entry could not be made. Install grub-efi-amd64 (UEFI) or grub-pc (BIOS).",
         )
     if not facts.kernels:
         yield "kernel", "No kernel's configuration is in /boot: install linux-image-amd64."
@@ -215,11 +313,42 @@ def _software(facts: Facts) -> Found:
 
 
 def _network(facts: Facts, plan: Plan) -> Found:
+    # Guests are reached through dom0 (ProxyJump).
+    if facts.sshd.get("allowtcpforwarding", "yes") not in {"yes", "local"} or (
+        facts.sshd.get("disableforwarding") == "yes"
+    ):
+        yield (
+            "ssh-forwarding",
+            "The server's sshd forwards nothing, and guests are reached through it: set "
+            "AllowTcpForwarding local (and DisableForwarding no) in its sshd_config, for root at "
+            "least (Match User root).",
+        )
+    if plan.bridge in facts.interfaces and not facts.our_bridge:
+        yield (
+            "bridge",
+            f"There is an interface {plan.bridge} that the lab has not made: give the lab's bridge "
+            "another name (bridge_name).",
+        )
     wanted = network_of(plan.bridge_address)
+    taken = {plan.bridge_address.partition("/")[0].rpartition(".")[2]: "dom0"}
+    for guest, address in plan.addresses.items():
+        # A guest's hardware address ends with the last number of this one.
+        last = address.rpartition(".")[2]
+        try:
+            inside = network_of(address).network_address in wanted
+        except ValueError:  # a typing error
+            inside = False
+        if not inside or last in taken:
+            yield (
+                "guest-address",
+                f"{guest} cannot have {address}: it must be in bridge_address's network {wanted}, "
+                f"and differ from every other in its last number ({taken.get(last, 'free')}).",
+            )
+        taken[last] = guest
     for interface, address in facts.networks.items():
         if interface != plan.bridge and network_of(address).overlaps(wanted):
             yield (
                 "network",
                 f"The guests' network {wanted} is already {interface}'s ({address}): set "
-                "guest_bridge_address and the guests' guest_address to another.",
+                "bridge_address and the guests' guest_address to another.",
             )

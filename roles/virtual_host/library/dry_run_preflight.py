@@ -25,6 +25,25 @@ options:
     type: bool
     required: true
     description: Whether the lab's emulator runs already; its memory and port are its own then.
+author: gpusplit
+"""
+
+EXAMPLES = r"""
+- name: Look for everything that could stop the dry run
+  dry_run_preflight:
+    lab_dir: /srv/lab
+    memory: 4096
+    disk: 6144
+    port: 2222
+    running: false
+"""
+
+RETURN = r"""
+problems:
+  description: Everything that was found, each with its remedy, in C(msg) too.
+  returned: failure
+  type: list
+  elements: str
 """
 
 # QEMU itself, Ansible and the harness, in MiB, beside the emulated host's memory.

@@ -45,6 +45,28 @@ options:
       - Beside an image lies IMAGE.key, which changes with its content.
     type: list
     elements: dict
+author: gpusplit
+"""
+
+EXAMPLES = r"""
+- name: Start the emulated host
+  emulator:
+    run_dir: /srv/lab/run
+    argv: [qemu-system-x86_64, -daemonize, -pidfile, /srv/lab/run/qemu.pid]
+    disks:
+      - {name: host, base: /srv/lab/cache/host.img}
+
+- name: Stop it
+  emulator:
+    state: stopped
+    run_dir: /srv/lab/run
+"""
+
+RETURN = r"""
+pid:
+  description: Process id of the emulator, or none.
+  returned: success
+  type: int
 """
 
 

@@ -27,6 +27,21 @@ options:
     description: Xen always, Xen once, or what it was before.
   record: {type: path, required: true, description: Where to keep what it was before.}
   config: {type: path, default: /boot/grub/grub.cfg, description: GRUB's configuration.}
+author: gpusplit
+"""
+
+EXAMPLES = r"""
+- name: Boot into Xen at the next boot, and without it at later ones
+  grub_default:
+    boots: trial
+    record: /var/lib/gpusplit/grub-before.json
+"""
+
+RETURN = r"""
+trial:
+  description: Whether the next boot alone is into Xen.
+  returned: success
+  type: bool
 """
 
 # As GRUB's own 00_header has them.

@@ -14,7 +14,8 @@ module: xen_domains
 short_description: Keep the wanted guests running on a Xen host
 description:
   - Writes one xl configuration for each guest, creates guests that do not run, resumes paused
-    ones, and destroys managed guests that are no longer wanted or whose configuration changed.
+    ones, and ends managed guests that are no longer wanted or whose configuration changed. They are
+    shut down, and destroyed when they have not ended in time.
   - A guest is managed when its configuration lies in config_dir; others are never touched, and
     one that has a wanted guest's name is an error.
   - All guests in one call, because a module call into an emulated host costs seconds.
@@ -35,6 +36,39 @@ options:
     type: int
     default: 900
     description: Seconds that a guest may take to answer.
+  shutdown_timeout:
+    type: int
+    default: 60
+    description: Seconds that guests may take to shut down together; 0 destroys them at once.
+author: gpusplit
+"""
+
+EXAMPLES = r"""
+- name: Run exactly these guests
+  xen_domains:
+    config_dir: /etc/xen/gpusplit
+    guests:
+      cpu1: "{{ lookup('template', 'guest.cfg.j2') }}"
+    addresses:
+      cpu1: 10.77.0.11
+"""
+
+RETURN = r"""
+created:
+  description: Guests that were created.
+  returned: always
+  type: list
+  elements: str
+destroyed:
+  description: Guests that were ended.
+  returned: always
+  type: list
+  elements: str
+resumed:
+  description: Guests that were paused, and run again.
+  returned: always
+  type: list
+  elements: str
 """
 
 
@@ -60,6 +94,23 @@ class Xl:
             name, _domid, _memory, _vcpus, state, _seconds = line.rsplit(None, 5)
             domains[name] = "p" in state
         return domains
+
+    def end(self, names: list[str], timeout: float) -> None:
+        """Shut guests down; destroy those that are still there after so many seconds."""
+        deadline = time.monotonic() + timeout
+        domains = self.paused()
+        left = [name for name in names if name in domains]
+        for name in left if timeout else []:
+            if domains[name]:
+                self.run("unpause", name)
+            # -F: a guest without PV drivers is sent the power button.
+            self._module.run_command(["xl", "shutdown", "-F", name])
+        while left and time.monotonic() < deadline:
+            time.sleep(1)
+            domains = self.paused()
+            left = [name for name in left if name in domains]
+        for name in left:
+            self.run("destroy", name)
 
 
 def answers(address: str) -> bool:
@@ -88,6 +139,7 @@ def main() -> None:
             "guests": {"type": "dict", "required": True},
             "addresses": {"type": "dict", "required": True},
             "timeout": {"type": "int", "default": 900},
+            "shutdown_timeout": {"type": "int", "default": 60},
         },
         supports_check_mode=True,
     )
@@ -110,8 +162,7 @@ def main() -> None:
 
     if changed and not module.check_mode:
         folder.mkdir(parents=True, exist_ok=True)
-        for name in destroy:
-            xl.run("destroy", name)
+        xl.end(destroy, module.params["shutdown_timeout"])
         for name in stale:
             (folder / f"{name}.cfg").unlink()
         for name, text in guests.items():

@@ -42,6 +42,25 @@ options:
     type: bool
     default: false
     description: Ask no host, and change nothing. Only fail if no host could schedule so.
+author: gpusplit
+"""
+
+EXAMPLES = r"""
+- name: Have Xen schedule as asked
+  xen_scheduler:
+    scheduler: credit
+    timeslice: 30
+    ratelimit: 1000
+    domains:
+      gpu1: {vcpus: 4, pcpus: "2,3,4,5", weight: 256, cap: 0}
+"""
+
+RETURN = r"""
+commands:
+  description: The calls of C(xl) that were needed.
+  returned: success
+  type: list
+  elements: str
 """
 
 
