@@ -15,10 +15,10 @@ def main() -> None:
     """Become the program."""
     del sys.path[0]  # this file's folder
     from gpusplit import lazily
-    from gpusplit.config import Config
 
     def install() -> None:
         from gpusplit import patch
+        from gpusplit.config import Config
 
         patch.install(Config.from_environment())
 

@@ -12,16 +12,21 @@ import shutil
 import stat
 import struct
 import sys
-from collections.abc import Mapping, Sequence
 from dataclasses import fields
-from pathlib import Path
 
 from gpusplit.config import PREFIX, Config
 
-LIBRARY = Path(__file__).parent / "native" / "libgpusplit.so"
+TYPE_CHECKING = False  # as in lazily.py
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+_HERE = os.path.dirname(os.path.abspath(__file__))
+
+#: The native library, where it was built.
+LIBRARY = os.path.join(_HERE, "native", "libgpusplit.so")
 
 #: What runs a Python program with its launches split.
-_INSIDE = Path(__file__).with_name("inside.py")
+_INSIDE = os.path.join(_HERE, "inside.py")
 
 
 class CannotRun(Exception):
@@ -36,7 +41,7 @@ def run(words: Sequence[str], is_module: bool, config: Config, observe: bool) ->
     """Replace this process by the program; never returns.  CannotRun if there is none."""
     argv = command(words, is_module)
     # In a Python program of this interpreter pyopencl's waits sleep already.
-    environ = environment(os.environ, config, observe, layer=str(_INSIDE) not in argv[:2])
+    environ = environment(os.environ, config, observe, layer=_INSIDE not in argv[:2])
     trouble = _unreachable(argv[0])
     if trouble:
         print(f"gpusplit: {trouble}; it runs as without gpusplit", file=sys.stderr)
@@ -54,7 +59,7 @@ def command(words: Sequence[str], is_module: bool) -> list[str]:
     >>> command(["json.tool", "--help"], True)[2:]
     ['-m', 'json.tool', '--help']
     """
-    inside = [sys.executable, str(_INSIDE)]
+    inside = [sys.executable, _INSIDE]
     if is_module:
         return [*inside, "-m", *words]
     name, *arguments = words
@@ -100,13 +105,13 @@ def environment(
         environ.setdefault(PREFIX + "REPORT", "-")
     if not (observe or config.summary or config.cooperative):
         return environ
-    if LIBRARY.exists():
+    if os.path.exists(LIBRARY):
         others = environ.get("LD_PRELOAD", "")
-        environ["LD_PRELOAD"] = f"{LIBRARY}:{others}" if others else str(LIBRARY)
+        environ["LD_PRELOAD"] = f"{LIBRARY}:{others}" if others else LIBRARY
         if layer:
             # The last one named is the first that a program's calls come to.
             below = environ.get("OPENCL_LAYERS", "")
-            environ["OPENCL_LAYERS"] = f"{below}:{LIBRARY}" if below else str(LIBRARY)
+            environ["OPENCL_LAYERS"] = f"{below}:{LIBRARY}" if below else LIBRARY
     else:
         print(
             "gpusplit: its native library is not installed, so that only pyopencl's waits sleep: "
