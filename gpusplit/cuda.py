@@ -65,7 +65,7 @@ class Driver:
         return text.value.decode("utf-8", "replace")
 
     def waits(self, device: int) -> list[tuple[float, float]]:
-        """Some waits for a stream: seconds, and CPU use of this thread, 1.0 being one core."""
+        """Some waits for a stream: seconds, and the part of a core that this thread wanted."""
         context, module, kernel, stream = (ctypes.c_void_p() for _ in range(4))
         self.call("cuDevicePrimaryCtxRetain", ctypes.byref(context), device)
         self.call("cuCtxSetCurrent", context)
@@ -78,11 +78,21 @@ class Driver:
                 length = ctypes.c_uint64(int(seconds * 1e9))
                 arguments = (ctypes.c_void_p * 1)(ctypes.addressof(length))
                 self.call("cuLaunchKernel", kernel, *(1,) * 6, 0, stream, arguments, None)
-                wall, cpu = time.perf_counter(), time.thread_time()
+                wall, cpu = time.perf_counter(), _wanted()
                 self.call("cuStreamSynchronize", stream)
-                wall, cpu = time.perf_counter() - wall, time.thread_time() - cpu
-            measured.append((wall, cpu / wall))
+                wall, cpu = time.perf_counter() - wall, _wanted() - cpu
+            measured.append((wall, min(1.0, cpu / wall)))
         return measured
+
+
+def _wanted() -> float:
+    """Seconds that this thread has run, or stood ready while others ran (proc(5), schedstat)."""
+    try:
+        with open("/proc/thread-self/schedstat", encoding="ascii") as file:
+            ran, stood, _ = map(int, file.read().split())
+    except OSError:
+        return time.thread_time()
+    return (ran + stood) * 1e-9
 
 
 def main() -> None:

@@ -46,6 +46,8 @@ def run(words: Sequence[str], is_module: bool, config: Config, observe: bool) ->
     if trouble:
         print(f"gpusplit: {trouble}; it runs as without gpusplit", file=sys.stderr)
         environ = dict(os.environ)
+    elif config.timeline:
+        _begin_timeline(environ[PREFIX + "TIMELINE"])
     sys.stdout.flush()
     try:
         os.execve(argv[0], argv, environ)
@@ -95,6 +97,8 @@ def environment(
         if value != field.default or PREFIX + field.name.upper() in environ:
             environ[PREFIX + field.name.upper()] = _text(value)
     environ.pop(PREFIX + "CONFIG", None)  # what it says is said now
+    if config.timeline:
+        environ[PREFIX + "TIMELINE"] = os.path.abspath(config.timeline)  # wherever the program goes
     if observe:
         environ |= {
             PREFIX + "OBSERVE": "1",
@@ -103,7 +107,7 @@ def environment(
         }
     if observe or config.summary:
         environ.setdefault(PREFIX + "REPORT", "-")
-    if not (observe or config.summary or config.cooperative):
+    if not (observe or config.summary or config.timeline or config.cooperative):
         return environ
     if os.path.exists(LIBRARY):
         others = environ.get("LD_PRELOAD", "")
@@ -119,6 +123,15 @@ def environment(
             file=sys.stderr,
         )
     return environ
+
+
+def _begin_timeline(path: str) -> None:
+    """Begin the file that all processes of the program add their waits to (native/timeline.c)."""
+    try:
+        with open(path, "w", encoding="utf-8") as file:
+            file.write("[\n")
+    except OSError as error:
+        raise CannotRun(f"the timeline {path}: {error.strerror}") from None
 
 
 def _text(value: object) -> str:

@@ -3,7 +3,6 @@
 
 #include "cuda_driver.h"
 #include "cuda_streams.h"
-#include "report.h"
 #include "settings.h"
 
 WAIT_FUNCTIONS(EXPORTED)
@@ -40,9 +39,7 @@ static enum answer ask(void *what)
 static void before(struct wait *w, struct asked *what, bool copies)
 {
     w->asked = w->guessed = false;
-    w->waited.naps = 0;
-    w->entered = settings()->report ? engine_now() : 0;
-    w->cpu = report_begin();
+    w->report = report_begin();
     if (!settings()->sleeps || !w->until.work || atomic_load(&captures) ||
         !work_left(&w->until, &w->key, &w->begin) || !feeding_sleeps(w->feeding))
         return;
@@ -72,7 +69,7 @@ CUresult after(struct wait *w, CUresult result, bool learns)
             engine_learn(w->key, w->begin, end, &w->waited);
         work_over(&w->until, end);
     }
-    report_end(w->cpu, w->entered, w->waited.naps);
+    report_end(&w->report);
     return result;
 }
 
@@ -151,7 +148,7 @@ static CUresult synchronize(uintptr_t context, CUresult (*real)(CUcontext), CUre
     struct all all = { .context = context }, left;
     struct waited waited = { .answer = ANSWER_NONE };
     uint64_t key = 0x1d8e4e27c47d124fu, begin = UINT64_MAX, end = 0;
-    const uint64_t entered = settings()->report ? engine_now() : 0, cpu = report_begin();
+    const struct report report = report_begin();
     if (settings()->sleeps && context && !atomic_load(&captures) && real_cuStreamQuery)
         work_each(add_stream, &all);
     for (unsigned i = 0; i < all.n && !all.unknown; i++) {
@@ -179,7 +176,7 @@ static CUresult synchronize(uintptr_t context, CUresult (*real)(CUcontext), CUre
         for (unsigned i = 0; i < all.n; i++)
             work_over(&all.moments[i], end);
     }
-    report_end(cpu, entered, waited.naps);
+    report_end(&report);
     return result;
 }
 

@@ -7,6 +7,7 @@
 
 #include "cuda_abi.h"
 #include "engine.h"
+#include "report.h"
 #include "work.h"
 
 struct wait {
@@ -15,7 +16,7 @@ struct wait {
     bool asked, guessed;
     uint64_t key, begin, end;
     struct waited waited;
-    uint64_t cpu, entered;
+    struct report report;
 };
 
 /* Sleeps until what the driver is to wait for is about to be over.

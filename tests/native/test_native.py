@@ -10,7 +10,9 @@ import re
 import shutil
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -210,6 +212,27 @@ def test_the_report_is_one_line(plain: Build, tmp_path: Path) -> None:
     assert told["waited_s"] >= 3 * 10 * 0.0019
     assert 0 < told["waited_cpu_s"] <= told["cpu_s"]
     assert told["naps"] >= 10
+
+
+def waits_of(timeline: Path) -> list[dict[str, Any]]:
+    """The waits of a timeline, whose list nobody closes."""
+    found: list[dict[str, Any]] = json.loads(timeline.read_text().rstrip().rstrip(",") + "]")
+    return found
+
+
+@pytest.mark.parametrize("observed", [False, True])
+def test_the_timeline_has_every_wait(plain: Build, tmp_path: Path, observed: bool) -> None:
+    timeline = tmp_path / "timeline.json"
+    plain.run(
+        "conformance", "--cost", "2", "10", preload=True,
+        GPUSPLIT_TIMELINE=str(timeline), GPUSPLIT_OBSERVE=str(int(observed)),
+    )  # fmt: skip
+    waits = waits_of(timeline)
+    assert len(waits) >= 3 * 10
+    assert len({wait["pid"] for wait in waits}) == len({wait["tid"] for wait in waits}) == 1
+    assert sum(wait["dur"] for wait in waits) >= 3 * 10 * 1900  # us
+    assert all(a["ts"] + a["dur"] <= b["ts"] for a, b in pairwise(waits))
+    assert any(wait["args"]["naps"] for wait in waits) is not observed
 
 
 @pytest.mark.usefixtures("facts")

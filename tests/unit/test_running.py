@@ -105,6 +105,24 @@ def test_options_reach_the_program_and_its_children(script: Path) -> None:
     assert Config.from_environment(environ).groups == 5
 
 
+def test_a_timeline_is_begun_anew_and_found_wherever_the_program_goes(
+    script: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "waits.json").write_text("of another run")
+    assert run("--timeline", "waits.json", script).returncode == 7
+    assert (tmp_path / "waits.json").read_text() == "[\n"
+    environ = running.environment({}, Config(wait="driver", timeline="waits.json"), False)
+    assert environ["GPUSPLIT_TIMELINE"] == str(tmp_path / "waits.json")
+    assert environ["LD_PRELOAD"] == running.LIBRARY
+
+
+def test_a_timeline_that_cannot_be_written_is_said_before_the_program_runs(script: Path) -> None:
+    done = run("--timeline", "/nowhere/waits.json", script)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.count("\n") == 1
+
+
 def test_observing_changes_nothing_that_the_program_does() -> None:
     environ = running.environment({}, Config(policy="fixed"), True)
     assert environ["GPUSPLIT_WAIT"] == "driver"
