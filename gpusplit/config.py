@@ -18,6 +18,9 @@ PREFIX = "GPUSPLIT_"
 #: What only the native library reads (native/settings.h).
 _LIBRARYS = ("OBSERVE", "REPORT", "SPIN_US")
 
+#: What follows where nobody looks at an option that makes no sense (native/settings.c, too).
+WITHOUT = "the program runs as if without gpusplit"
+
 POLICIES = ("unsplit", "fixed", "vms", "time", "adaptive")
 JUDGES = ("background", "wait")
 WAITS = ("cooperative", "driver")

@@ -48,11 +48,23 @@ def run(words: Sequence[str], is_module: bool, config: Config, observe: bool) ->
         environ = dict(os.environ)
     elif config.timeline:
         _begin_timeline(environ[PREFIX + "TIMELINE"])
+    _become(argv, environ)
+
+
+def run_without(words: Sequence[str], is_module: bool) -> None:
+    """The same, as if there were no gpusplit."""
+    argv = command(words, is_module)
+    if argv[1:2] == [_INSIDE]:
+        del argv[1]
+    _become(argv, os.environ)
+
+
+def _become(argv: list[str], environ: Mapping[str, str]) -> None:
     sys.stdout.flush()
     try:
         os.execve(argv[0], argv, environ)
     except OSError as error:
-        raise CannotRun(f"{words[0]}: {error.strerror}", 126) from None
+        raise CannotRun(f"{argv[0]}: {error.strerror}", 126) from None
 
 
 def command(words: Sequence[str], is_module: bool) -> list[str]:

@@ -123,6 +123,35 @@ def test_a_timeline_that_cannot_be_written_is_said_before_the_program_runs(scrip
     assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("GPUSPLIT_WAIT", "sometimes", "wait must be one of cooperative, driver, not 'sometimes'"),
+        ("GPUSPLIT_WIAT", "driver", "there is no option 'wiat'"),
+        ("GPUSPLIT_CONFIG", "/nowhere.toml", "/nowhere.toml"),
+    ],
+)
+def test_an_option_of_the_environment_that_makes_no_sense_is_told_once(
+    script: Path, tmp_path: Path, name: str, value: str, said: str
+) -> None:
+    done = run(script, "hello", LD_PRELOAD="", **{name: value})
+    assert (done.returncode, done.stdout.split()[1:]) == (7, ["hello"])
+    assert said in done.stderr
+    assert done.stderr.endswith("; the program runs as if without gpusplit\n")
+    assert done.stderr.count("\n") == 1
+    program = tmp_path / "program.py"
+    program.write_text("import pyopencl, sys; print(sys.argv, 'gpusplit.patch' in sys.modules)")
+    done = run(program, "a", **{name: value})
+    assert (done.returncode, done.stdout) == (0, f"{[str(program), 'a']} False\n")
+
+
+def test_a_file_of_options_reaches_the_library(script: Path, tmp_path: Path) -> None:
+    script.write_text("#!/bin/sh\necho $GPUSPLIT_WAIT $GPUSPLIT_REPORT $GPUSPLIT_CONFIG\n")
+    (tmp_path / "options.toml").write_text('wait = "driver"\nsummary = true\n')
+    assert run("--config", tmp_path / "options.toml", script).stdout == "driver -\n"
+    assert run(script, GPUSPLIT_CONFIG=str(tmp_path / "options.toml")).stdout == "driver -\n"
+
+
 def test_observing_changes_nothing_that_the_program_does() -> None:
     environ = running.environment({}, Config(policy="fixed"), True)
     assert environ["GPUSPLIT_WAIT"] == "driver"
