@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import platform
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -82,6 +84,43 @@ def test_what_cannot_be_run_says_so_in_one_line(
     assert done.returncode == status
     assert said in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def elf(machine: int) -> bytes:
+    """The head of a 64-bit program for a kind of processor (System V ABI, e_machine)."""
+    return b"\x7fELF\x02\x01\x01".ljust(16, b"\0") + struct.pack("<HH", 2, machine) + bytes(60)
+
+
+@pytest.mark.parametrize(
+    ("content", "mode", "said"),
+    [
+        (elf(243), 0o755, "is for another kind of processor"),  # RISC-V
+        (elf(62 if platform.machine() == "x86_64" else 183), 0o755, "is statically linked"),
+        (b"#!/bin/sh\n", 0o755, ""),
+        (elf(62), 0o4755, "runs with another user's rights"),
+    ],
+)
+def test_what_cannot_be_reached_is_known_by_its_head(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes, mode: int, said: str
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    program = tmp_path / "program"
+    program.write_bytes(content)
+    program.chmod(mode)
+    told = running._unreachable(str(program))
+    assert said in told
+    assert bool(said) is bool(told)
+
+
+def test_without_the_library_it_says_what_to_do(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(running, "LIBRARY", "/nowhere/libgpusplit.so")
+    environ = running.environment({}, Config(), False)
+    assert "LD_PRELOAD" not in environ
+    told = capsys.readouterr().err
+    assert "install a C compiler, then gpusplit again" in told
+    assert told.count("\n") == 1
 
 
 def test_a_program_that_cannot_be_reached_runs_all_the_same(tmp_path: Path) -> None:
