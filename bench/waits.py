@@ -26,7 +26,7 @@ def run(way: str) -> Figures:
     """One run of the probe under one way of waiting."""
     environ = {name: text for name, text in os.environ.items() if not name.startswith("GPUSPLIT_")}
     if way == "gpusplit":
-        environ["LD_PRELOAD"] = str(LIBRARY)
+        environ["LD_PRELOAD"] = LIBRARY
     words = [sys.executable, str(PROBE), *(["flag"] if way == "flag" else [])]
     done = subprocess.run(
         words, env=environ, capture_output=True, text=True, timeout=300, check=False
@@ -55,7 +55,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="one JSON object")
     parser.add_argument("--rounds", type=int, default=3, metavar="N", help="runs of each (3)")
     options = parser.parse_args()
-    if not LIBRARY.exists():
+    if not Path(LIBRARY).exists():
         raise SystemExit("gpusplit's native library is not built: install gpusplit again")
     runs: dict[str, list[Figures]] = {way: [] for way in WAYS}
     for number in range(options.rounds):

@@ -8,13 +8,15 @@ before install(), active() or an explicit enqueue_nd_range_kernel_n().
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any
 
 from gpusplit import lazily
-from gpusplit.config import Config, ConfigError
-from gpusplit.count import TenancyWarning
 
+TYPE_CHECKING = False  # as in lazily.py
 if TYPE_CHECKING:
+    from typing import Any
+
+    from gpusplit.config import Config, ConfigError
+    from gpusplit.count import TenancyWarning
     from gpusplit.launch import enqueue_nd_range_kernel_n, wait
     from gpusplit.patch import active, install, installed, uninstall
     from gpusplit.telemetry import Launch, recording
@@ -33,7 +35,10 @@ __all__ = [
     "wait",
 ]
 
-#: Where the names are that need pyopencl: a program without it, and the command, do without it.
+#: Where the names are: every Python program that gpusplit runs starts with this module.
+_HOMES = {"Config": "config", "ConfigError": "config", "TenancyWarning": "count"}
+
+#: Those that need pyopencl: a program without it, and the command, do without them.
 _NEED_PYOPENCL = {
     "enqueue_nd_range_kernel_n": "launch",
     "wait": "launch",
@@ -52,5 +57,7 @@ def __getattr__(name: str) -> Any:
     if name in _NEED_PYOPENCL:
         # What follows its import is done before a module of ours is halfway through its own.
         importlib.import_module("pyopencl")
-        return getattr(importlib.import_module(f"gpusplit.{_NEED_PYOPENCL[name]}"), name)
+    home = _HOMES.get(name) or _NEED_PYOPENCL.get(name)
+    if home is not None:
+        return getattr(importlib.import_module(f"gpusplit.{home}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import fields
 
-from gpusplit.config import PREFIX, Config, ConfigError
+from gpusplit.config import PREFIX, WITHOUT, Config, ConfigError
 
 _HELP = {
     "policy": "unsplit, fixed, vms (groups = VMs x alpha), time (bounded group time) or adaptive "
@@ -73,8 +73,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return forecast.plan(options, sys.stdout)
         except ValueError as error:
             command.error(str(error))
+    senseless = ""
     try:
-        config = _config(options)
+        base = _surroundings(options)
+    except ConfigError as error:
+        # Who asked for another command looks at it; a program is not to suffer.
+        if options.command != "run" or options.config is not None:
+            command.error(str(error))
+        base, senseless = Config(), str(error)
+    try:
+        config = base.with_options(_given(options), "command line")
     except ConfigError as error:
         command.error(str(error))
     if options.command == "doctor":
@@ -98,6 +106,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from gpusplit import running
 
     try:
+        if senseless:
+            print(f"gpusplit: {senseless}; {WITHOUT}", file=sys.stderr)
+            running.run_without(words, options.module is not None)
         running.run(words, options.module is not None, config, options.observe)
     except running.CannotRun as error:
         print(f"gpusplit: {error}", file=sys.stderr)
@@ -128,14 +139,18 @@ def _add_options(command: argparse.ArgumentParser, *names: str) -> None:
             command.add_argument(flag, help=shown, dest=field.name, metavar="X")
 
 
-def _config(options: argparse.Namespace) -> Config:
+def _surroundings(options: argparse.Namespace) -> Config:
+    """What the environment says, and the file that it or --config names."""
     environ = dict(os.environ)
     if options.config is not None:
         environ[PREFIX + "CONFIG"] = options.config
-    base = Config.from_environment(environ)
-    given = {
+    return Config.from_environment(environ)
+
+
+def _given(options: argparse.Namespace) -> dict[str, str]:
+    """The options of the command line."""
+    return {
         field.name: getattr(options, field.name)
         for field in fields(Config)
         if getattr(options, field.name, None) is not None
     }
-    return base.with_options(given, "command line")

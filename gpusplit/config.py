@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from typing import Any
 
-from gpusplit import tenancy
-from gpusplit.policy import BoundedTime, Fixed, PerVmCount, Policy, Unsplit
+TYPE_CHECKING = False  # as in lazily.py; a slow guest imports slowly
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    from gpusplit.policy import Policy
 
 #: An environment variable is this and the option's name in capitals.
 PREFIX = "GPUSPLIT_"
 
 #: What only the native library reads (native/settings.h).
 _LIBRARYS = ("OBSERVE", "REPORT", "SPIN_US")
+
+#: What follows where nobody looks at an option that makes no sense (native/settings.c, too).
+WITHOUT = "the program runs as if without gpusplit"
 
 POLICIES = ("unsplit", "fixed", "vms", "time", "adaptive")
 JUDGES = ("background", "wait")
@@ -86,10 +91,13 @@ class Config:
             value = getattr(self, name)
             if not 0 < value < float("inf"):
                 raise ConfigError(f"{name} must be a number above 0, not {value}")
-        try:
-            tenancy.from_option(self.vms)
-        except ValueError as error:
-            raise ConfigError(str(error)) from error
+        if self.vms != "auto":
+            from gpusplit import tenancy
+
+            try:
+                tenancy.from_option(self.vms)
+            except ValueError as error:
+                raise ConfigError(str(error)) from error
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] | None = None) -> Config:
@@ -109,7 +117,7 @@ class Config:
 
     def with_file(self, path: str) -> Config:
         """A copy with what the TOML file *path* says: the options' names at its top level."""
-        import tomllib  # the common case has no file, and a slow guest imports slowly
+        import tomllib  # the common case has no file
 
         try:
             with open(path, "rb") as file:
@@ -138,6 +146,8 @@ class Config:
 
     def make_policy(self) -> Policy:
         """The policy that these options name."""
+        from gpusplit.policy import BoundedTime, Fixed, PerVmCount, Unsplit
+
         if self.policy == "fixed":
             return Fixed(self.groups)
         if self.policy == "vms":

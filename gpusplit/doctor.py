@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 import numpy as np
 import pyopencl as cl
 
-from gpusplit import devices, events, tenancy
+from gpusplit import cuda, devices, events, reaching, running, tenancy
 from gpusplit.config import Config
 
 _BUSY = """
@@ -36,7 +40,22 @@ _MOST_ROUNDS = 2**30
 
 
 def examine_system(config: Config, out: TextIO) -> int:
-    """Print what was found; 1 where there is no OpenCL device."""
+    """Print what was found; 1 where there is no device."""
+    found = _examine_opencl(out) + _examine_cuda(out)
+    print("programs can be reached:", file=out)
+    for way in reaching.ways():
+        print(f"  {way.name}: {'no: ' + way.trouble if way.trouble else 'yes'}", file=out)
+    everywhere = reaching.everywhere(os.environ)
+    print(
+        "  everything in this session without gpusplit run: "
+        + ("yes" if everywhere else "no (docs/good-neighbour.md)"),
+        file=out,
+    )
+    _examine_count(config, out)
+    return 0 if found else 1
+
+
+def _examine_opencl(out: TextIO) -> int:
     found = 0
     try:
         platforms = cl.get_platforms()
@@ -56,6 +75,37 @@ def examine_system(config: Config, out: TextIO) -> int:
             print(f"    waits: {_describe_wait(device)}", file=out)
     if not found:
         print("no OpenCL device: install your GPU's OpenCL driver, or pocl-opencl-icd", file=out)
+    return found
+
+
+def _examine_cuda(out: TextIO) -> int:
+    plain = _ask_cuda({**os.environ, "GPUSPLIT_WAIT": "driver"})
+    if "missing" in plain:
+        print(f"no CUDA: {plain['missing']}", file=out)
+        return 0
+    ours = _ask_cuda(running.environment(os.environ, Config(), False))
+    print(f"CUDA, driver for version {plain['version']}", file=out)
+    for (name, waits), (_, slept) in zip(plain["devices"], ours["devices"], strict=True):
+        print(f"  device {name}", file=out)
+        print(f"    waits: {describe_waits(waits)}", file=out)
+        print(f"    under gpusplit: {max(100 * share for _, share in slept):.0f} %", file=out)
+    return len(plain["devices"])
+
+
+def _ask_cuda(environ: Mapping[str, str]) -> dict[str, Any]:
+    """What cuda.py says in this environment."""
+    command = [sys.executable, cuda.__file__]
+    try:
+        done = subprocess.run(
+            command, env=environ, capture_output=True, text=True, check=True, timeout=300
+        )
+        said: dict[str, Any] = json.loads(done.stdout)
+    except (OSError, subprocess.SubprocessError, ValueError) as error:
+        return {"missing": f"could not be measured: {error}"}
+    return said
+
+
+def _examine_count(config: Config, out: TextIO) -> None:
     source = tenancy.from_option(config.vms)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -66,7 +116,6 @@ def examine_system(config: Config, out: TextIO) -> int:
     print(f"    running VMs: {'unknown' if count is None else count}", file=out)
     print(f"policy {config.policy}: {_describe_policy(config, count)}", file=out)
     print(f"waits under gpusplit: {config.wait}", file=out)
-    return 0 if found else 1
 
 
 def _describe_policy(config: Config, count: int | None) -> str:

@@ -15,12 +15,17 @@ def main() -> None:
     """Become the program."""
     del sys.path[0]  # this file's folder
     from gpusplit import lazily
-    from gpusplit.config import Config
 
     def install() -> None:
         from gpusplit import patch
+        from gpusplit.config import WITHOUT, Config, ConfigError
 
-        patch.install(Config.from_environment())
+        try:
+            config = Config.from_environment()
+        except ConfigError as error:
+            print(f"gpusplit: {error}; {WITHOUT}", file=sys.stderr)
+        else:
+            patch.install(config)
 
     lazily.when_imported("pyopencl", install)
     run_program(sys.argv[1:])

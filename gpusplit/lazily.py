@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.util
 import sys
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
 
+TYPE_CHECKING = False  # typing's own is the same, and takes every program's start longer
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
     from importlib.machinery import ModuleSpec
     from types import ModuleType
+    from typing import Any
 
 
 def when_imported(name: str, act: Callable[[], object]) -> None:
@@ -35,6 +35,8 @@ class _Finder:
         if fullname != self._name or self not in finders:
             return None
         finders.remove(self)
+        import importlib.util
+
         spec = importlib.util.find_spec(fullname)
         if spec is None or spec.loader is None:
             # Perhaps it is there the next time.

@@ -12,16 +12,21 @@ import shutil
 import stat
 import struct
 import sys
-from collections.abc import Mapping, Sequence
 from dataclasses import fields
-from pathlib import Path
 
 from gpusplit.config import PREFIX, Config
 
-LIBRARY = Path(__file__).parent / "native" / "libgpusplit.so"
+TYPE_CHECKING = False  # as in lazily.py
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+_HERE = os.path.dirname(os.path.abspath(__file__))
+
+#: The native library, where it was built.
+LIBRARY = os.path.join(_HERE, "native", "libgpusplit.so")
 
 #: What runs a Python program with its launches split.
-_INSIDE = Path(__file__).with_name("inside.py")
+_INSIDE = os.path.join(_HERE, "inside.py")
 
 
 class CannotRun(Exception):
@@ -36,16 +41,30 @@ def run(words: Sequence[str], is_module: bool, config: Config, observe: bool) ->
     """Replace this process by the program; never returns.  CannotRun if there is none."""
     argv = command(words, is_module)
     # In a Python program of this interpreter pyopencl's waits sleep already.
-    environ = environment(os.environ, config, observe, layer=str(_INSIDE) not in argv[:2])
+    environ = environment(os.environ, config, observe, layer=_INSIDE not in argv[:2])
     trouble = _unreachable(argv[0])
     if trouble:
         print(f"gpusplit: {trouble}; it runs as without gpusplit", file=sys.stderr)
         environ = dict(os.environ)
+    elif config.timeline:
+        _begin_timeline(environ[PREFIX + "TIMELINE"])
+    _become(argv, environ)
+
+
+def run_without(words: Sequence[str], is_module: bool) -> None:
+    """The same, as if there were no gpusplit."""
+    argv = command(words, is_module)
+    if argv[1:2] == [_INSIDE]:
+        del argv[1]
+    _become(argv, os.environ)
+
+
+def _become(argv: list[str], environ: Mapping[str, str]) -> None:
     sys.stdout.flush()
     try:
         os.execve(argv[0], argv, environ)
     except OSError as error:
-        raise CannotRun(f"{words[0]}: {error.strerror}", 126) from None
+        raise CannotRun(f"{argv[0]}: {error.strerror}", 126) from None
 
 
 def command(words: Sequence[str], is_module: bool) -> list[str]:
@@ -54,7 +73,7 @@ def command(words: Sequence[str], is_module: bool) -> list[str]:
     >>> command(["json.tool", "--help"], True)[2:]
     ['-m', 'json.tool', '--help']
     """
-    inside = [sys.executable, str(_INSIDE)]
+    inside = [sys.executable, _INSIDE]
     if is_module:
         return [*inside, "-m", *words]
     name, *arguments = words
@@ -90,6 +109,8 @@ def environment(
         if value != field.default or PREFIX + field.name.upper() in environ:
             environ[PREFIX + field.name.upper()] = _text(value)
     environ.pop(PREFIX + "CONFIG", None)  # what it says is said now
+    if config.timeline:
+        environ[PREFIX + "TIMELINE"] = os.path.abspath(config.timeline)  # wherever the program goes
     if observe:
         environ |= {
             PREFIX + "OBSERVE": "1",
@@ -98,15 +119,15 @@ def environment(
         }
     if observe or config.summary:
         environ.setdefault(PREFIX + "REPORT", "-")
-    if not (observe or config.summary or config.cooperative):
+    if not (observe or config.summary or config.timeline or config.cooperative):
         return environ
-    if LIBRARY.exists():
+    if os.path.exists(LIBRARY):
         others = environ.get("LD_PRELOAD", "")
-        environ["LD_PRELOAD"] = f"{LIBRARY}:{others}" if others else str(LIBRARY)
+        environ["LD_PRELOAD"] = f"{LIBRARY}:{others}" if others else LIBRARY
         if layer:
             # The last one named is the first that a program's calls come to.
             below = environ.get("OPENCL_LAYERS", "")
-            environ["OPENCL_LAYERS"] = f"{below}:{LIBRARY}" if below else str(LIBRARY)
+            environ["OPENCL_LAYERS"] = f"{below}:{LIBRARY}" if below else LIBRARY
     else:
         print(
             "gpusplit: its native library is not installed, so that only pyopencl's waits sleep: "
@@ -114,6 +135,15 @@ def environment(
             file=sys.stderr,
         )
     return environ
+
+
+def _begin_timeline(path: str) -> None:
+    """Begin the file that all processes of the program add their waits to (native/timeline.c)."""
+    try:
+        with open(path, "w", encoding="utf-8") as file:
+            file.write("[\n")
+    except OSError as error:
+        raise CannotRun(f"the timeline {path}: {error.strerror}") from None
 
 
 def _text(value: object) -> str:

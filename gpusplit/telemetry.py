@@ -151,8 +151,12 @@ class Timeline:
             _timelines[:] = [entry for entry in _timelines if entry is not self]
 
     def write(self, path: str) -> None:
-        """Write what was kept to the file *path*, waiting for commands that still run."""
+        """Write what was kept to the file *path*, waiting for commands that still run.
+
+        It takes the place of one that is there: the native library may go on writing to that.
+        """
         import json  # few runs write a timeline
+        import os
 
         self._collect(wait=True)
         lanes = sorted({entry["tid"] for entry in self._done})
@@ -168,8 +172,10 @@ class Timeline:
             "displayTimeUnit": "ms",
             "otherData": {"commands without profiling": self._unprofiled},
         }
-        with open(path, "w", encoding="utf-8") as file:
+        new = f"{path}.{os.getpid()}"
+        with open(new, "w", encoding="utf-8") as file:
             json.dump(document, file)
+        os.replace(new, path)
 
     def _collect(self, wait: bool) -> None:
         import pyopencl as cl

@@ -38,11 +38,15 @@
     X(cuStreamEndCapture##SZ, (CUstream stream, CUgraph *graph))                                     \
     X(cuMemcpyDtoH_v2##DS, (void *to, CUdeviceptr from, size_t bytes))
 
-#define WRAPPED(X)                                                                                   \
-    X(cuInit, (unsigned flags))                                                                      \
+/* By which programs find the others. */
+#define FINDING_FUNCTIONS(X)                                                                         \
     X(cuGetProcAddress, (const char *symbol, void **function, int version, unsigned long long flags))\
     X(cuGetProcAddress_v2, (const char *symbol, void **function, int version,                        \
-                            unsigned long long flags, int *status))                                  \
+                            unsigned long long flags, int *status))
+
+/* By which contexts, streams and events come and go. */
+#define LIFE_FUNCTIONS(X)                                                                            \
+    X(cuInit, (unsigned flags))                                                                      \
     X(cuDevicePrimaryCtxSetFlags, (CUdevice device, unsigned flags))                                 \
     X(cuDevicePrimaryCtxSetFlags_v2, (CUdevice device, unsigned flags))                              \
     X(cuCtxCreate_v2, (CUcontext * context, unsigned flags, CUdevice device))                        \
@@ -54,12 +58,20 @@
     X(cuDevicePrimaryCtxRelease_v2, (CUdevice device))                                               \
     X(cuDevicePrimaryCtxReset, (CUdevice device))                                                    \
     X(cuDevicePrimaryCtxReset_v2, (CUdevice device))                                                 \
+    X(cuEventCreate, (CUevent * event, unsigned flags))                                              \
+    X(cuEventDestroy_v2, (CUevent event))                                                            \
+    X(cuStreamDestroy_v2, (CUstream stream))
+
+/* That wait for something else than a stream. */
+#define WAIT_FUNCTIONS(X)                                                                            \
     X(cuCtxSynchronize, (void))                                                                      \
     X(cuCtxSynchronize_v2, (CUcontext context))                                                      \
-    X(cuEventCreate, (CUevent * event, unsigned flags))                                              \
-    X(cuEventSynchronize, (CUevent event))                                                           \
-    X(cuEventDestroy_v2, (CUevent event))                                                            \
-    X(cuStreamDestroy_v2, (CUstream stream))                                                         \
+    X(cuEventSynchronize, (CUevent event))
+
+#define WRAPPED(X)                                                                                   \
+    FINDING_FUNCTIONS(X)                                                                             \
+    LIFE_FUNCTIONS(X)                                                                                \
+    WAIT_FUNCTIONS(X)                                                                                \
     STREAM_FUNCTIONS(X, , )                                                                          \
     STREAM_FUNCTIONS(X, _ptsz, _ptds)
 

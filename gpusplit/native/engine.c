@@ -39,11 +39,18 @@ static _Atomic uint64_t spin_ns = 50000;
 /* How late this machine's timers wake a thread, smoothed. */
 static _Atomic uint64_t lateness_ns = 10000;
 
+static __thread unsigned naps_ever __attribute__((tls_model("initial-exec")));
+
 uint64_t engine_now(void)
 {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+unsigned engine_naps(void)
+{
+    return naps_ever;
 }
 
 void engine_set_spin(uint64_t ns)
@@ -165,6 +172,7 @@ static void nap_until(struct waited *w, uint64_t wake, int *slack)
     }
     sleep_until(wake);
     w->naps++;
+    naps_ever++;
 }
 
 struct waited engine_wait(uint64_t key, uint64_t begin, ask_fn *ask, void *what)

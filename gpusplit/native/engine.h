@@ -44,6 +44,9 @@ void engine_learn(uint64_t key, uint64_t begin, uint64_t end, const struct waite
 /* The shortest time remembered of `key`, in ns; 0: none is. */
 uint64_t engine_expects(uint64_t key);
 
+/* How often this thread has slept in waits, ever. */
+unsigned engine_naps(void);
+
 /* How long to ask without sleeping, in ns: waking up costs as much. */
 void engine_set_spin(uint64_t ns);
 

@@ -119,7 +119,6 @@ static void wait_for(handle event, const struct moment *until)
     uint64_t key, begin;
     if (!work_left(until, &key, &begin))
         return;
-    const uint64_t entered = settings()->report ? engine_now() : 0, cpu = report_begin();
     struct waited w = engine_wait(key, begin, ask, event);
     engine_nap(begin, ask, event, &w);
     if (w.answer == ANSWER_DONE) {
@@ -127,7 +126,6 @@ static void wait_for(handle event, const struct moment *until)
         engine_learn(key, begin, end, &w);
         work_over(until, end);
     }
-    report_end(cpu, entered, w.naps);
 }
 
 /* Sleeps until everything is over that is in a queue now. */
@@ -161,12 +159,16 @@ static void before_transfer(handle queue, cl_uint blocking)
 
 static cl_int our_clFinish(handle queue)
 {
+    const struct report report = report_begin();
     wait_for_queue(queue);
-    return next_clFinish(queue);
+    cl_int result = next_clFinish(queue);
+    report_end(&report);
+    return result;
 }
 
 static cl_int our_clWaitForEvents(cl_uint n, const handle *events)
 {
+    const struct report report = report_begin();
     for (cl_uint i = 0; events && settings()->sleeps && i < n; i++) {
         struct moment until;
         struct feeding *feeding;
@@ -177,7 +179,9 @@ static cl_int our_clWaitForEvents(cl_uint n, const handle *events)
             queue && next_clFlush(queue) == CL_SUCCESS)
             wait_for(events[i], &until);
     }
-    return next_clWaitForEvents(n, events);
+    cl_int result = next_clWaitForEvents(n, events);
+    report_end(&report);
+    return result;
 }
 
 /* Handles are given to other objects once these are gone; an event may still have other holders,
@@ -219,8 +223,12 @@ static cl_int our_clEnqueueNDRangeKernel(handle queue, handle kernel, cl_uint di
 #define TRANSFER(name, result, parameters, call)                                                     \
     static result our_##name parameters                                                              \
     {                                                                                                \
+        const struct report report = report_begin();                                                 \
         before_transfer(queue, blocking);                                                            \
-        return next_##name call;                                                                     \
+        result ours = next_##name call;                                                              \
+        if (blocking)                                                                                \
+            report_end(&report);                                                                     \
+        return ours;                                                                                 \
     }
 TRANSFER(clEnqueueReadBuffer, cl_int,
          (handle queue, handle memory, cl_uint blocking, size_t offset, size_t size, void *to, WAIT_LIST),

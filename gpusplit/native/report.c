@@ -10,6 +10,7 @@
 
 #include "engine.h"
 #include "settings.h"
+#include "timeline.h"
 
 /* The process whose waits these are. */
 static _Atomic pid_t teller;
@@ -22,19 +23,31 @@ static uint64_t thread_cpu(void)
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
-uint64_t report_begin(void)
+static bool wanted(void)
 {
-    return settings()->report ? thread_cpu() : 0;
+    return settings()->report || settings()->timeline;
 }
 
-void report_end(uint64_t begun_cpu, uint64_t begun, unsigned naps)
+struct report report_begin(void)
 {
+    return wanted() ? (struct report){ engine_now(), thread_cpu(), engine_naps() }
+                    : (struct report){ 0, 0, 0 };
+}
+
+void report_end(const struct report *report)
+{
+    if (!wanted())
+        return;
+    const uint64_t now = engine_now(), cpu = thread_cpu() - report->cpu;
+    const unsigned naps = engine_naps() - report->naps;
+    if (settings()->timeline)
+        timeline_wait(report->begun, now, cpu, naps);
     if (!settings()->report)
         return;
     if (atomic_fetch_add(&waits, 1) == 0)
         atomic_store(&teller, getpid());
-    atomic_fetch_add(&waited_ns, engine_now() - begun);
-    atomic_fetch_add(&waited_cpu_ns, thread_cpu() - begun_cpu);
+    atomic_fetch_add(&waited_ns, now - report->begun);
+    atomic_fetch_add(&waited_cpu_ns, cpu);
     atomic_fetch_add(&naps_taken, naps);
 }
 

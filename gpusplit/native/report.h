@@ -1,11 +1,18 @@
-/* What waits cost, told at the end of the program to those who want to know. */
+/* What waits cost, told at the end of the program (GPUSPLIT_REPORT) and one by one (GPUSPLIT_TIMELINE)
+ * to those who want to know. */
 #ifndef GPUSPLIT_REPORT_H
 #define GPUSPLIT_REPORT_H
 
 #include <stdint.h>
 
-/* Around a wait; what begin returns goes to the end.  0 where nobody wants to know. */
-uint64_t report_begin(void);
-void report_end(uint64_t begun_cpu, uint64_t begun, unsigned naps);
+/* When a wait began, and what this thread had used until then; all 0 where nobody wants to know. */
+struct report {
+    uint64_t begun, cpu; /* ns */
+    unsigned naps;
+};
+
+/* Around a wait, the driver's own call included.  Keeps errno. */
+struct report report_begin(void);
+void report_end(const struct report *report);
 
 #endif

@@ -25,7 +25,9 @@ static void read_all(void)
     const char *observe = getenv("GPUSPLIT_OBSERVE");
     const char *spin = getenv("GPUSPLIT_SPIN_US");
     const char *report = getenv("GPUSPLIT_REPORT");
+    const char *timeline = getenv("GPUSPLIT_TIMELINE");
     found.report = report ? strdup(report) : NULL; /* the program may change its environment */
+    found.timeline = timeline && *timeline ? strdup(timeline) : NULL;
     found.observes = observe && !strcmp(observe, "1");
     found.sleeps = !found.observes && !(wait && !strcmp(wait, "driver"));
     if (wait && strcmp(wait, "driver") && strcmp(wait, "cooperative"))

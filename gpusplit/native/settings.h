@@ -8,6 +8,7 @@ struct settings {
     bool sleeps;       /* GPUSPLIT_WAIT: cooperative (the default), or driver: change no wait */
     bool observes;     /* GPUSPLIT_OBSERVE=1: change nothing, measure what waits cost */
     const char *report; /* GPUSPLIT_REPORT: where a summary goes at the end, "-" for standard error */
+    const char *timeline; /* GPUSPLIT_TIMELINE: a file that every wait is written to */
 };
 
 /* Read once.  A value that makes no sense is told once, and then nothing is changed. */

@@ -88,6 +88,12 @@ API cuDeviceGet(CUdevice *device, int ordinal)
     return leave(ordinal ? 101 : CUDA_SUCCESS);
 }
 
+API cuDeviceGetName(char *name, int length, CUdevice device)
+{
+    strncpy(name, "Stand-in", (size_t)length);
+    return device ? 101 : CUDA_SUCCESS;
+}
+
 API cuDevicePrimaryCtxSetFlags_v2(CUdevice device, unsigned flags)
 {
     TRY(enter());
@@ -180,9 +186,7 @@ API cuCtxSynchronize(void)
 {
     CUcontext context = NULL;
     CUresult result = cuCtxGetCurrent(&context);
-    return result != CUDA_SUCCESS ? result
-           : context              ? cuCtxSynchronize_v2(context)
-                                  : CUDA_ERROR_INVALID_CONTEXT;
+    return result ? result : context ? cuCtxSynchronize_v2(context) : CUDA_ERROR_INVALID_CONTEXT;
 }
 
 /* Streams and events. */
@@ -330,8 +334,7 @@ static CUresult free_block(const void *begin)
 {
     for (unsigned i = 0; begin && i < BLOCKS; i++)
         if (blocks[i].begin == begin) {
-            free(blocks[i].begin);
-            blocks[i].begin = NULL;
+            free(blocks[i].begin), blocks[i].begin = NULL;
             return CUDA_SUCCESS;
         }
     return CUDA_ERROR_INVALID_VALUE;
@@ -389,9 +392,8 @@ static CUresult copy(void *to, const void *from, size_t bytes, CUstream stream, 
     }
     TRY(standin_give(stream, (struct load){ COPY_NS + bytes / COPY_BYTES_PER_NS, false }));
     memcpy(to, from, bytes);
-    if (!waits)
-        return leave(CUDA_SUCCESS);
-    return leave(standin_wait(stream->context, standin_end(stream), sleeps(stream->context)));
+    CUcontext in = stream->context;
+    return leave(waits ? standin_wait(in, standin_end(stream), sleeps(in)) : CUDA_SUCCESS);
 }
 
 #include "standin_streams.h"

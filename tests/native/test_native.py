@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import difflib
+import io
 import json
 import os
 import re
 import shutil
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from gpusplit import reaching, running
 
 HERE = Path(__file__).parent
 NATIVE = HERE.parent.parent / "gpusplit" / "native"
@@ -209,6 +214,27 @@ def test_the_report_is_one_line(plain: Build, tmp_path: Path) -> None:
     assert told["naps"] >= 10
 
 
+def waits_of(timeline: Path) -> list[dict[str, Any]]:
+    """The waits of a timeline, whose list nobody closes."""
+    found: list[dict[str, Any]] = json.loads(timeline.read_text().rstrip().rstrip(",") + "]")
+    return found
+
+
+@pytest.mark.parametrize("observed", [False, True])
+def test_the_timeline_has_every_wait(plain: Build, tmp_path: Path, observed: bool) -> None:
+    timeline = tmp_path / "timeline.json"
+    plain.run(
+        "conformance", "--cost", "2", "10", preload=True,
+        GPUSPLIT_TIMELINE=str(timeline), GPUSPLIT_OBSERVE=str(int(observed)),
+    )  # fmt: skip
+    waits = waits_of(timeline)
+    assert len(waits) >= 3 * 10
+    assert len({wait["pid"] for wait in waits}) == len({wait["tid"] for wait in waits}) == 1
+    assert sum(wait["dur"] for wait in waits) >= 3 * 10 * 1900  # us
+    assert all(a["ts"] + a["dur"] <= b["ts"] for a, b in pairwise(waits))
+    assert any(wait["args"]["naps"] for wait in waits) is not observed
+
+
 @pytest.mark.usefixtures("facts")
 def test_forked_processes_report_for_themselves(builds: dict[str, Build]) -> None:
     """The conformance program forks before it uses CUDA, and afterwards."""
@@ -244,3 +270,43 @@ def test_children_do_not_hang(plain: Build) -> None:
     for preload in (False, True):
         ran = plain.run("conformance", "--forks", "100", preload=preload)
         assert ran.stdout == "forks: children that were told 100\n"
+
+
+def doctor(monkeypatch: pytest.MonkeyPatch, folder: Path) -> tuple[int, str]:
+    """What `gpusplit doctor` says of CUDA, and how many devices there are."""
+    from gpusplit import doctor as module  # which needs pyopencl
+
+    monkeypatch.setenv("LD_LIBRARY_PATH", str(folder))
+    out = io.StringIO()
+    return module._examine_cuda(out), out.getvalue()
+
+
+def test_the_doctor_says_how_cuda_waits(plain: Build, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(running, "LIBRARY", str(plain.folder / "libgpusplit.so"))
+    found, said = doctor(monkeypatch, plain.folder)
+    assert found == 1
+    assert "device Stand-in\n    waits: the driver spins" in said
+    slept = re.search(r"under gpusplit: (\d+) %", said)
+    assert slept is not None
+    assert int(slept[1]) < 30, said
+
+
+def test_the_doctor_finds_no_cuda_where_there_is_none(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "libcuda.so.1").write_text("no library")
+    assert doctor(monkeypatch, tmp_path) == (0, "no CUDA: there is no libcuda.so.1 here\n")
+
+
+def test_ways_to_programs_are_tried(plain: Build, monkeypatch: pytest.MonkeyPatch) -> None:
+    library = plain.folder / "libgpusplit.so"
+    monkeypatch.setattr(running, "LIBRARY", str(library))
+    assert [way.trouble for way in reaching.ways()][:2] == ["", ""]
+    broken = plain.folder / "broken.so"
+    broken.write_text("no library")
+    monkeypatch.setattr(running, "LIBRARY", str(broken))
+    assert all("broken.so" in way.trouble for way in reaching.ways()[:2])
+    monkeypatch.setattr(running, "LIBRARY", str(plain.folder / "missing.so"))
+    assert [way.trouble for way in reaching.ways()] == [
+        "is not installed: install a C compiler, then gpusplit again"
+    ]

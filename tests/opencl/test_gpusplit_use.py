@@ -152,6 +152,7 @@ def test_doctor_says_what_is_here() -> None:
     done = python("-m", "gpusplit", "doctor", GPUSPLIT_VMS="static:3", GPUSPLIT_ALPHA="4")
     assert done.returncode == 0, done.stderr
     assert context().devices[0].name.strip() in done.stdout
+    assert "OpenCL, by OPENCL_LAYERS: yes" in done.stdout
     assert "running VMs: 3" in done.stdout
     assert "12 groups" in done.stdout
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -71,6 +72,19 @@ def test_waits_are_the_drivers_when_one_says_so(emugpu: EmuGpu, above: dict[str,
     told = emugpu.run(WAITS, **SLOW | above, GPUSPLIT_WAIT="driver")
     plain = emugpu.run(WAITS, **SLOW)
     assert all(told[name][0] > plain[name][0] / 2 for name in plain)
+
+
+def test_observing_an_opencl_program_says_what_its_waits_cost(
+    emugpu: EmuGpu, above: dict[str, str], tmp_path: Path
+) -> None:
+    told = {}
+    for name, observe in (("ours", "0"), ("observed", "1")):
+        report = tmp_path / name
+        emugpu.run(WAITS, **SLOW | above, GPUSPLIT_OBSERVE=observe, GPUSPLIT_REPORT=str(report))
+        told[name] = json.loads(report.read_text())
+    assert told["ours"]["waits"] == told["observed"]["waits"] >= 4 * 7
+    assert told["observed"]["waited_cpu_s"] > 3 * told["ours"]["waited_cpu_s"]
+    assert told["observed"]["naps"] == 0 < told["ours"]["naps"]
 
 
 SAME = """

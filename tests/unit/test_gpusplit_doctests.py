@@ -17,6 +17,8 @@ WITH_EXAMPLES = [
     "ndrange",
     "patch",
     "planning",
+    "reaching",
+    "running",
     "simulate.card",
     "simulate.predict",
     "telemetry",

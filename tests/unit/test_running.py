@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import platform
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -84,6 +86,43 @@ def test_what_cannot_be_run_says_so_in_one_line(
     assert done.stderr.count("\n") == 1
 
 
+def elf(machine: int) -> bytes:
+    """The head of a 64-bit program for a kind of processor (System V ABI, e_machine)."""
+    return b"\x7fELF\x02\x01\x01".ljust(16, b"\0") + struct.pack("<HH", 2, machine) + bytes(60)
+
+
+@pytest.mark.parametrize(
+    ("content", "mode", "said"),
+    [
+        (elf(243), 0o755, "is for another kind of processor"),  # RISC-V
+        (elf(62 if platform.machine() == "x86_64" else 183), 0o755, "is statically linked"),
+        (b"#!/bin/sh\n", 0o755, ""),
+        (elf(62), 0o4755, "runs with another user's rights"),
+    ],
+)
+def test_what_cannot_be_reached_is_known_by_its_head(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes, mode: int, said: str
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    program = tmp_path / "program"
+    program.write_bytes(content)
+    program.chmod(mode)
+    told = running._unreachable(str(program))
+    assert said in told
+    assert bool(said) is bool(told)
+
+
+def test_without_the_library_it_says_what_to_do(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(running, "LIBRARY", "/nowhere/libgpusplit.so")
+    environ = running.environment({}, Config(), False)
+    assert "LD_PRELOAD" not in environ
+    told = capsys.readouterr().err
+    assert "install a C compiler, then gpusplit again" in told
+    assert told.count("\n") == 1
+
+
 def test_a_program_that_cannot_be_reached_runs_all_the_same(tmp_path: Path) -> None:
     static = tmp_path / "static"
     made = subprocess.run(
@@ -103,6 +142,53 @@ def test_options_reach_the_program_and_its_children(script: Path) -> None:
     assert environ["GPUSPLIT_GROUPS"] == "5"
     assert environ["GPUSPLIT_REPORT"] == "-"
     assert Config.from_environment(environ).groups == 5
+
+
+def test_a_timeline_is_begun_anew_and_found_wherever_the_program_goes(
+    script: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "waits.json").write_text("of another run")
+    assert run("--timeline", "waits.json", script).returncode == 7
+    assert (tmp_path / "waits.json").read_text() == "[\n"
+    environ = running.environment({}, Config(wait="driver", timeline="waits.json"), False)
+    assert environ["GPUSPLIT_TIMELINE"] == str(tmp_path / "waits.json")
+    assert environ["LD_PRELOAD"] == running.LIBRARY
+
+
+def test_a_timeline_that_cannot_be_written_is_said_before_the_program_runs(script: Path) -> None:
+    done = run("--timeline", "/nowhere/waits.json", script)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("GPUSPLIT_WAIT", "sometimes", "wait must be one of cooperative, driver, not 'sometimes'"),
+        ("GPUSPLIT_WIAT", "driver", "there is no option 'wiat'"),
+        ("GPUSPLIT_CONFIG", "/nowhere.toml", "/nowhere.toml"),
+    ],
+)
+def test_an_option_of_the_environment_that_makes_no_sense_is_told_once(
+    script: Path, tmp_path: Path, name: str, value: str, said: str
+) -> None:
+    done = run(script, "hello", LD_PRELOAD="", **{name: value})
+    assert (done.returncode, done.stdout.split()[1:]) == (7, ["hello"])
+    assert said in done.stderr
+    assert done.stderr.endswith("; the program runs as if without gpusplit\n")
+    assert done.stderr.count("\n") == 1
+    program = tmp_path / "program.py"
+    program.write_text("import pyopencl, sys; print(sys.argv, 'gpusplit.patch' in sys.modules)")
+    done = run(program, "a", **{name: value})
+    assert (done.returncode, done.stdout) == (0, f"{[str(program), 'a']} False\n")
+
+
+def test_a_file_of_options_reaches_the_library(script: Path, tmp_path: Path) -> None:
+    script.write_text("#!/bin/sh\necho $GPUSPLIT_WAIT $GPUSPLIT_REPORT $GPUSPLIT_CONFIG\n")
+    (tmp_path / "options.toml").write_text('wait = "driver"\nsummary = true\n')
+    assert run("--config", tmp_path / "options.toml", script).stdout == "driver -\n"
+    assert run(script, GPUSPLIT_CONFIG=str(tmp_path / "options.toml")).stdout == "driver -\n"
 
 
 def test_observing_changes_nothing_that_the_program_does() -> None:

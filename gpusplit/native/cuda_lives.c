@@ -1,0 +1,120 @@
+/* How contexts, streams and events come (so that the driver itself sleeps where it waits) and go. */
+#define _GNU_SOURCE
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include "cuda_driver.h"
+#include "cuda_streams.h"
+#include "settings.h"
+#include "work.h"
+
+LIFE_FUNCTIONS(EXPORTED)
+
+/* How the driver itself waits, when nothing was guessed: by sleeping. */
+
+static unsigned blocking(unsigned flags)
+{
+    return settings()->sleeps ? (flags & ~(unsigned)CU_CTX_SCHED_MASK) | CU_CTX_SCHED_BLOCKING_SYNC
+                              : flags;
+}
+
+CUresult our_cuInit(unsigned flags)
+{
+    if (!HAVE(cuInit))
+        return CUDA_ERROR_NOT_INITIALIZED;
+    static atomic_bool set;
+    CUresult result = real_cuInit(flags);
+    int devices = 0;
+    if (result != CUDA_SUCCESS || !settings()->sleeps || atomic_exchange(&set, true) ||
+        !real_cuDeviceGetCount || real_cuDeviceGetCount(&devices) != CUDA_SUCCESS)
+        return result;
+    for (CUdevice device = 0; device < devices; device++) {
+        unsigned now = 0;
+        int active = 0;
+        if (real_cuDevicePrimaryCtxGetState && real_cuDevicePrimaryCtxSetFlags_v2 &&
+            real_cuDevicePrimaryCtxGetState(device, &now, &active) == CUDA_SUCCESS)
+            real_cuDevicePrimaryCtxSetFlags_v2(device, blocking(now));
+    }
+    return result;
+}
+
+#define SETS_FLAGS(name, parameters, ...)                                                            \
+    CUresult our_##name parameters                                                                   \
+    {                                                                                                \
+        return HAVE(name) ? real_##name(__VA_ARGS__) : CUDA_ERROR_NOT_INITIALIZED;                   \
+    }
+SETS_FLAGS(cuDevicePrimaryCtxSetFlags, (CUdevice device, unsigned flags), device, blocking(flags))
+SETS_FLAGS(cuDevicePrimaryCtxSetFlags_v2, (CUdevice device, unsigned flags), device, blocking(flags))
+SETS_FLAGS(cuCtxCreate_v2, (CUcontext * context, unsigned flags, CUdevice device), context,
+           blocking(flags), device)
+SETS_FLAGS(cuCtxCreate_v3,
+           (CUcontext * context, void *affinity, int count, unsigned flags, CUdevice device), context,
+           affinity, count, blocking(flags), device)
+SETS_FLAGS(cuCtxCreate_v4, (CUcontext * context, void *parameters, unsigned flags, CUdevice device),
+           context, parameters, blocking(flags), device)
+/* An event waits by its own flag, not by its context's. */
+SETS_FLAGS(cuEventCreate, (CUevent * event, unsigned flags), event,
+           settings()->sleeps ? flags | CU_EVENT_BLOCKING_SYNC : flags)
+
+/* What is gone. */
+
+CUresult our_cuEventDestroy_v2(CUevent event)
+{
+    if (!HAVE(cuEventDestroy_v2))
+        return CUDA_ERROR_NOT_INITIALIZED;
+    event_forget((uintptr_t)event);
+    return real_cuEventDestroy_v2(event);
+}
+
+CUresult our_cuStreamDestroy_v2(CUstream stream)
+{
+    if (!HAVE(cuStreamDestroy_v2))
+        return CUDA_ERROR_NOT_INITIALIZED;
+    const int captured = atomic_load(&captures) ? capture_status(real_cuStreamIsCapturing, stream) : 0;
+    pthread_rwlock_wrlock(&capture_lock); /* who asks now has done so when the stream goes */
+    if ((uintptr_t)stream > (uintptr_t)STREAM_PER_THREAD)
+        work_forget((uintptr_t)stream);
+    pthread_rwlock_unlock(&capture_lock);
+    CUresult result = real_cuStreamDestroy_v2(stream);
+    if (captured && result == CUDA_SUCCESS)
+        capture_ends();
+    return result;
+}
+
+/* With a context go its streams, whose handles may come back as others'. */
+static void forget_context(CUcontext context)
+{
+    pthread_rwlock_wrlock(&capture_lock);
+    work_forget_context((uintptr_t)context);
+    pthread_rwlock_unlock(&capture_lock);
+}
+
+CUresult our_cuCtxDestroy_v2(CUcontext context)
+{
+    if (!HAVE(cuCtxDestroy_v2))
+        return CUDA_ERROR_NOT_INITIALIZED;
+    if (context)
+        forget_context(context);
+    return real_cuCtxDestroy_v2(context);
+}
+
+/* Which context a device's own is nobody says without making it: all are forgotten, which costs each
+ * stream one guess. */
+#define ENDS_PRIMARY(name)                                                                           \
+    CUresult our_##name(CUdevice device)                                                             \
+    {                                                                                                \
+        if (!HAVE(name))                                                                             \
+            return CUDA_ERROR_NOT_INITIALIZED;                                                       \
+        CUresult result = real_##name(device);                                                       \
+        unsigned flags = 0;                                                                          \
+        int active = 0;                                                                              \
+        if (!real_cuDevicePrimaryCtxGetState ||                                                      \
+            real_cuDevicePrimaryCtxGetState(device, &flags, &active) != CUDA_SUCCESS || !active)     \
+            forget_context(NULL);                                                                    \
+        return result;                                                                               \
+    }
+ENDS_PRIMARY(cuDevicePrimaryCtxRelease)
+ENDS_PRIMARY(cuDevicePrimaryCtxRelease_v2)
+ENDS_PRIMARY(cuDevicePrimaryCtxReset)
+ENDS_PRIMARY(cuDevicePrimaryCtxReset_v2)

@@ -1,0 +1,30 @@
+/* A wait of the driver's, and what is done before and after it. */
+#ifndef GPUSPLIT_CUDA_WAITS_H
+#define GPUSPLIT_CUDA_WAITS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "cuda_abi.h"
+#include "engine.h"
+#include "report.h"
+#include "work.h"
+
+struct wait {
+    struct moment until;
+    struct feeding *feeding;
+    bool asked, guessed;
+    uint64_t key, begin, end;
+    struct waited waited;
+    struct report report;
+};
+
+/* Sleeps until what the driver is to wait for is about to be over.
+ * copies: the driver's call also copies, and sleeps for that itself. */
+void before_stream(struct wait *w, CUstream stream, bool per_thread, bool copies);
+
+/* The driver's `result`, from which the engine learns.
+ * learns: whether the driver's call waited for nothing but what was guessed. */
+CUresult after(struct wait *w, CUresult result, bool learns);
+
+#endif

@@ -1,0 +1,12 @@
+/* A file of waits in the Trace Event Format, which chrome://tracing and Perfetto open. */
+#ifndef GPUSPLIT_TIMELINE_H
+#define GPUSPLIT_TIMELINE_H
+
+#include <stdint.h>
+
+/* Writes a wait of this thread at once (a program that is killed has its timeline, too): when it was, in
+ * ns of CLOCK_MONOTONIC, the CPU time that it took in ns, and how often the thread slept.  Several
+ * processes may write into one file.  Keeps errno. */
+void timeline_wait(uint64_t begin, uint64_t end, uint64_t cpu, unsigned naps);
+
+#endif
