@@ -11,7 +11,6 @@ from pathlib import Path
 from harness.errors import CommandFailed, LabUnsuitable, NotReady
 from harness.lab.hosts import COMMAND_TIMEOUT, Host, Job
 from harness.lab.samples import CpuSample
-from harness.plan.conditions import Scheduling, parse_credit
 
 SAMPLER = Path(__file__).with_name("xen_sampler.py")
 
@@ -116,17 +115,6 @@ class Xen:
                     "see the VM count publisher's log in dom0: "
                     "`journalctl` there, or the run's logs",
                 )
-
-    def credit(self, gpu_vm: str) -> Scheduling:
-        """Return how the credit scheduler is set; LabUnsuitable if it is not that one."""
-        said = self.dom0.run("xl sched-credit")
-        try:
-            return parse_credit(said, gpu_vm)
-        except ValueError as error:
-            raise LabUnsuitable(
-                f"{self.dom0.name} does not say how its credit scheduler is set: {error}.",
-                "build the lab with `scheduler: credit`",
-            ) from error
 
     def info(self) -> dict[str, str]:
         """Return what `xl info` says."""

@@ -14,7 +14,8 @@ from harness.lab.hosts import Event, Host, Job
 from harness.lab.inventory import Inventory
 from harness.lab.logs import collect_logs
 from harness.lab.xen import SAMPLER, Xen, XenSampler
-from harness.plan.conditions import Scheduling, credit_commands
+from harness.lab.xen_scheduling import XenScheduling
+from harness.plan.conditions import Scheduling
 from harness.plan.profiles import Profile
 from harness.workloads.gpu_matmul import package_digest
 
@@ -49,10 +50,7 @@ class XenLab:
     def __post_init__(self) -> None:
         self.xen = Xen(self.connect(self.inventory.host))
         self._put: dict[tuple[str, Path], str] = {}
-        self._usual: Scheduling | None = None
-        """How the lab schedules by itself, once it was made to schedule otherwise."""
-        self._set: Scheduling | None = None
-        """How it does now."""
+        self._scheduling = XenScheduling(self.xen.dom0, self.gpu_vm, self.inventory.vms)
         self._domids: dict[str, int] = {}
         """The domid of every VM, as last seen."""
 
@@ -86,6 +84,7 @@ class XenLab:
 
     def prepare(self) -> None:
         """Wake all VMs, reach each over SSH once, and put the programs there."""
+        self._scheduling.tidy()
         self.release()
         self._program(self.xen.dom0, SAMPLER)
         self._program(self.connect(self.gpu_vm), GPU_PROGRAM)
@@ -105,22 +104,13 @@ class XenLab:
         return {name: f"domid {self._domids[name]}" for name in running}
 
     def schedule(self, scheduling: Scheduling) -> Scheduling | None:
-        """Set Xen's credit scheduler and read it back; the lab's own way is kept and restored."""
-        if scheduling == Scheduling() and self._usual is None:
-            return None
-        if self._usual is None:
-            self._usual = self._set = self.xen.credit(self.gpu_vm)
-        for_all = credit_commands(scheduling, self._usual, self.gpu_vm)
-        if for_all != credit_commands(self._set or self._usual, self._usual, self.gpu_vm):
-            self.xen.dom0.run(" && ".join(for_all))
-            self._set = self.xen.credit(self.gpu_vm)
-        return self._set
+        return self._scheduling.set(scheduling)
 
     def conditions(self) -> dict[str, str]:
         found = {"scheduler": self.xen.info().get("xen_scheduler", "unknown")}
         if found["scheduler"] == "credit":
-            credit = self.xen.credit(self.gpu_vm)
-            found |= {name: str(value) for name, value in asdict(credit).items()}
+            said = asdict(self._scheduling.find())
+            found |= {name: str(value) for name, value in said.items() if value != ""}
         return found
 
     def destroy(self, vm: str) -> None:

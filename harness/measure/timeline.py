@@ -21,6 +21,7 @@ from harness.measure.point import (
     jobs_by_vm,
     read_clocks,
 )
+from harness.plan.conditions import Scheduling
 from harness.plan.experiments import Mode, driver_environment, gpusplit_options, split
 from harness.plan.profiles import PAPER_GPU_SECONDS, Profile
 
@@ -42,6 +43,7 @@ def measure_timeline(lab: Lab, jobs: Jobs, profile: Profile) -> TimelineSamples:
     """
     most = max(profile.timeline_vms)
     vms, spare = lab.cpu_vms[:most], lab.cpu_vms[most]
+    jobs.schedule(Scheduling())
     # A job in a paused VM cannot end.
     jobs.arrange([*vms, spare, lab.gpu_vm])
     jobs.end_cpu(spare)

@@ -1,7 +1,8 @@
 """Under which conditions a point is measured: how the driver waits, and how Xen schedules.
 
 A condition is part of a point. All of it can be changed on a standing lab without a reboot: the
-emulated driver's waits by the GPU job's environment, Xen's credit scheduler by `xl sched-credit`.
+emulated driver's waits by the GPU job's environment, Xen's scheduler by CPU pools and
+`xl sched-credit`.
 Nothing here talks to a lab.
 """
 
@@ -10,13 +11,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+SCHEDULERS = ("credit", "credit2")
+"""Those that Debian's Xen is built with; it has neither rtds nor null."""
+
 WINDOWS_LIMIT = 2.0
 """Seconds that Windows gives a GPU to answer (TdrDelay's default); the paper's guests ran it."""
 
 
 @dataclass(frozen=True, order=True)
 class Scheduling:
-    """How Xen's credit scheduler is set; the lab's own way where nothing is said (0)."""
+    """How Xen schedules the guests; the lab's own way where nothing is said (empty, 0)."""
 
     slice_ms: int = 0
     """The time slice, 1 to 1000 ms."""
@@ -26,6 +30,8 @@ class Scheduling:
     """The GPU VM's weight; a CPU VM's is 256."""
     gpu_cap: int = 0
     """The most that the GPU VM gets, per cent of one CPU."""
+    scheduler: str = ""
+    """`credit` or `credit2`, in a CPU pool that the guests have for themselves."""
 
     def __post_init__(self) -> None:
         """ValueError for what Xen refuses."""
@@ -37,6 +43,10 @@ class Scheduling:
         ):
             if value and not least <= value <= most:
                 raise ValueError(f"{name} {value} is not from {least} to {most}")
+        if self.scheduler and self.scheduler not in SCHEDULERS:
+            raise ValueError(f"{self.scheduler} is none of {', '.join(SCHEDULERS)}")
+        if self.scheduler == "credit2" and self.slice_ms:
+            raise ValueError("credit2 has no time slice")
         if self.slice_ms and self.ratelimit_us > 1000 * self.slice_ms:
             raise ValueError(f"a rate limit of {self.ratelimit_us} us is above the time slice")
 
@@ -79,6 +89,8 @@ class Condition:
         if self.launch_us:
             yield f"launch{self.launch_us:g}us"
         scheduling = self.scheduling
+        if scheduling.scheduler:
+            yield f"{scheduling.scheduler}pool"
         if scheduling.slice_ms:
             yield f"slice{scheduling.slice_ms}ms"
         if scheduling.ratelimit_us:
@@ -108,41 +120,6 @@ class Condition:
 STANDARD = Condition()
 
 
-def credit_commands(
-    scheduling: Scheduling, usual: Scheduling, gpu_vm: str, pool: str = "Pool-0"
-) -> list[str]:
-    """Return what makes the credit scheduler so; where nothing is said, as it usually is."""
-    slice_ms = scheduling.slice_ms or usual.slice_ms
-    limit = scheduling.ratelimit_us or usual.ratelimit_us
-    weight = scheduling.gpu_weight or usual.gpu_weight
-    return [
-        f"xl sched-credit -s -p {pool} -t {slice_ms} -r {limit}",
-        # A cap of 0 is none.
-        f"xl sched-credit -d {gpu_vm} -w {weight} -c {scheduling.gpu_cap or usual.gpu_cap}",
-    ]
-
-
-def parse_credit(text: str, gpu_vm: str) -> Scheduling:
-    """Read `xl sched-credit`; ValueError if it does not tell all of it.
-
-    The first line has the pool's time slice and rate limit, then comes a line for every domain:
-    name, ID, weight and cap.
-    """
-    pool, *lines = text.splitlines() or [""]
-    said = dict(word.split("=") for word in pool.split() if "=" in word)
-    rows = [line.rsplit(maxsplit=3) for line in lines]
-    try:
-        [(weight, cap)] = [(int(row[2]), int(row[3])) for row in rows if row[0] == gpu_vm]
-        return Scheduling(
-            int(said["tslice"].removesuffix("ms")),
-            int(said["ratelimit"].removesuffix("us")),
-            weight,
-            cap,
-        )
-    except (KeyError, IndexError, ValueError) as error:
-        raise ValueError(f"`xl sched-credit` said {text!r}: {error}") from error
-
-
 def hypotheses(launch_seconds: float) -> Sequence[Condition]:
     """Return the drivers that may have been the paper's, and controls.
 
@@ -161,6 +138,8 @@ def hypotheses(launch_seconds: float) -> Sequence[Condition]:
         # What a boundary must cost the device for 500 groups to cost the paper's 38 %, of which
         # the emulated card's whole waves are 15.3 % already: 0.227 x 65 s / (4 x 500), 7.4 ms.
         Condition("interrupt-then-spin", limit, launch_us=7_400),
-        # The scheduler's side: turns of 5 ms, under the driver that spins.
+        # The scheduler's side: turns of 5 ms, under the driver that spins; and Xen's newer one.
         Condition(scheduling=Scheduling(slice_ms=5)),
+        Condition(scheduling=Scheduling(scheduler="credit2")),
+        Condition("interrupt-then-spin", limit, scheduling=Scheduling(scheduler="credit2")),
     )

@@ -62,7 +62,13 @@ class World:
     ratelimit_us: int = 1000
     gpu_weight: int = 256
     gpu_cap: int = 0
-    """How the credit scheduler is set."""
+    """How the scheduler is set."""
+    scheduler: str = "credit"
+    """Which one the guests have; another than Xen's first, in a CPU pool of their own."""
+    pool: str = "Pool-0"
+    """The CPU pool of the guests, and of their CPU."""
+    pinned: set[str] = field(default_factory=set)
+    """The VMs that are pinned to the guests' CPU; all of them, to begin with."""
     comings: list[str] = field(default_factory=list)
     """Commands by which VMs were created and destroyed."""
     files: set[tuple[str, str]] = field(default_factory=set)
@@ -88,6 +94,7 @@ class World:
         names = ["gpu1", *(f"cpu{n}" for n in range(1, self.cpu_vms + 1))]
         self.vms = {name: FakeVm(domid) for domid, name in enumerate(names, start=1)}
         self.last_domid = len(names)
+        self.pinned = set(names)
         self.names = tuple(names)
         self.gpu_share: float | None = None
         self.gpu_job: FakeGpuJob | None = None
@@ -203,19 +210,8 @@ class FakeHost:
                 state = "--p---" if vm.paused else "-b----"
                 lines.append(f"{name} {vm.domid} 512 1 {state} {vm.cpu_seconds:.1f}")
             return "\n".join(lines) + "\n"
-        if command == "xl sched-credit":
-            lines = [f"Cpupool Pool-0: tslice={world.slice_ms}ms ratelimit={world.ratelimit_us}us"]
-            lines += ["Name   ID Weight  Cap", f"gpu1  1  {world.gpu_weight}  {world.gpu_cap}"]
-            return "\n".join(lines) + "\n"
-        if match := re.fullmatch(
-            r"xl sched-credit -s -p Pool-0 -t (\d+) -r (\d+)"
-            r" && xl sched-credit -d gpu1 -w (\d+) -c (\d+)",
-            command,
-        ):
-            world.slice_ms, world.ratelimit_us, world.gpu_weight, world.gpu_cap = map(
-                int, match.groups()
-            )
-            return ""
+        if command.startswith(("xl sched-", "xl cpupool-", "xl vcpu-")):
+            return "".join(map(self._scheduling, command.split(" && ")))
         if command == "xl info":
             return "release : 6.1.0\nxen_version : 4.17.6\nxen_scheduler : credit\n"
         if command.startswith("xenstore-read "):
@@ -241,6 +237,48 @@ class FakeHost:
         if command.startswith("ls -1 /var/log/xen/console"):
             return "guest-cpu1.log\n"
         return f"output of {command}\n"
+
+    def _scheduling(self, command: str) -> str:
+        """Do what one command says of schedulers, pools and pinning, as Xen does it."""
+        world = self.world
+        if command == f"xl sched-{world.scheduler} -p {world.pool}":
+            turns = f"tslice={world.slice_ms}ms " if world.scheduler == "credit" else ""
+            lines = [f"Cpupool {world.pool}: {turns}ratelimit={world.ratelimit_us}us"]
+            lines += ["Name   ID Weight  Cap", f"gpu1  1  {world.gpu_weight}  {world.gpu_cap}"]
+            lines += [f"{name} {vm.domid} 256 0" for name, vm in world.vms.items() if vm.domid > 1]
+            return "\n".join(lines) + "\n"
+        if match := re.fullmatch(
+            rf"xl sched-{world.scheduler} -s -p {world.pool}(?: -t (\d+))? -r (\d+)", command
+        ):
+            world.slice_ms = int(match[1] or world.slice_ms)
+            world.ratelimit_us = int(match[2])
+        elif match := re.fullmatch(
+            rf"xl sched-{world.scheduler} -d gpu1 -w (\d+) -c (\d+)", command
+        ):
+            world.gpu_weight, world.gpu_cap = int(match[1]), int(match[2])
+        elif command == "xl vcpu-list":
+            rows = (f"{name} 1 0 1 -b- 5.1 {'1' if name in world.pinned else 'all'} / all"
+                    for name in world.vms)  # fmt: skip
+            return "\n".join(["Name ID VCPU CPU State Time(s) Affinity (Hard / Soft)", *rows])
+        elif command == "xl cpupool-list -c":
+            ours = "Pool-0 0\ngpusplit 1" if world.pool == "gpusplit" else "Pool-0 0,1"
+            return f"Name CPU list\n{ours}\n"
+        elif command == "xl cpupool-cpu-remove Pool-0 1":
+            assert world.pool == "Pool-0", "the CPU is not there"
+        elif match := re.match(r"xl cpupool-create .*sched=\"(\w+)\"' 'cpus=\"1\"'$", command):
+            world.pool, world.scheduler = "gpusplit", match[1]
+        elif match := re.fullmatch(r"xl cpupool-migrate (\w+) (\S+)", command):
+            world.pinned.discard(match[1])
+            if match[1] == "gpu1":
+                world.gpu_weight, world.gpu_cap = 256, 0
+        elif command == "xl cpupool-destroy gpusplit":
+            assert world.pool == "gpusplit", "there is no such pool"
+            world.pool, world.scheduler = "Pool-0", "credit"
+        elif match := re.fullmatch(r"xl vcpu-pin (\w+) all 1", command):
+            world.pinned.add(match[1])
+        elif command != "xl cpupool-cpu-add Pool-0 1":
+            raise CommandFailed(f"xl does not know: {command}", "fix the test")
+        return ""
 
 
 class FakeProcess:
