@@ -20,10 +20,17 @@ MAPPED = (
     "neighbour_loss",
     "paper_recovery",
     "paper_levelling",
+    "paper_slow_down_10",
+    "paper_slow_down_20",
+    "paper_best_gain",
+    "paper_slow_down",
     "many_groups_gain",
     "many_groups_slow_down",
 )
 """The statistics of the paper's claims that a condition's points allow to judge."""
+
+SPOKEN_OF = {"paper_slow_down_10": 1, "paper_slow_down_20": 4}
+"""The number of CPU VMs of claims that the paper makes for one: Fig. 5's 2 and 5 VMs."""
 
 
 @dataclass(frozen=True)
@@ -57,16 +64,34 @@ def _judged(under: Measurements, n: int) -> Iterator[Verdict]:
     for groups, kind, statistics in ((few, Kind.PAPER, MAPPED), (ours, Kind.OURS, ("sweep_gain",))):
         profile = _only(under.profile, n, groups)
         for claim in load_claims(profile, under.lab):
-            if claim.kind is kind and claim.statistic in statistics and claim.cpu_vms == n:
-                yield judge(claim, replace(under, profile=profile))
+            about = SPOKEN_OF.get(claim.statistic, claim.cpu_vms or n)
+            if claim.kind is kind and claim.statistic in statistics and about == n:
+                yield judge(claim, replace(_by_alpha(under), profile=profile))
+
+
+def _by_alpha(under: Measurements) -> Measurements:
+    """Add Fig. 6's points: alpha groups for each of n + 1 VMs are measured as so many groups.
+
+    There is nothing to choose between, so that the one repetition judges.
+    """
+    alpha = under.profile.alpha
+    same = tuple(
+        replace(result, point=replace(result.point, groups=None, alpha=alpha))
+        for result in under.results
+        if result.point.mode is Mode.PAPER
+        and result.point.groups == alpha * (result.point.cpu_vms + 1)
+    )
+    known = {result.point for result in under.results}
+    return replace(under, results=under.results + tuple(r for r in same if r.point not in known))
 
 
 def _only(profile: Profile, n: int, groups: tuple[int, ...]) -> Profile:
     """The profile of a run that has the points of one condition beside n CPU VMs alone."""
     many = (n,) if profile.many_groups in profile.condition_groups else ()
     return replace(
-        profile, cpu_vms=(), fig2_vms=(n,), sweep_vms=(n,), sweep_groups=groups, g500_vms=many,
-        ablation_vms=(), adaptive_vms=(), timeline_vms=(), repeat_unsplit=(), blocking_driver=(),
+        profile, cpu_vms=(n,), alphas=(profile.alpha,), fig2_vms=(n,), sweep_vms=(n,),
+        sweep_groups=groups, g500_vms=many, ablation_vms=(), adaptive_vms=(), timeline_vms=(),
+        repeat_unsplit=(), blocking_driver=(),
     )  # fmt: skip
 
 

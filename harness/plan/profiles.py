@@ -133,7 +133,7 @@ PROFILES = {
             ablation_vms=(1, 2, 4),
             adaptive_vms=(1, 2, 4),
             timeline_vms=(1, 2, 4, 1),
-            # What the hypothesis needs, a control, and both under credit2, at one number of CPU VMs.
+            # What the hypothesis needs, a control, and credit2, at one number of CPU VMs.
             conditions=tuple(HYPOTHESES[i] for i in (0, 1, 3, 5, 8, 9)),
             condition_vms=(4,),
             alphas=(1, 2, 5),

@@ -37,7 +37,7 @@ SHORT_SLICE = Condition(scheduling=Scheduling(slice_ms=5))
 SMALL = Profile(
     "small", cpu_vms=(1,), gpu_scale=0.05, sweep_vms=(1,), sweep_groups=(2, 10, 20),
     fig2_vms=(1,), conditions=(BLOCK_THEN_SPIN, SHORT_SLICE, Condition("interrupt")),
-    condition_vms=(1,),
+    condition_vms=(1,), condition_groups=(2, 4, 10, 20),
 )  # fmt: skip
 
 
@@ -152,6 +152,20 @@ class TestTheMap:
         blocked = found["interrupt-then-spin-at0.15"]
         assert blocked["paper_recovery"] is blocked["paper_levelling"] is Outcome.PASS
         assert found["interrupt"]["paper_recovery"] is Outcome.DOES_NOT_ARISE
+
+    def test_fig6_is_judged_by_the_groups_that_alpha_makes_of_the_vms(
+        self, finished: FinishedRun
+    ) -> None:
+        """Alpha 2 and two VMs are 4 groups, none of which reaches the threshold by much."""
+        found = {
+            row.condition.label: {v.claim.statistic: v for v in row.verdicts}["paper_best_gain"]
+            for row in map_conditions(finished.measurements)
+        }
+        blocked = found["interrupt-then-spin-at0.15"]
+        assert blocked.outcome is Outcome.PASS
+        under = finished.measurements.under(BLOCK_THEN_SPIN)
+        four = under.faster(under.at(1, Mode.PAPER, groups=4), under.at(1, Mode.UNSPLIT))
+        assert blocked.value == pytest.approx(four.value - 1)
 
     def test_the_gain_is_that_of_the_model(self, finished: FinishedRun) -> None:
         """Unsplit, 85 % of the time half of the CPU is lost; in 10 groups none is."""
