@@ -51,7 +51,7 @@ def map_conditions(measurements: Measurements) -> Iterator[ConditionVerdicts]:
     profile = measurements.profile
     if not profile.conditions:
         return
-    for condition in (STANDARD, *profile.conditions):
+    for condition in (STANDARD, *profile.conditions, *profile.waits):
         for n in profile.condition_vms:
             under = measurements.under(condition)
             verdicts = tuple(_judged(under, n))
@@ -66,7 +66,9 @@ def _judged(under: Measurements, n: int) -> Iterator[Verdict]:
         for claim in load_claims(profile, under.lab):
             about = SPOKEN_OF.get(claim.statistic, claim.cpu_vms or n)
             if claim.kind is kind and claim.statistic in statistics and about == n:
-                yield judge(claim, replace(_by_alpha(under), profile=profile))
+                verdict = judge(claim, replace(_by_alpha(under), profile=profile))
+                if verdict.measured:
+                    yield verdict
 
 
 def _by_alpha(under: Measurements) -> Measurements:

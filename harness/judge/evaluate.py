@@ -44,6 +44,8 @@ class SampleResult:
     """Multiplications of each CPU VM per second of CPU time that the accounting gives it."""
     problems: tuple[str, ...]
     """Why the numbers cannot be trusted; empty if they can."""
+    gpu_sleeps: int | None = None
+    """How often the GPU job gave up the CPU to wait."""
     accounting_tolerance: float = 0.03
     """Relative difference allowed between a work rate and the same VM's at other points."""
 
@@ -147,6 +149,7 @@ def evaluate(samples: PointSamples) -> SampleResult:
         gpu_vm_cpu_seconds=gpu_vm_cpu_seconds,
         work_rates=rates,
         problems=tuple(problems),
+        gpu_sleeps=samples.gpu.sleeps if samples.gpu else None,
         accounting_tolerance=samples.accounting_tolerance,
     )
 

@@ -38,6 +38,8 @@ class PointResult:
     """Every repetition, those that cannot be trusted too."""
     problems: tuple[str, ...]
     """Why the numbers cannot be trusted; empty if they can."""
+    gpu_sleeps: float | None = None
+    """How often the GPU job gave up the CPU to wait."""
 
     @property
     def trusted(self) -> tuple[SampleResult, ...]:
@@ -87,6 +89,7 @@ def combined(samples: Sequence[SampleResult]) -> PointResult:
     throughputs = values(lambda sample: sample.cpu_throughput)
     seconds = values(lambda sample: sample.gpu_seconds)
     used = values(lambda sample: sample.gpu_vm_cpu_seconds)
+    sleeps = values(lambda sample: sample.gpu_sleeps)
     vms = sorted({vm for sample in shown for vm in sample.cpu_throughputs})
     return PointResult(
         point=samples[0].point,
@@ -105,6 +108,7 @@ def combined(samples: Sequence[SampleResult]) -> PointResult:
         },
         samples=tuple(samples),
         problems=tuple(dict.fromkeys(problems)),
+        gpu_sleeps=median(sleeps) if sleeps else None,
     )
 
 

@@ -13,7 +13,8 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from harness.lab.samples import ClockReading, PointSamples, tightest
-from harness.plan.experiments import Mode
+from harness.plan.conditions import Condition
+from harness.plan.experiments import Mode, Point
 
 if TYPE_CHECKING:
     from harness.judge.evaluate import SampleResult
@@ -40,26 +41,35 @@ def problems_of(samples: PointSamples) -> Iterator[str]:
 def accounting_disagreements(results: Sequence[SampleResult]) -> dict[int, list[str]]:
     """Cross-check throughput against the accounting of CPU time, over a whole run.
 
-    A VM does as many multiplications per second of CPU time at every point. Where it seems to
-    do more or fewer than it mostly does on that host, either the accounting or the job's own
-    account is wrong: time was stolen, say. Returns the reasons by the result's index.
+    A VM does as many multiplications per second of CPU time at every point that is alike. Where it
+    seems to do more or fewer than it mostly does on that host, either the accounting or the job's
+    own account is wrong: time was stolen, say. Returns the reasons by the result's index.
     """
-    rates: dict[tuple[str, str], list[float]] = defaultdict(list)
+    rates: dict[tuple[str, str, Condition], list[float]] = defaultdict(list)
     for result in results:
         if not result.problems:
             for vm, rate in result.work_rates.items():
-                rates[result.host, vm].append(rate)
+                rates[result.host, vm, _alike(result.point)].append(rate)
     usual = {key: median(seen) for key, seen in rates.items() if len(seen) > 1}
     found: dict[int, list[str]] = defaultdict(list)
     for index, result in enumerate(results):
         for vm, rate in result.work_rates.items():
-            expected = usual.get((result.host, vm))
+            expected = usual.get((result.host, vm, _alike(result.point)))
             if expected and abs(rate / expected - 1) > result.accounting_tolerance:
                 found[index].append(
                     f"{vm} did {rate:.4g} multiplications per second of CPU time, and "
                     f"{expected:.4g} at the other points: time was stolen, or is wrongly accounted"
                 )
     return found
+
+
+def _alike(point: Point) -> Condition:
+    """What decides how much of its own a hypervisor does in a second of the VMs' CPU time.
+
+    Under another scheduler that is another amount, and with a GPU VM that wakes up all the time.
+    """
+    wakes_up = point.condition.wakes_up and not point.mode.cooperates
+    return point.condition if wakes_up else point.condition.without_gpu
 
 
 def _unknown_clocks(clocks: Iterable[ClockReading]) -> Iterator[str]:

@@ -168,6 +168,7 @@ def _point(result: PointResult) -> PointSummary:
         cpu_throughputs=result.cpu_throughputs,
         problems=result.problems,
         adaptive=point.adaptive,
+        gpu_sleeps=result.gpu_sleeps,
     )
 
 

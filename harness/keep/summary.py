@@ -70,6 +70,8 @@ class PointSummary:
     """Why the numbers cannot be trusted; empty if they can."""
     adaptive: bool = False
     """The policy adaptive chose the groups."""
+    gpu_sleeps: float | None = None
+    """How often the GPU job gave up the CPU to wait: a median, like the others."""
 
 
 @dataclass(frozen=True)

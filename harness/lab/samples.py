@@ -45,6 +45,8 @@ class GpuReport:
     versions: dict[str, str]
     """What the job ran on, by name."""
     launches: tuple[Launch, ...]
+    sleeps: int | None = None
+    """How often a thread of it gave up the CPU to wait: each time it has to be woken up."""
 
 
 @dataclass(frozen=True)

@@ -85,9 +85,10 @@ def parameters(
     """Return the commands that set a pool; where nothing is said, as the lab usually is."""
     xl = COMMANDS[scheduler]
     turns = f"-t {wanted.slice_ms or usual.slice_ms} " if scheduler == "credit" else ""
+    limit = usual.ratelimit_us if wanted.ratelimit_us is None else wanted.ratelimit_us
     weight = wanted.gpu_weight or usual.gpu_weight
     return [
-        f"{xl} -s -p {pool} {turns}-r {wanted.ratelimit_us or usual.ratelimit_us}",
+        f"{xl} -s -p {pool} {turns}-r {limit}",
         # A cap of 0 is none.
         f"{xl} -d {gpu_vm} -w {weight} -c {wanted.gpu_cap or usual.gpu_cap}",
     ]

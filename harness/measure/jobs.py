@@ -71,6 +71,7 @@ class GpuJob:
             device=self.ready["device"],
             versions=self.ready["versions"],
             launches=tuple(Launch(**launch) for launch in report["launches"]),
+            sleeps=report["sleeps"],
         )
 
     def verify(self, size: int) -> Verification:

@@ -9,7 +9,7 @@ Nothing here talks to a lab.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 SCHEDULERS = ("credit", "credit2")
 """Those that Debian's Xen is built with; it has neither rtds nor null."""
@@ -18,14 +18,14 @@ WINDOWS_LIMIT = 2.0
 """Seconds that Windows gives a GPU to answer (TdrDelay's default); the paper's guests ran it."""
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True)
 class Scheduling:
-    """How Xen schedules the guests; the lab's own way where nothing is said (empty, 0)."""
+    """How Xen schedules the guests; the lab's own way where nothing is said."""
 
     slice_ms: int = 0
     """The time slice, 1 to 1000 ms."""
-    ratelimit_us: int = 0
-    """The rate limit, 100 us to the time slice."""
+    ratelimit_us: int | None = None
+    """The rate limit, 100 us to the time slice; 0: there is none."""
     gpu_weight: int = 0
     """The GPU VM's weight; a CPU VM's is 256."""
     gpu_cap: int = 0
@@ -37,7 +37,7 @@ class Scheduling:
         """ValueError for what Xen refuses."""
         for name, value, least, most in (
             ("slice_ms", self.slice_ms, 1, 1000),
-            ("ratelimit_us", self.ratelimit_us, 100, 500_000),
+            ("ratelimit_us", self.ratelimit_us or 0, 100, 500_000),
             ("gpu_weight", self.gpu_weight, 1, 65535),
             ("gpu_cap", self.gpu_cap, 1, 10_000),
         ):
@@ -47,11 +47,11 @@ class Scheduling:
             raise ValueError(f"{self.scheduler} is none of {', '.join(SCHEDULERS)}")
         if self.scheduler == "credit2" and self.slice_ms:
             raise ValueError("credit2 has no time slice")
-        if self.slice_ms and self.ratelimit_us > 1000 * self.slice_ms:
+        if self.slice_ms and (self.ratelimit_us or 0) > 1000 * self.slice_ms:
             raise ValueError(f"a rate limit of {self.ratelimit_us} us is above the time slice")
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True)
 class Condition:
     """What a point is measured under; the standard one is the lab's own."""
 
@@ -93,12 +93,22 @@ class Condition:
             yield f"{scheduling.scheduler}pool"
         if scheduling.slice_ms:
             yield f"slice{scheduling.slice_ms}ms"
-        if scheduling.ratelimit_us:
+        if scheduling.ratelimit_us is not None:
             yield f"limit{scheduling.ratelimit_us}us"
         if scheduling.gpu_weight:
             yield f"weight{scheduling.gpu_weight}"
         if scheduling.gpu_cap:
             yield f"cap{scheduling.gpu_cap}"
+
+    @property
+    def wakes_up(self) -> bool:
+        """Whether the driver wakes up again and again while a kernel runs."""
+        return "poll" in self.wait or "tick" in self.wait
+
+    @property
+    def driver(self) -> Condition:
+        """What of it is the driver's: a change of that takes another process."""
+        return replace(self, scheduling=Scheduling())
 
     @property
     def without_gpu(self) -> Condition:
@@ -142,4 +152,19 @@ def hypotheses(launch_seconds: float) -> Sequence[Condition]:
         Condition(scheduling=Scheduling(slice_ms=5)),
         Condition(scheduling=Scheduling(scheduler="credit2")),
         Condition("interrupt-then-spin", limit, scheduling=Scheduling(scheduler="credit2")),
+    )
+
+
+def polls() -> Sequence[Condition]:
+    """Return polls that tell what they cost by themselves from what waking up costs the host.
+
+    Beside a look of 50 us each 1 ms: a look that is longer by 100 us, the same looking by a fourth
+    of the wake-ups, and no rate limit, which lets who wakes up have the CPU at once.
+    """
+    return (
+        Condition("poll", poll_period_us=1000, poll_cost_us=150),
+        Condition("poll", poll_period_us=4000, poll_cost_us=200),
+        Condition(
+            "poll", poll_period_us=1000, poll_cost_us=50, scheduling=Scheduling(ratelimit_us=0)
+        ),
     )

@@ -55,7 +55,7 @@ SEVERAL_IN_FLIGHT = {"queues": 2, "in_flight": 64}
 """gpusplit's own choice with cooperative waits, said outright for the driver's."""
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True)
 class Point:
     """One arrangement that is measured."""
 
@@ -232,6 +232,10 @@ def _conditions(profile: Profile) -> Made:
                 )
                 for groups in some
             ]
+    for condition in profile.waits:
+        for n in profile.condition_vms:
+            points.append(Point(n + 1, Mode.NO_GPU, condition=condition.without_gpu))
+            points.append(Point(n, Mode.UNSPLIT, condition=condition))
     title = "The paper's method under other drivers' waits and schedulers' settings"
     return title, "ours: under which conditions the paper holds", points
 
@@ -284,7 +288,11 @@ def _ordered(points: list[Point], number: int) -> Iterator[Point]:
         # A changed driver costs a new GPU job: such points come last, those of a driver together.
         yield from sorted(
             block[turn:] + block[:turn],
-            key=lambda point: (point.blocking_driver, point.condition),
+            key=lambda point: (
+                point.blocking_driver,
+                point.condition.driver.label,
+                point.condition.label,
+            ),
         )
 
 

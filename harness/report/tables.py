@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from harness.keep.summary import ClaimSummary, Summary
+from harness.keep.summary import ClaimSummary, PointSummary, Summary
 from harness.plan.experiments import Mode
 from harness.report.points import (
     base_of,
@@ -160,12 +161,13 @@ def conditions_table(summary: Summary) -> Table | None:
             (
                 Cell(found.label or "the standard condition"),
                 Cell(str(found.cpu_vms)),
+                Cell(_waiting(found.points)),
                 *(Cell(_outcome(by_statistic.get(name))) for name in statistics),
                 Cell(MISSING if found.distance is None else f"{100 * found.distance:.1f}"),
             )
         )
     heads = (STATISTIC_NAMES.get(name, name) for name in statistics)
-    head = ("condition", "n", *heads, "points from the paper")
+    head = ("condition", "n", "unsplit: CPU, wake-ups/s", *heads, "points from the paper")
     return Table(head, tuple(rows), words=1)
 
 
@@ -197,6 +199,17 @@ def conditions_sentence(summary: Summary) -> str:
         f"{best.cpu_vms}: the worst of them is "
         f"{100 * (best.distance or 0.0):.1f} percentage points off."
     )
+
+
+def _waiting(points: Iterable[PointSummary]) -> str:
+    """Say what part of a CPU the GPU VM takes with whole kernels, and how often it is woken up."""
+    for point in points:
+        if point.mode == Mode.UNSPLIT and point.gpu_seconds and not point.problems:
+            share = (point.gpu_vm_cpu_seconds or 0.0) / point.gpu_seconds
+            sleeps = point.gpu_sleeps
+            often = "" if sleeps is None else f", {sleeps / point.gpu_seconds:.3g}/s"
+            return f"{share:.1%}{often}"
+    return MISSING
 
 
 def _outcome(claim: ClaimSummary | None) -> str:

@@ -22,6 +22,7 @@ import hashlib
 import json
 import os
 import platform
+import resource
 import sys
 import threading
 import time
@@ -175,6 +176,7 @@ def measure(product: MatrixProduct, kernel: Any, config: Any, launches: int) -> 
     """Run all launches, and report when each started and ended."""
     import gpusplit
 
+    slept = resource.getrusage(resource.RUSAGE_SELF).ru_nvcsw
     times = [time.time()]
     with gpusplit.recording() as recorded:
         for _ in range(launches):
@@ -184,6 +186,7 @@ def measure(product: MatrixProduct, kernel: Any, config: Any, launches: int) -> 
         "report",
         start=times[0],
         end=times[-1],
+        sleeps=resource.getrusage(resource.RUSAGE_SELF).ru_nvcsw - slept,
         launches=[
             {
                 "start": start,

@@ -464,7 +464,7 @@ class FakeGpuJob(FakeProcess):
             return
         self.world.gpu_share = self.world.gpu_job = None
         start, end = self.records[0]["start"], self.records[-1]["end"]
-        self.say("report", start=start, end=end, launches=self.records)
+        self.say("report", start=start, end=end, launches=self.records, sleeps=len(self.records))
 
     def read_line(self, timeout: float) -> str:
         while not self.said and self.world.gpu_job is self:

@@ -192,9 +192,35 @@ class TestTheMap:
             assert "Nearest to the paper" in shown
             assert "does not arise" in shown
 
+    def test_a_wait_is_told_by_what_it_takes_and_how_often_it_wakes_up(
+        self, finished: FinishedRun
+    ) -> None:
+        """The model's job sleeps once for each of its four launches of 0.8125 s."""
+        head, *rows = [
+            line.split("|") for line in finished.report.with_suffix(".md").read_text().splitlines()
+            if line.startswith(("| condition", "| interrupt |"))
+        ]  # fmt: skip
+        assert head[3].strip() == "unsplit: CPU, wake-ups/s"
+        assert [row[3].strip() for row in rows] == ["0.1%, 1.23/s"]
+
     def test_raw_samples_say_how_xen_was_set(self, finished: FinishedRun) -> None:
         [raw] = finished.folder.glob("raw/n1-unsplit-slice5ms.1.*.json")
         assert json.loads(raw.read_text())["options"]["scheduling"]["slice_ms"] == 5
+
+
+class TestWhereAWaitAloneCounts:
+    WAIT = Condition("poll", poll_period_us=4000, poll_cost_us=200)
+    PROFILE = dataclasses.replace(SMALL, conditions=(), waits=(WAIT,))
+
+    def test_only_the_unsplit_job_is_measured(self) -> None:
+        points = {e.id: e.points for e in experiments(self.PROFILE)}["conditions"]
+        assert points == (Point(2, Mode.NO_GPU), Point(1, Mode.UNSPLIT, condition=self.WAIT))
+
+    def test_what_was_not_measured_has_no_verdict(self, tmp_path: Path) -> None:
+        profile = dataclasses.replace(self.PROFILE, conditions=(Condition("interrupt"),))
+        finished = measure(run_of(World(), tmp_path, profile))
+        [row] = [r for r in finished.summary.conditions if r.label == self.WAIT.label]
+        assert [claim.statistic for claim in row.claims] == ["neighbour_loss"]
 
 
 class TestStartPhase:

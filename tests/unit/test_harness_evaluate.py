@@ -25,6 +25,7 @@ from harness.lab.samples import (
     PointSamples,
     tightest,
 )
+from harness.plan.conditions import Condition, Scheduling
 from harness.plan.experiments import Mode, Point
 
 
@@ -252,6 +253,28 @@ class TestAccountingDisagreements:
 
     def test_one_point_alone_says_nothing(self) -> None:
         assert accounting_disagreements([evaluate(samples())]) == {}
+
+    @pytest.mark.parametrize(
+        ("mode", "other"),
+        [
+            (Mode.NO_GPU, Condition(scheduling=Scheduling(scheduler="credit2"))),
+            (Mode.UNSPLIT, Condition(scheduling=Scheduling(scheduler="credit2"))),
+            (Mode.UNSPLIT, Condition("poll", poll_period_us=1000, poll_cost_us=50)),
+        ],
+    )
+    def test_a_scheduler_and_a_driver_that_wakes_up_have_their_own_rate(
+        self, mode: Mode, other: Condition
+    ) -> None:
+        usual = evaluate(samples())
+        point = dataclasses.replace(usual.point, mode=mode, condition=other)
+        slower = dataclasses.replace(usual, point=point, work_rates={"cpu0": 0.93 * 1.5})
+        assert accounting_disagreements([usual, usual, usual, slower, slower]) == {}
+
+    def test_a_driver_that_sleeps_has_the_usual_one(self) -> None:
+        usual = evaluate(samples())
+        point = dataclasses.replace(usual.point, condition=Condition("interrupt"))
+        slower = dataclasses.replace(usual, point=point, work_rates={"cpu0": 0.93 * 1.5})
+        assert accounting_disagreements([usual, usual, usual, slower]).keys() == {3}
 
     def test_hosts_are_not_compared(self) -> None:
         good = evaluate(samples())

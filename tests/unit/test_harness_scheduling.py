@@ -62,6 +62,11 @@ class TestSettingXen:
         lab.release()
         assert (world.slice_ms, world.ratelimit_us, world.gpu_weight) == (30, 1000, 256)
 
+    def test_no_rate_limit_is_not_the_usual_one(self, tmp_path: Path) -> None:
+        world = World()
+        world.lab(tmp_path / "lab").schedule(Scheduling(ratelimit_us=0))
+        assert world.ratelimit_us == 0
+
     def test_what_is_so_already_is_not_set_again(self, tmp_path: Path) -> None:
         world = World()
         lab = world.lab(tmp_path / "lab")
