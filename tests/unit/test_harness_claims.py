@@ -253,36 +253,36 @@ class TestJudge:
 def fig4(
     gain_20: float, gain_10: float, *, seconds_20: float = 11.5, seconds_10: float = 10.2
 ) -> Measurements:
-    """Two CPU VMs beside the paper's method."""
+    """Four CPU VMs beside the paper's method."""
     return measurements(
-        result(Point(2, Mode.UNSPLIT), 100.0, 10.0, 1),
-        result(Point(2, Mode.PAPER, groups=10), 100.0 * (1 + gain_10), seconds_10, 10),
-        result(Point(2, Mode.PAPER, groups=20), 100.0 * (1 + gain_20), seconds_20, 20),
+        result(Point(4, Mode.UNSPLIT), 100.0, 10.0, 1),
+        result(Point(4, Mode.PAPER, groups=10), 100.0 * (1 + gain_10), seconds_10, 10),
+        result(Point(4, Mode.PAPER, groups=20), 100.0 * (1 + gain_20), seconds_20, 20),
         profile=QUICK,
     )
 
 
 class TestThePapersClaims:
     def test_what_does_not_recover_is_not_said_to_level_off(self) -> None:
-        found = verdict("paper-levelling-n2", fig4(0.001, 0.001))
+        found = verdict("paper-levelling-n4", fig4(0.001, 0.001))
         assert (found.outcome, found.value) == (Outcome.DOES_NOT_ARISE, None)
         assert not found.fails_the_run
         assert "do not recover in the first place (+0.1%)" in found.reason
-        assert verdict("paper-levelling-n2", fig4(0.15, 0.14)).outcome is Outcome.PASS
-        assert verdict("paper-levelling-n2", fig4(0.15, 0.02)).outcome is Outcome.FAIL
+        assert verdict("paper-levelling-n4", fig4(0.15, 0.14)).outcome is Outcome.PASS
+        assert verdict("paper-levelling-n4", fig4(0.15, 0.02)).outcome is Outcome.FAIL
 
     def test_whether_it_recovers_may_be_less_than_can_be_told(self) -> None:
-        found = verdict("paper-levelling-n2", fig4(0.05, 0.05))
+        found = verdict("paper-levelling-n4", fig4(0.05, 0.05))
         assert (found.outcome, found.value) == (Outcome.INCONCLUSIVE, None)
         assert "is not known (95 %: +4." in found.reason
 
     def test_near_their_limit_are_inconclusive_too(self) -> None:
-        near = verdict("paper-recovery-n2", fig4(0.049, 0.0))
+        near = verdict("paper-recovery-n4", fig4(0.049, 0.0))
         assert (near.outcome, near.claim.kind) == (Outcome.INCONCLUSIVE, Kind.PAPER)
-        assert verdict("paper-recovery-n2", fig4(0.04, 0.0)).outcome is Outcome.FAIL
+        assert verdict("paper-recovery-n4", fig4(0.04, 0.0)).outcome is Outcome.FAIL
 
     def test_that_do_not_hold_do_not_fail_the_run(self) -> None:
-        found = verdict("paper-recovery-n2", fig4(0.0, 0.0))
+        found = verdict("paper-recovery-n4", fig4(0.0, 0.0))
         assert (found.outcome, found.claim.kind) == (Outcome.FAIL, Kind.PAPER)
         assert not found.fails_the_run
         assert verdict("cpu-gain-n1", measured(gain=0.1)).fails_the_run
@@ -331,7 +331,7 @@ def paper_alphas(
     gains: tuple[float, float], seconds: tuple[float, float], again: float | None = 1.21
 ) -> Measurements:
     """The paper's method at alpha 2 and 5 beside two CPU VMs, alpha 2 once more if *again*."""
-    profile = dataclasses.replace(QUICK, cpu_vms=(2,), alphas=(2, 5))
+    profile = dataclasses.replace(QUICK, cpu_vms=(2,), sweep_vms=(2,), alphas=(2, 5))
     points = [
         result(
             Point(2, Mode.PAPER, alpha=alpha), 100.0 * gain, took, 3 * alpha,
