@@ -55,12 +55,12 @@ def predict(host: Host, job: Job, driver: Driver, threads: int, seed: int) -> Pr
     """
     if host.scheduler not in SCHEDULERS:
         raise ValueError(f"{host.scheduler} is not simulated: {', '.join(SCHEDULERS)} are")
-    if host.gpu_cap or host.cpu_cap:
-        raise ValueError("caps are not simulated")
+    if (host.gpu_cap or host.cpu_cap) and host.scheduler != "credit":
+        raise ValueError("caps are simulated under credit only")
     guests = Guests(
         pcpus=host.pcpus, cpu_vms=host.cpu_vms, vcpus=host.vcpus, gpu_vms=host.gpu_vms,
         threads=threads, cpu_weight=int(host.cpu_weight), gpu_weight=int(host.gpu_weight),
-        load=host.load,
+        load=host.load, cpu_cap=host.cpu_cap, gpu_cap=host.gpu_cap,
     )  # fmt: skip
     sched = Sched(host.scheduler)
     alone = _run(guests, sched, driver, None, seed).cpu_vms

@@ -108,6 +108,15 @@ class TestSimulated:
             assert found["gain_low_percent"] <= found["gain_percent"] <= found["gain_high_percent"]
             assert found["gain_low_percent"] < found["gain_high_percent"]
 
+    def test_a_capped_gpu_vm_leaves_the_rest_to_others(
+        self, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """A quarter of the CPU at most, where a spinning one would have half."""
+        case = ("--json", "--pcpus", "1", "--vcpus", "1", "--vms", "1", "--gpu-cap", "25")
+        known, found = (json.loads(output(capsys, *case, *more)) for more in ((), ("--seeds", "3")))
+        assert known["cpus_unsplit"] == pytest.approx(0.75)
+        assert found["cpus_unsplit"] == pytest.approx(0.75, abs=0.03)
+
     def test_a_driver_that_changes_its_mind_is_only_simulated(
         self, capsys: pytest.CaptureFixture[str]
     ) -> None:
@@ -125,7 +134,10 @@ class TestSimulated:
         [
             (("--seeds", "1"), "from 2 (an interval needs as many) to 1000, not 1"),
             (("--seeds", "2", "--scheduler", "cfs"), "cfs is not simulated: credit, credit2 are"),
-            (("--seeds", "2", "--gpu-cap", "50"), "caps are not simulated"),
+            (
+                ("--seeds", "2", "--gpu-cap", "50", "--scheduler", "credit2"),
+                "caps are simulated under credit only",
+            ),
             (("--threads", "4"), "spin with 4 threads is only simulated: say --seeds 5"),
         ],
     )

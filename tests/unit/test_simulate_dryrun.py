@@ -33,9 +33,13 @@ SLOTS, LEAST = 48, 6
 
 
 @cache
+def summary(profile: str) -> Any:
+    return json.loads((RESULTS / f"dryrun-{profile}" / "summary.json").read_text())
+
+
+@cache
 def points(profile: str) -> dict[str, Any]:
-    document = json.loads((RESULTS / f"dryrun-{profile}" / "summary.json").read_text())
-    return {point["label"]: point for point in document["points"]}
+    return {point["label"]: point for point in summary(profile)["points"]}
 
 
 def launch_costs() -> dict[str, float]:
@@ -61,11 +65,15 @@ def parts(groups: int, scale: float = 1.0) -> tuple[float, ...]:
     return wave_parts(LAUNCH, groups, JOB_SECONDS / LAUNCHES * scale, SLOTS, LEAST)
 
 
-def simulated(n: int, groups: int, driver: Driver, scale: float = 1.0) -> dict[str, float]:
+CREDIT = Sched(pool_cpus=2)
+"""The dry run's own."""
+
+
+def simulated(
+    n: int, groups: int, driver: Driver, scale: float = 1.0, sched: Sched = CREDIT
+) -> dict[str, float]:
     job = GpuJob(parts(groups, scale), LAUNCHES)
-    found: list[Result] = [
-        simulate(Guests(cpu_vms=n), Sched(pool_cpus=2), driver, job, seed) for seed in SEEDS
-    ]
+    found: list[Result] = [simulate(Guests(cpu_vms=n), sched, driver, job, seed) for seed in SEEDS]
     return {
         "cpu_vms": mean(result.cpu_vms for result in found),
         "gpu_vm": mean(result.gpu_vm for result in found),
@@ -91,6 +99,31 @@ def test_every_point_of_the_drivers_wait(profile: str, label: str) -> None:
     undisturbed = points(profile)[f"n{point['cpu_vms']}-no_gpu"]["cpu_throughput"]
     assert found["cpu_vms"] == pytest.approx(point["cpu_throughput"] / undisturbed, abs=WITHIN)
     assert found["seconds"] == pytest.approx(point["gpu_seconds"], rel=WITHIN)
+
+
+CONDITIONS = [
+    (index, point["label"])
+    for index, row in enumerate(summary("quick")["conditions"])
+    if row["label"]
+    for point in row["points"]
+    if point["mode"] in ("unsplit", "paper")
+]
+
+
+@pytest.mark.parametrize(("index", "label"), CONDITIONS)
+def test_every_condition_that_was_measured(index: int, label: str) -> None:
+    """Other drivers, and credit2 in a pool of one CPU, which the guests have for themselves."""
+    scale = SCALES["quick"]
+    row = summary("quick")["conditions"][index]
+    found, condition = {p["label"]: p for p in row["points"]}, row["condition"]
+    point, n = found[label], row["cpu_vms"]
+    undisturbed = found[f"n{n}-no_gpu"]["cpu_throughput"]
+    threshold = condition["then_after"] * JOB_SECONDS / LAUNCHES * scale
+    driver = Driver(condition["wait"], then_after=threshold or 2.0, **launch_costs())
+    pool = condition["scheduling"]["scheduler"]
+    made = simulated(n, point["groups"], driver, scale, Sched(pool) if pool else CREDIT)
+    assert made["cpu_vms"] == pytest.approx(point["cpu_throughput"] / undisturbed, abs=WITHIN)
+    assert made["seconds"] == pytest.approx(point["gpu_seconds"], rel=WITHIN)
 
 
 #: Issue 14: CPU VMs' gain and GPU job's slow-down in per cent, measured in the dry run at the
