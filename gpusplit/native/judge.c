@@ -27,10 +27,15 @@ void judge_ends(void)
     atomic_store(&ending, true);
 }
 
+bool judge_ended(void)
+{
+    return atomic_load(&ending);
+}
+
 /* Waits until the judge may be read or written; false if it is not to be waited for. */
 static bool ready(int fd, short events)
 {
-    for (int waited = 0; waited < PATIENCE && !atomic_load(&ending); waited += SLICE) {
+    for (int waited = 0; waited < PATIENCE && !judge_ended(); waited += SLICE) {
         struct pollfd one = { fd, events, 0 };
         const int n = poll(&one, 1, SLICE);
         if (n > 0)

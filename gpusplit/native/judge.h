@@ -40,5 +40,6 @@ void answer_free(struct answer *answer);
 
 /* Nobody is to be asked any more: the program ends. */
 void judge_ends(void);
+bool judge_ended(void);
 
 #endif

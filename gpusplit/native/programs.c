@@ -248,7 +248,7 @@ static void ask_judge(struct finding *f)
         whole(answer, "its source is not known");
     } else if (!judge_ask(&question, kernels_of, f, answer, failure)) {
         static atomic_bool told;
-        if (!atomic_exchange(&told, true))
+        if (!judge_ended() && !atomic_exchange(&told, true))
             fprintf(stderr, "gpusplit: launches stay whole: %s\n", failure);
         whole(answer, failure);
     }

@@ -42,7 +42,13 @@ void spawn_remember(void)
     remembered = copy;
 }
 
-/* The children below share our memory, and run while the thread that starts them stands still. */
+/* The children below share our memory, which is not copied for them, and run while the thread that starts
+ * them stands still.  The thread sanitizer takes what they do for that thread's. */
+#ifdef __SANITIZE_THREAD__
+#define SHARING CLONE_VFORK
+#else
+#define SHARING (CLONE_VM | CLONE_VFORK)
+#endif
 #define STACK 65536
 struct start {
     const char *python, *script;
@@ -83,7 +89,7 @@ PLAIN static int become(void *given)
 PLAIN static int between(void *given)
 {
     struct start *start = given;
-    _exit(clone(become, start->stack + STACK, CLONE_VM | CLONE_VFORK, start) < 0 ? 127 : 0);
+    _exit(clone(become, start->stack + STACK, SHARING, start) < 0 ? 127 : 0);
 }
 
 /* asked.py lies beside the folder of this library. */
@@ -115,7 +121,7 @@ int spawn_asked(const char *python)
     pthread_sigmask(SIG_SETMASK, &all, &before); /* no handler of the program's in the children */
     pthread_mutex_lock(&one);
     /* Without a signal at its end wait() does not find it. */
-    const pid_t child = clone(between, stacks[0] + STACK, CLONE_VM | CLONE_VFORK, &start);
+    const pid_t child = clone(between, stacks[0] + STACK, SHARING, &start);
     if (child > 0 && waitpid(child, &status, __WCLONE) != child)
         status = -1; /* signals are blocked: nothing interrupts it */
     pthread_mutex_unlock(&one);

@@ -95,10 +95,27 @@ FORCED = {"policy": "fixed", "cores": "1", "judge": "wait", "summary": "1"}
 
 @pytest.fixture(scope="module")
 def layer(tmp_path_factory: pytest.TempPathFactory) -> Layer:
-    found = Layer(tmp_path_factory.mktemp("layer"))
-    found.library.parent.mkdir(parents=True)
-    (found.folder / "gpusplit" / "asked.py").symlink_to(ROOT / "gpusplit" / "asked.py")
-    subprocess.run(["make", "-s", "-C", NATIVE, f"OUT={found.library.parent}"], check=True)
+    return install(tmp_path_factory.mktemp("layer"))
+
+
+def install(folder: Path, sanitize: str = "") -> Layer:
+    """The layer and the native program, built alike; a sanitizer that is not there is skipped."""
+    found = Layer(folder)
+    out = found.library.parent
+    out.mkdir(parents=True)
+    (folder / "gpusplit" / "asked.py").symlink_to(ROOT / "gpusplit" / "asked.py")
+    made = subprocess.run(
+        ["make", "-s", "-C", NATIVE, f"OUT={out}", f"SANITIZE={sanitize}"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if sanitize and "cannot find" in made.stderr:
+        pytest.skip("this sanitizer's runtime is not installed")
+    assert made.returncode == 0, made.stderr
+    tests = ROOT / "tests" / "native"
+    subprocess.run(
+        ["make", "-s", "-C", tests, f"OUT={out}", f"SANITIZE={sanitize}", out / "split_calls"],
+        check=True,
+    )
     return found
 
 
@@ -130,6 +147,64 @@ def test_a_program_prints_the_same_however_its_launches_are_cut(
         assert made >= launches
         assert split > launches / 3, ours.errors
         assert slices >= made + split
+
+
+#: PoCL and LLVM are not built with a sanitizer, and what only they do is not ours to judge.
+THREADS = "".join(
+    f"{kind}:{name}\n" for kind in ("race", "mutex") for name in ("libpocl", "libLLVM", "libclang")
+) + "".join(f"called_from_lib:{name}.so\n" for name in ("libpocl", "libpocl-devices-pthread"))
+
+
+@pytest.mark.parametrize(
+    ("sanitize", "judge"),
+    [("", "wait"), ("", "background"), ("thread", "wait"), ("address,undefined", "wait")],
+)
+def test_a_native_program_prints_the_same_however_its_launches_are_cut(
+    tmp_path: Path, sanitize: str, judge: str
+) -> None:
+    layer = install(tmp_path, sanitize)
+    (tmp_path / "threads").write_text(THREADS)
+    sanitizers = {
+        # PoCL starts processes and threads in its own way.
+        "TSAN_OPTIONS": f"die_after_fork=0 exitcode=0 suppressions={tmp_path / 'threads'}",
+        "ASAN_OPTIONS": "detect_leaks=0",
+        "UBSAN_OPTIONS": "halt_on_error=1",
+    }
+
+    def run(**options: str) -> Ran:
+        done = subprocess.run(
+            [layer.library.parent / "split_calls"],
+            env=layer.environment(None, **options) | sanitizers, capture_output=True, text=True,
+            check=False, timeout=300,
+        )  # fmt: skip
+        if sanitize and "FATAL" in done.stderr:
+            pytest.skip("this sanitizer does not work on this kernel")
+        assert done.returncode == 0, done.stderr
+        # Where the first of two accesses is: a sanitizer sees LLVM's own as well.
+        assert not re.findall(r"SUMMARY: .*gpusplit/native/.*", done.stderr), done.stderr
+        return Ran(done.stdout, done.stderr)
+
+    plain = run()
+    for groups in ("2", "3", "7"):
+        ours = run(**FORCED | {"judge": judge}, groups=groups)
+        assert ours.facts == plain.facts
+        assert ours.split("k1")[0] == 52
+        if judge == "wait":
+            assert ours.split("k1")[1] > 20
+
+
+def test_gpusplit_run_splits_a_native_program(layer: Layer) -> None:
+    program = layer.library.parent / "split_calls"
+    words = ["--policy", "vms", "--vms", "static:2", "--cores", "1", "--judge", "wait", "--summary"]
+    environ = {k: v for k, v in os.environ.items() if k not in ("OPENCL_LAYERS", "LD_PRELOAD")}
+    done = subprocess.run(
+        [sys.executable, "-m", "gpusplit", "run", *words, program], capture_output=True, text=True,
+        env=environ | {"XDG_CACHE_HOME": str(layer.folder / "cache"), "PYTHONPATH": str(ROOT)},
+        check=True, timeout=300,
+    )  # fmt: skip
+    ran = Ran(done.stdout, done.stderr)
+    assert ran.split("k1")[0] == 52
+    assert ran.split("k1")[1] > 20, done.stderr
 
 
 def test_nothing_is_split_where_nobody_asked(layer: Layer) -> None:
