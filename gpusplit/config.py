@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 #: An environment variable is this and the option's name in capitals.
 PREFIX = "GPUSPLIT_"
 
-#: What only the native library reads (native/settings.h).
-_LIBRARYS = ("OBSERVE", "REPORT", "SPIN_US")
+#: What only the native library reads (native/settings.h, native/options.h).
+_LIBRARYS = ("OBSERVE", "PYTHON", "REPORT", "SPIN_US")
 
 #: What follows where nobody looks at an option that makes no sense (native/settings.c, too).
 WITHOUT = "the program runs as if without gpusplit"

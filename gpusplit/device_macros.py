@@ -7,10 +7,7 @@ text of a compiler has to be understood.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
-
-import pyopencl as cl
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from gpusplit import store
 
@@ -19,10 +16,16 @@ _BITS = 32
 
 Values = dict[str, int | str | None]
 
+#: Compiles a program and gives its kernels' names, joined by semicolons; Refused if it cannot.
+Compiler = Callable[[str], str]
+
+
+class Refused(Exception):
+    """The device compiles nothing; the message says why."""
+
 
 def ask(
-    context: cl.Context,
-    device: cl.Device,
+    compiler: Compiler,
     key: str,
     options: str,
     names: Iterable[str],
@@ -32,7 +35,7 @@ def ask(
     *valued*, or "" where nobody asked for it or it is no such number.
 
     key: what the device and its driver are called; options: those of the program, which may define
-    macros too.  Raises pyopencl.Error if the device compiles nothing.
+    macros too; compiler: the device's, with them.  Raises Refused if the device compiles nothing.
     """
     found: Values = {}
     for kind, wanted, question in (("names", names, _defined), ("values", valued, _values)):
@@ -40,7 +43,7 @@ def ask(
         known = _read(store.load("macros", place))
         unknown = [name for name in wanted if name not in known]
         if unknown:
-            known |= question(context, device, options, unknown)
+            known |= question(compiler, unknown)
             store.save("macros", place, json.dumps(known))
         found |= {name: known[name] for name in wanted}
     return found
@@ -54,19 +57,19 @@ def _read(text: str | None) -> Values:
     return found if isinstance(found, dict) else {}
 
 
-def _defined(context: cl.Context, device: cl.Device, options: str, names: Sequence[str]) -> Values:
+def _defined(compiler: Compiler, names: Sequence[str]) -> Values:
     questions = {f"d{at}": f"#ifdef {name}" for at, name in enumerate(names)}
-    yes = _yes(context, device, options, questions)
+    yes = _yes(compiler, questions)
     return {name: "" if f"d{at}" in yes else None for at, name in enumerate(names)}
 
 
-def _values(context: cl.Context, device: cl.Device, options: str, names: Sequence[str]) -> Values:
-    defined = _defined(context, device, options, names)
+def _values(compiler: Compiler, names: Sequence[str]) -> Values:
+    defined = _defined(compiler, names)
     left = [name for name in names if defined[name] is not None]
-    return {**defined, **_numbers(context, device, options, left)}
+    return {**defined, **_numbers(compiler, left)}
 
 
-def _numbers(context: cl.Context, device: cl.Device, options: str, names: Sequence[str]) -> Values:
+def _numbers(compiler: Compiler, names: Sequence[str]) -> Values:
     """The values of defined macros."""
     if not names:
         return {}
@@ -76,15 +79,15 @@ def _numbers(context: cl.Context, device: cl.Device, options: str, names: Sequen
         for bit in range(_BITS):
             questions[f"b{at}_{bit}"] = f"#if (({name}) >> {bit}) & 1"
     try:
-        yes = _yes(context, device, options, questions)
-    except cl.Error:
+        yes = _yes(compiler, questions)
+    except Refused:
         if len(names) == 1:
             return {names[0]: ""}
         # One of them is no number.
         half = len(names) // 2
         return {
-            **_numbers(context, device, options, names[:half]),
-            **_numbers(context, device, options, names[half:]),
+            **_numbers(compiler, names[:half]),
+            **_numbers(compiler, names[half:]),
         }
     return {
         name: ""
@@ -94,15 +97,11 @@ def _numbers(context: cl.Context, device: cl.Device, options: str, names: Sequen
     }
 
 
-def _yes(
-    context: cl.Context, device: cl.Device, options: str, questions: Mapping[str, str]
-) -> frozenset[str]:
+def _yes(compiler: Compiler, questions: Mapping[str, str]) -> frozenset[str]:
     """Which of the *questions*, conditional directives by name, the compiler says yes to."""
     prefix = "gpusplit_"
     lines = [f"__kernel void {prefix}none(void) {{ }}"]
     for name, directive in questions.items():
         lines += [directive, f"__kernel void {prefix}{name}(void) {{ }}", "#endif"]
-    program: Any = cl._cl._Program(context, "\n".join(lines) + "\n")
-    program._build(options=options.encode("utf-8", "surrogateescape"), devices=[device])
-    names: str = program.get_info(cl.program_info.KERNEL_NAMES)
+    names = compiler("\n".join(lines) + "\n")
     return frozenset(name.removeprefix(prefix) for name in names.split(";"))

@@ -38,6 +38,14 @@ def take(source: str, folders: Sequence[str]) -> tuple[tuple[Header, ...], str]:
         return (), str(error)
 
 
+def includes(source: str) -> bool:
+    """Whether *source* has a directive that may bring in a header."""
+    words = ("include", "include_next", "import", "embed")
+    return _ANY.search(source) is not None and any(
+        directive in words for directive, _ in directives(source)
+    )
+
+
 def _follow(source: str, folders: Sequence[str]) -> dict[tuple[int, str], Header]:
     found: dict[tuple[int, str], Header] = {}
     todo: list[tuple[str, Header | None]] = [(source, None)]

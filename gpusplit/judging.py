@@ -8,39 +8,26 @@ stay whole.  What goes wrong leaves them whole as well, with one warning.
 from __future__ import annotations
 
 import atexit
-import functools
 import logging
 import os
 import queue as queues
 import subprocess
-import sys
 import threading
 import warnings
 from collections.abc import Callable, Hashable
-from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pyopencl as cl
 
-from gpusplit import device_macros, programs, store
+from gpusplit import asking, device_macros, programs
 from gpusplit.judge.verdict import Answer, Request
 from gpusplit.programs import Program
 
 log = logging.getLogger("gpusplit")
 
-#: Seconds after which a judge that says nothing is ended.
-TIME_LIMIT = 90.0
-#: Rounds of questions: directives do not change, so the judge asks once.
-_ROUNDS = 2
-
 
 class JudgeWarning(UserWarning):
     """Launches stay whole because the judge could not be asked."""
-
-
-class Failed(Exception):
-    """The judge gave no answer; the message says why."""
 
 
 def answer(program: Program, kernel: cl.Kernel, device: cl.Device, wait: bool) -> Answer | None:
@@ -66,87 +53,37 @@ def answer(program: Program, kernel: cl.Kernel, device: cl.Device, wait: bool) -
     return program.answers[address]
 
 
-class Question:
+class Question(asking.Question):
     """What the judge is asked of one program on one device."""
 
     def __init__(self, request: Request, context: cl.Context, device: cl.Device) -> None:
         """context: one of *device*, to ask its compiler in."""
-        self._request = request
-        self._context = context
-        self._device = device
-        self._key = programs.device_key(device)
-        # What the device says of macros is its own and its driver's affair, which the key names.
-        self._place = store.digest(_judges_own_digest(), self._key, request.to_json())
+        super().__init__(
+            request, programs.device_key(device), compiler(context, device, request.options)
+        )
 
-    def stored(self) -> Answer | None:
-        """The answer that was found before, here or by another process."""
-        text = store.load("verdicts", self._place)
+    def find(self, started: asking.Started | None = None) -> Answer:
+        """As there; a judge that fails is warned of, and what it was asked of stays whole."""
         try:
-            return None if text is None else Answer.from_json(text)
-        except ValueError:
-            log.info("a verdict on disk cannot be read; it is found again")
-            return None
+            return super().find(started or _background.asks)
+        except asking.Failed as error:
+            warn(str(error))
+            return Answer(otherwise=str(error))
 
-    def find(self) -> Answer:
-        """Ask the judge, and the device what the judge wants to know of it."""
+
+def compiler(context: cl.Context, device: cl.Device, options: str) -> device_macros.Compiler:
+    """The compiler of *device*, to be asked what macros are."""
+
+    def compiled(text: str) -> str:
+        program: Any = cl._cl._Program(context, text)
         try:
-            macros: device_macros.Values = {}
-            for _ in range(_ROUNDS):
-                found = ask_judge(replace(self._request, macros=macros))
-                if not (found.ask or found.ask_values):
-                    store.save("verdicts", self._place, found.to_json())
-                    return found
-                macros |= device_macros.ask(
-                    self._context, self._device, self._key, self._request.options,
-                    found.ask, found.ask_values,
-                )  # fmt: skip
-            reason = "the judge asks again what it was told"
-        except Failed as error:
-            reason = str(error)
-            warn(reason)
+            program._build(options=options.encode("utf-8", "surrogateescape"), devices=[device])
         except cl.Error as error:
-            reason = f"the device does not say what its macros are: {error}"
-        return Answer(otherwise=reason)
+            raise device_macros.Refused(str(error)) from None
+        names: str = program.get_info(cl.program_info.KERNEL_NAMES)
+        return names
 
-
-@functools.cache
-def _judges_own_digest() -> str:
-    """What changes whenever the judge does."""
-    folder = Path(__file__).parent / "judge"
-    return store.digest(*(path.read_bytes() for path in sorted(folder.glob("*.py"))))
-
-
-def ask_judge(request: Request) -> Answer:
-    """Start the judge's process and ask it; Failed if there is no answer."""
-    program = Path(__file__).parent / "judge" / "__main__.py"
-    # Nothing of the environment but what a process needs: no libraries are put under the judge.
-    environment = {
-        name: os.environ[name] for name in ("PATH", "TMPDIR", "SYSTEMROOT") if name in os.environ
-    }
-    try:
-        process = subprocess.Popen(
-            [sys.executable, "-I", str(program)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE, text=True, encoding="utf-8", errors="surrogateescape",
-            env={**environment, "LC_ALL": "C.UTF-8"}, cwd="/", start_new_session=True,
-        )  # fmt: skip
-    except OSError as error:
-        raise Failed(f"the judge does not start: {error}") from None
-    _background.process = process
-    try:
-        out, errors = process.communicate(request.to_json(), timeout=TIME_LIMIT)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.communicate()
-        raise Failed(f"the judge said nothing for {TIME_LIMIT:.0f} s") from None
-    finally:
-        _background.process = None
-    if process.returncode != 0:
-        last = (errors.strip().splitlines() or ["it said nothing"])[-1]
-        raise Failed(f"the judge ended with {process.returncode}: {last}")
-    try:
-        return Answer.from_json(out)
-    except ValueError as error:
-        raise Failed(f"the judge's answer is not understood: {error}") from None
+    return compiled
 
 
 _told: set[str] = set()
@@ -197,6 +134,10 @@ class Background:
                 log.warning("gpusplit could not prepare a launch", exc_info=True)
             with self._lock:
                 self._wanted.discard(name)
+
+    def asks(self, process: subprocess.Popen[str] | None) -> None:
+        """The judge's process began, or is over (None)."""
+        self.process = process
 
     def end(self) -> None:
         """The process ends: what is not begun is not done, and the judge is not waited for."""

@@ -22,6 +22,7 @@ from gpusplit import (
     events,
     history,
     judging,
+    layer,
     pocl,
     programs,
     queues,
@@ -101,6 +102,7 @@ class Launcher:
 
     def __init__(self, config: Config) -> None:
         """Make the policy and the source of the VM count that *config* names."""
+        layer.step_aside()
         self.config = config
         self.policy = config.make_policy()
         self.tenancy = tenancy.from_option(config.vms)

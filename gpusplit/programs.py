@@ -7,8 +7,6 @@ then gpusplit notes where it came from.
 
 from __future__ import annotations
 
-import json
-import os
 import weakref
 from collections import OrderedDict
 from dataclasses import dataclass, field, replace
@@ -16,18 +14,12 @@ from typing import Any
 
 import pyopencl as cl
 
-from gpusplit import headers, hooks, store
+from gpusplit import asking, headers, hooks, store
 from gpusplit.judge import options as build_options
 from gpusplit.judge.verdict import Answer, Header, Request
 
 #: Programs that are remembered; a later one at the same address takes an earlier one's place.
 _MOST = 512
-
-#: With one of these set, drivers read text that nobody here sees.
-_DRIVERS_OPTIONS = (
-    "POCL_EXTRA_BUILD_FLAGS", "AMD_OCL_BUILD_OPTIONS", "AMD_OCL_BUILD_OPTIONS_APPEND",
-    "IGC_ExtraOCLOptions", "CLVK_CLSPV_OPTIONS",
-)  # fmt: skip
 
 _SOURCE, _BINARIES = cl.program_info.SOURCE, cl.program_info.BINARIES
 _get_info: Any = cl._cl._Program.get_info
@@ -94,26 +86,21 @@ def of_kernel(kernel: cl.Kernel, device: cl.Device) -> Program:
 def device_key(device: cl.Device) -> str:
     """What a device and its driver are called; another key, another compiler."""
     platform = device.platform
-    named = [os.environ.get(name, "") for name in _DRIVERS_OPTIONS]
-    return json.dumps(
+    return asking.device_key(
         [platform.name, platform.version, device.vendor, device.name, device.version,
-         device.driver_version, device.opencl_c_version, *named]
+         device.driver_version, device.opencl_c_version]
     )  # fmt: skip
 
 
 def request(program: Program, device: cl.Device, raw: Any) -> Request:
     """What the judge is to be asked of *program* on *device*; *raw* is pyopencl's own program."""
     origin = program.origin
-    trouble = origin.trouble
-    named = [name for name in _DRIVERS_OPTIONS if os.environ.get(name)]
-    if named:
-        trouble = trouble or f"{named[0]} gives the driver options of its own"
     return Request(
         source=origin.source,
         spirv=origin.spirv,
         ptx=_ptx(raw, device),
         headers=origin.headers,
-        trouble=trouble,
+        trouble=origin.trouble or asking.drivers_own_options(),
         options=origin.options,
         address_bits=device.address_bits,
     )

@@ -106,7 +106,9 @@ def environment(
     environ = dict(before)
     for field in fields(Config):
         value = getattr(config, field.name)
-        if value != field.default or PREFIX + field.name.upper() in environ:
+        # The library splits only where a policy is named.
+        named = field.name == "policy" and layer and config.vms.startswith("static:")
+        if value != field.default or named or PREFIX + field.name.upper() in environ:
             environ[PREFIX + field.name.upper()] = _text(value)
     environ.pop(PREFIX + "CONFIG", None)  # what it says is said now
     if config.timeline:
@@ -119,9 +121,11 @@ def environment(
         }
     if observe or config.summary:
         environ.setdefault(PREFIX + "REPORT", "-")
-    if not (observe or config.summary or config.timeline or config.cooperative):
+    splits = layer and environ.get(PREFIX + "POLICY", "unsplit") != "unsplit"
+    if not (observe or config.summary or config.timeline or config.cooperative or splits):
         return environ
     if os.path.exists(LIBRARY):
+        environ[PREFIX + "PYTHON"] = sys.executable  # which asks the judge for the library
         others = environ.get("LD_PRELOAD", "")
         environ["LD_PRELOAD"] = f"{LIBRARY}:{others}" if others else LIBRARY
         if layer:

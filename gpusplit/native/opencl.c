@@ -1,89 +1,18 @@
-/* OpenCL: a layer, which a loader puts between a program and every driver (OPENCL_LAYERS; Khronos'
- * "OpenCL-ICD-Loader, layers" and ocl-icd).  Drivers spin in clFinish, clWaitForEvents and blocking
- * transfers; and OpenCL has no flag against it, so that here we ask until the work is over. */
+/* OpenCL's waits.  Drivers spin in clFinish, clWaitForEvents and blocking transfers; and OpenCL has no
+ * flag against it, so that here we ask until the work is over. */
+#include "opencl.h"
+
+#include <stdbool.h>
 #include <stdint.h>
-#include <string.h>
 
 #include "engine.h"
+#include "events.h"
+#include "launch.h"
+#include "options.h"
+#include "queues.h"
 #include "report.h"
 #include "settings.h"
 #include "work.h"
-
-#define EXPORT __attribute__((visibility("default")))
-
-typedef int cl_int;
-typedef unsigned cl_uint;
-typedef uint64_t cl_bitfield;
-typedef void *handle;
-
-enum {
-    CL_SUCCESS = 0,
-    CL_INVALID_VALUE = -30,
-    CL_QUEUE_PROPERTIES = 0x1093,
-    CL_QUEUE_OUT_OF_ORDER = 1,
-    CL_KERNEL_FUNCTION_NAME = 0x1190,
-    CL_EVENT_COMMAND_QUEUE = 0x11d0,
-    CL_EVENT_COMMAND_EXECUTION_STATUS = 0x11d3,
-    CL_LAYER_API_VERSION = 0x4240,
-    CL_LAYER_NAME = 0x4241,
-    CL_LAYER_API_VERSION_100 = 100,
-};
-
-/* What every command ends in. */
-#define WAIT_LIST cl_uint n_wait, const handle *wait_list, handle *event
-#define GIVEN_LIST n_wait, wait_list, event
-
-/* The functions that are used here, and where each stands in every loader's table (cl_icd.h):
- * X(name, place, result, parameters). */
-#define FUNCTIONS(X)                                                                                 \
-    X(clReleaseCommandQueue, 11, cl_int, (handle queue))                                             \
-    X(clGetCommandQueueInfo, 12, cl_int,                                                             \
-      (handle queue, cl_uint what, size_t size, void *value, size_t *size_ret))                      \
-    X(clGetKernelInfo, 39, cl_int,                                                                   \
-      (handle kernel, cl_uint what, size_t size, void *value, size_t *size_ret))                     \
-    X(clWaitForEvents, 41, cl_int, (cl_uint n, const handle *events))                                \
-    X(clGetEventInfo, 42, cl_int,                                                                    \
-      (handle event, cl_uint what, size_t size, void *value, size_t *size_ret))                      \
-    X(clReleaseEvent, 44, cl_int, (handle event))                                                    \
-    X(clFlush, 46, cl_int, (handle queue))                                                           \
-    X(clFinish, 47, cl_int, (handle queue))                                                          \
-    X(clEnqueueReadBuffer, 48, cl_int,                                                               \
-      (handle queue, handle memory, cl_uint blocking, size_t offset, size_t size, void *to,          \
-       WAIT_LIST))                                                                                   \
-    X(clEnqueueWriteBuffer, 49, cl_int,                                                              \
-      (handle queue, handle memory, cl_uint blocking, size_t offset, size_t size, const void *from,  \
-       WAIT_LIST))                                                                                   \
-    X(clEnqueueReadImage, 51, cl_int,                                                                \
-      (handle queue, handle image, cl_uint blocking, const size_t *origin, const size_t *region,     \
-       size_t row, size_t slice, void *to, WAIT_LIST))                                               \
-    X(clEnqueueWriteImage, 52, cl_int,                                                               \
-      (handle queue, handle image, cl_uint blocking, const size_t *origin, const size_t *region,     \
-       size_t row, size_t slice, const void *from, WAIT_LIST))                                       \
-    X(clEnqueueMapBuffer, 56, void *,                                                                \
-      (handle queue, handle memory, cl_uint blocking, cl_bitfield flags, size_t offset, size_t size, \
-       WAIT_LIST, cl_int *error))                                                                    \
-    X(clEnqueueMapImage, 57, void *,                                                                 \
-      (handle queue, handle image, cl_uint blocking, cl_bitfield flags, const size_t *origin,        \
-       const size_t *region, size_t *row, size_t *slice, WAIT_LIST, cl_int *error))                  \
-    X(clEnqueueNDRangeKernel, 59, cl_int,                                                            \
-      (handle queue, handle kernel, cl_uint dimensions, const size_t *offset, const size_t *global,  \
-       const size_t *local, WAIT_LIST))                                                              \
-    X(clEnqueueMarker, 62, cl_int, (handle queue, handle *event))                                    \
-    X(clEnqueueReadBufferRect, 86, cl_int,                                                           \
-      (handle queue, handle memory, cl_uint blocking, const size_t *origin, const size_t *to_origin, \
-       const size_t *region, size_t row, size_t slice, size_t to_row, size_t to_slice, void *to,     \
-       WAIT_LIST))                                                                                   \
-    X(clEnqueueWriteBufferRect, 87, cl_int,                                                          \
-      (handle queue, handle memory, cl_uint blocking, const size_t *origin,                          \
-       const size_t *from_origin, const size_t *region, size_t row, size_t slice, size_t from_row,   \
-       size_t from_slice, const void *from, WAIT_LIST))                                              \
-    X(clEnqueueSVMMemcpy, 129, cl_int,                                                               \
-      (handle queue, cl_uint blocking, void *to, const void *from, size_t size, WAIT_LIST))          \
-    X(clEnqueueSVMMap, 131, cl_int,                                                                  \
-      (handle queue, cl_uint blocking, cl_bitfield flags, void *memory, size_t size, WAIT_LIST))
-
-#define DECLARE(name, place, result, parameters) static result(*next_##name) parameters;
-FUNCTIONS(DECLARE)
 
 /* Queues and events are known to work.c by the handle that the program holds; CUDA's are others. */
 static struct work *work_on(handle queue)
@@ -146,10 +75,10 @@ static void wait_for_queue(handle queue)
 }
 
 /* A blocking transfer waits for what is before it only where the queue is in order. */
-static void before_transfer(handle queue, cl_uint blocking)
+static void before_transfer(handle queue)
 {
     cl_bitfield properties = 0;
-    if (!blocking || !settings()->sleeps ||
+    if (!settings()->sleeps ||
         next_clGetCommandQueueInfo(queue, CL_QUEUE_PROPERTIES, sizeof properties, &properties, NULL) !=
             CL_SUCCESS ||
         properties & CL_QUEUE_OUT_OF_ORDER)
@@ -157,7 +86,7 @@ static void before_transfer(handle queue, cl_uint blocking)
     wait_for_queue(queue);
 }
 
-static cl_int our_clFinish(handle queue)
+cl_int our_clFinish(handle queue)
 {
     const struct report report = report_begin();
     wait_for_queue(queue);
@@ -166,7 +95,7 @@ static cl_int our_clFinish(handle queue)
     return result;
 }
 
-static cl_int our_clWaitForEvents(cl_uint n, const handle *events)
+cl_int our_clWaitForEvents(cl_uint n, const handle *events)
 {
     const struct report report = report_begin();
     for (cl_uint i = 0; events && settings()->sleeps && i < n; i++) {
@@ -186,10 +115,11 @@ static cl_int our_clWaitForEvents(cl_uint n, const handle *events)
 
 /* Handles are given to other objects once these are gone; an event may still have other holders,
  * and is then waited for by the driver. */
-static cl_int our_clReleaseEvent(handle event)
+cl_int our_clReleaseEvent(handle event)
 {
     if (settings()->sleeps)
         event_forget((uintptr_t)event);
+    event_released(event);
     return next_clReleaseEvent(event);
 }
 
@@ -206,29 +136,40 @@ static uint64_t name_of(handle kernel)
     return hash;
 }
 
-static cl_int our_clEnqueueNDRangeKernel(handle queue, handle kernel, cl_uint dimensions,
-                                         const size_t *offset, const size_t *global, const size_t *local,
-                                         WAIT_LIST)
+cl_int our_clEnqueueNDRangeKernel(handle queue, handle kernel, cl_uint dimensions, const size_t *offset,
+                                  const size_t *global, const size_t *local, WAIT_LIST)
 {
-    cl_int result = next_clEnqueueNDRangeKernel(queue, kernel, dimensions, offset, global, local, GIVEN_LIST);
+    unsigned slices = 1;
+    const cl_int result =
+        splitting()
+            ? launch(queue, kernel, dimensions, offset, global, local, GIVEN_LIST, &slices)
+            : next_clEnqueueNDRangeKernel(queue, kernel, dimensions, offset, global, local, GIVEN_LIST);
     if (result != CL_SUCCESS || !settings()->sleeps)
         return result;
     uint64_t key = name_of(kernel);
     for (cl_uint d = 0; global && d < dimensions; d++)
         key = engine_mix(engine_mix(key, global[d]), local ? local[d] : 0);
-    given(queue, key, event);
+    given(queue, slices > 1 ? engine_mix(key, slices) : key, event);
     return result;
 }
 
+/* A transfer has its place in the queue like any command; one that blocks sleeps before the driver spins. */
 #define TRANSFER(name, result, parameters, call)                                                     \
-    static result our_##name parameters                                                              \
+    result our_##name parameters                                                                     \
     {                                                                                                \
-        const struct report report = report_begin();                                                 \
-        before_transfer(queue, blocking);                                                            \
-        result ours = next_##name call;                                                              \
-        if (blocking)                                                                                \
+        if (blocking) {                                                                              \
+            const struct report report = report_begin();                                             \
+            struct queue *blocked = splitting() ? queue_block(queue) : NULL;                         \
+            before_transfer(queue);                                                                  \
+            result done = next_##name call;                                                          \
+            queue_unblock(blocked);                                                                  \
             report_end(&report);                                                                     \
-        return ours;                                                                                 \
+            return done;                                                                             \
+        }                                                                                            \
+        struct queue *entered = splitting() ? queue_enter(queue) : NULL;                             \
+        result done = next_##name call;                                                              \
+        queue_leave(entered);                                                                        \
+        return done;                                                                                 \
     }
 TRANSFER(clEnqueueReadBuffer, cl_int,
          (handle queue, handle memory, cl_uint blocking, size_t offset, size_t size, void *to, WAIT_LIST),
@@ -271,56 +212,3 @@ TRANSFER(clEnqueueSVMMemcpy, cl_int,
 TRANSFER(clEnqueueSVMMap, cl_int,
          (handle queue, cl_uint blocking, cl_bitfield flags, void *memory, size_t size, WAIT_LIST),
          (queue, blocking, flags, memory, size, GIVEN_LIST))
-
-/* The layer. */
-
-EXPORT cl_int clGetLayerInfo(cl_uint what, size_t size, void *value, size_t *size_ret)
-{
-    static const char name[] = "gpusplit";
-    const cl_uint version = CL_LAYER_API_VERSION_100;
-    const void *answer = what == CL_LAYER_NAME ? (const void *)name : &version;
-    const size_t needed = what == CL_LAYER_NAME ? sizeof name : sizeof version;
-    if ((what != CL_LAYER_NAME && what != CL_LAYER_API_VERSION) || (value && size < needed))
-        return CL_INVALID_VALUE;
-    if (value)
-        memcpy(value, answer, needed);
-    if (size_ret)
-        *size_ret = needed;
-    return CL_SUCCESS;
-}
-
-/* More places than any loader's table has. */
-#define PLACES 512
-
-EXPORT cl_int clInitLayer(cl_uint count, void *const *target, cl_uint *count_ret, void *const **ours)
-{
-    static void *table[PLACES];
-    if (!target || !count_ret || !ours)
-        return CL_INVALID_VALUE;
-    const cl_uint known = count < PLACES ? count : PLACES;
-    memcpy(table, target, known * sizeof *table);
-#define NEXT(name, place, result, parameters)                                                        \
-    if (place < known)                                                                               \
-        *(void **)&next_##name = target[place];
-    FUNCTIONS(NEXT)
-#define WRAP(name, where)                                                                            \
-    if (where < known && next_##name)                                                                \
-        table[where] = (void *)our_##name;
-    WRAP(clWaitForEvents, 41)
-    WRAP(clReleaseEvent, 44)
-    WRAP(clFinish, 47)
-    WRAP(clEnqueueReadBuffer, 48)
-    WRAP(clEnqueueWriteBuffer, 49)
-    WRAP(clEnqueueReadImage, 51)
-    WRAP(clEnqueueWriteImage, 52)
-    WRAP(clEnqueueMapBuffer, 56)
-    WRAP(clEnqueueMapImage, 57)
-    WRAP(clEnqueueNDRangeKernel, 59)
-    WRAP(clEnqueueReadBufferRect, 86)
-    WRAP(clEnqueueWriteBufferRect, 87)
-    WRAP(clEnqueueSVMMemcpy, 129)
-    WRAP(clEnqueueSVMMap, 131)
-    *count_ret = known;
-    *ours = table;
-    return CL_SUCCESS;
-}

@@ -15,7 +15,7 @@ import pytest
 from gpusplit_device import FIVE, buffer, context, kernel, read, split
 
 import gpusplit
-from gpusplit import device_macros, judging, programs
+from gpusplit import asking, device_macros, judging, programs
 
 pytestmark = pytest.mark.opencl
 
@@ -56,9 +56,9 @@ def test_a_verdict_on_disk_needs_no_judge(monkeypatch: pytest.MonkeyPatch) -> No
     def nobody(*_: Any) -> None:
         raise AssertionError("asked again")
 
-    monkeypatch.setattr(judging, "ask_judge", nobody)
+    monkeypatch.setattr(asking, "ask_judge", nobody)
     assert run(kernel(GROUPS)).groups == 5
-    monkeypatch.setattr(judging, "ask_judge", nobody)
+    monkeypatch.setattr(asking, "ask_judge", nobody)
     other = run(kernel(GROUPS + "\n"))
     assert "asked again" in other.reason
 
@@ -75,9 +75,9 @@ def test_without_a_judge_launches_stay_whole_with_one_warning(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def dead(*_: Any) -> None:
-        raise judging.Failed("the judge is dead")
+        raise asking.Failed("the judge is dead")
 
-    monkeypatch.setattr(judging, "ask_judge", dead)
+    monkeypatch.setattr(asking, "ask_judge", dead)
     monkeypatch.setattr(judging, "_told", set())
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
@@ -152,8 +152,9 @@ def test_a_header_that_is_gone_again_is_no_hindrance_to_what_needs_no_variant(
 
 def test_the_device_says_what_its_macros_are() -> None:
     device = context().devices[0]
+    options = "-DMINE=7 -DNONE= -DTEXT=x+"
     told = device_macros.ask(
-        context(), device, programs.device_key(device), "-DMINE=7 -DNONE= -DTEXT=x+",
+        judging.compiler(context(), device, options), programs.device_key(device), options,
         ("MINE", "NOBODYS", "__OPENCL_VERSION__"), ("MINE", "NONE", "TEXT", "NOBODYS_EITHER"),
     )  # fmt: skip
     assert told["MINE"] == 7

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from gpusplit import headers, judging, store
+from gpusplit import asking, headers, store
 from gpusplit.judge.verdict import Answer, Header, Request
 
-JUDGE = Path(judging.__file__).parent / "judge" / "__main__.py"
+JUDGE = Path(asking.__file__).parent / "judge" / "__main__.py"
 OLD = {"__OPENCL_C_VERSION__": 120}
 KERNEL = "kernel void k(global int *a) { a[0] = get_group_id(0); }"
 
@@ -59,24 +59,24 @@ def test_what_is_no_request_gets_a_message_and_status_2(text: str) -> None:
     ids=["parentheses", "macros", "device", "blocks"],
 )  # fmt: skip
 def test_hostile_programs_end_as_whole(source: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(judging, "TIME_LIMIT", 5.0)
+    monkeypatch.setattr(asking, "TIME_LIMIT", 5.0)
     try:
-        answer = judging.ask_judge(Request(source, macros=OLD))
-    except judging.Failed:
+        answer = asking.ask_judge(Request(source, macros=OLD))
+    except asking.Failed:
         return  # it died, or was ended: launches stay whole
     assert answer.verdict("k").refusal is not None
 
 
 def test_a_judge_that_says_nothing_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(judging, "TIME_LIMIT", 0.01)
-    with pytest.raises(judging.Failed, match="said nothing"):
-        judging.ask_judge(Request(KERNEL, macros=OLD))
+    monkeypatch.setattr(asking, "TIME_LIMIT", 0.01)
+    with pytest.raises(asking.Failed, match="said nothing"):
+        asking.ask_judge(Request(KERNEL, macros=OLD))
 
 
 def test_a_judge_that_cannot_be_started_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", "/nowhere/python")
-    with pytest.raises(judging.Failed, match="does not start"):
-        judging.ask_judge(Request(KERNEL, macros=OLD))
+    with pytest.raises(asking.Failed, match="does not start"):
+        asking.ask_judge(Request(KERNEL, macros=OLD))
 
 
 # What is kept on disk.

@@ -1,0 +1,49 @@
+/* Kernels: what their arguments are, and the variant's kernels that get the same. */
+#ifndef GPUSPLIT_KERNELS_H
+#define GPUSPLIT_KERNELS_H
+
+#include <pthread.h>
+#include <stdbool.h>
+
+#include "objects.h"
+#include "opencl.h"
+#include "programs.h"
+
+/* What an argument was last set to. */
+struct argument {
+    bool set, svm;
+    bool has_value; /* false: local memory, or NULL */
+    size_t size, room;
+    void *value;
+    uint64_t version; /* of the kernel, when it was set */
+    uint64_t release; /* the last release of a memory object or sampler then */
+};
+
+/* A variant's kernel, which is launched in this one's place. */
+struct stand_in {
+    handle program, kernel;
+    uint64_t version; /* of the arguments that it has */
+    struct stand_in *next;
+};
+
+struct kernel {
+    struct object object;
+    pthread_mutex_t lock; /* of the rest: one launch or argument at a time */
+    struct build *build;
+    handle program;
+    char *name;
+    bool unseen; /* something was set that is not remembered here */
+    cl_uint n;
+    struct argument *arguments;
+    uint64_t version; /* counts arguments set */
+    struct stand_in *stand_ins;
+};
+
+/* Why a kernel cannot be split for its arguments; NULL if it can.  replay: they have to be set on
+ * another kernel, too. */
+const char *kernel_arguments(const struct kernel *kernel, bool replay);
+
+/* The kernel of a variant, with the arguments of this one; NULL where there is none. */
+handle kernel_stand_in(struct kernel *kernel, handle program);
+
+#endif

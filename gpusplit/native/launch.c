@@ -1,0 +1,269 @@
+#define _GNU_SOURCE
+#include "launch.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "kernels.h"
+#include "lanes.h"
+#include "loaders.h"
+#include "objects.h"
+#include "options.h"
+#include "programs.h"
+#include "queues.h"
+#include "split.h"
+#include "tally.h"
+#include "uses.h"
+
+/* IDs of variants are worked out in 32 bits. */
+#define LARGEST UINT32_MAX
+/* Bits of a global offset that a device keeps: NVIDIA 32; PoCL 3.1 only 16 where the launch is small. */
+#define OFFSET_BITS 32
+#define POCLS_BITS 16
+
+/* A call, as the program made it. */
+struct call {
+    handle queue, kernel;
+    cl_uint dimensions;
+    const size_t *offset, *global, *local;
+    cl_uint n_wait;
+    const handle *wait_list;
+    handle *event;
+    bool is_task;
+};
+
+/* How it goes out in slices. */
+struct plan {
+    struct cut cut;
+    handle kernel;      /* the program's, or its variant's */
+    struct shape shape; /* carriers is 0 for the program's own */
+};
+
+static cl_int whole(const struct call *c)
+{
+    if (c->is_task)
+        return next_clEnqueueTask(c->queue, c->kernel, c->n_wait, c->wait_list, c->event);
+    return next_clEnqueueNDRangeKernel(c->queue, c->kernel, c->dimensions, c->offset, c->global, c->local,
+                                       c->n_wait, c->wait_list, c->event);
+}
+
+/* What to do.  Each function says why the launch stays whole, or NULL. */
+
+static const char *fix_local(struct ndrange *range, const struct call *c, const struct device *device,
+                             const struct verdict *verdict)
+{
+    size_t limit = 0;
+    if (range->has_local)
+        return NULL;
+    if (verdict->shows_work_group)
+        return "it sees the local size, which the driver is to choose";
+    if (next_clGetKernelWorkGroupInfo(c->kernel, device->handle, CL_KERNEL_WORK_GROUP_SIZE, sizeof limit,
+                                      &limit, NULL))
+        return "the driver does not say how large its work-groups may be";
+    split_fix_local(range, limit, device->largest); /* else the driver chooses for each slice */
+    return NULL;
+}
+
+static const char *use_variant(struct plan *plan, struct kernel *kernel, const struct answer *answer,
+                               const struct verdict *verdict, const struct device *device)
+{
+    const struct ndrange *range = &plan->cut.whole;
+    const char *why = "the variant's kernel cannot be used";
+    for (unsigned d = 0; d < 3; d++)
+        if (range->offset[d] + range->global[d] > LARGEST)
+            return "IDs beyond 32 bits";
+    if (ndrange_items(range) > LARGEST)
+        return "IDs beyond 32 bits";
+    plan->shape = split_shape(&plan->cut, verdict->asks_size, device->pocl ? POCLS_BITS : OFFSET_BITS);
+    handle program = build_variant(kernel->build, answer, kernel->program, device->handle,
+                                   &plan->shape.form, plan->shape.constant, &why);
+    if (!program)
+        return why;
+    plan->kernel = kernel_stand_in(kernel, program);
+    return plan->kernel ? NULL : why;
+}
+
+static const char *make_plan(struct plan *plan, const struct call *c, struct queue *queue,
+                             struct kernel *kernel)
+{
+    const struct options *o = options();
+    const struct device *device = &queue->device;
+    /* Cores that the user names stand for the whole device. */
+    const size_t cores = o->cores ? o->cores : device->cores;
+    const size_t units = device->gpu && !o->cores ? device->units : 1;
+    struct verdict otherwise;
+    struct ndrange range;
+    const char *why;
+    if (c->is_task)
+        return "a task is one work-item";
+    if (!ndrange_read(&range, c->dimensions, c->offset, c->global, c->local))
+        return "its sizes are not understood";
+    if (o->groups < 2)
+        return o->reason;
+    if (ndrange_items(&range) < cores)
+        return "fewer work-items than the device has cores";
+    if (!device->modern)
+        return "the device has no OpenCL 1.2";
+    if (!kernel)
+        return "its program was not built from one source";
+    if (!loaders_all_know_us())
+        return "another OpenCL loader is in this process, whose calls are not seen";
+    const struct answer *answer = build_answer(kernel->build, kernel->program, device->handle);
+    if (!answer)
+        return "its verdict is being looked for";
+    const struct verdict *verdict = answer_verdict(answer, kernel->name, &otherwise);
+    if (!verdict->kernel || verdict->refusal[0])
+        return verdict->refusal ? verdict->refusal : "its verdict is unknown";
+    if ((why = kernel_arguments(kernel, verdict->asks)) ||
+        (why = split_beyond(&range, device->address_bits, device->nvidia)) ||
+        (why = fix_local(&range, c, device, verdict)))
+        return why;
+    size_t groups = o->groups < o->in_flight ? o->groups : o->in_flight;
+    do
+        plan->cut = split_cut(&range, groups, cores, units);
+    while (plan->cut.parts > o->in_flight && (groups = groups * 7 / 8) > 1);
+    if (plan->cut.parts > o->in_flight)
+        return "it cannot be cut into few enough slices";
+    if (plan->cut.parts < 2)
+        return "one slice fills the device";
+    plan->kernel = c->kernel;
+    plan->shape.carriers = 0;
+    return verdict->asks ? use_variant(plan, kernel, answer, verdict, device) : NULL;
+}
+
+/* Doing it. */
+
+/* Sends the slices; false if not even the first is taken: then nothing has happened, and the driver is
+ * to say what is wrong.  An error at a later slice is the program's. */
+static bool send(const struct plan *plan, const struct call *c, struct queue *queue, struct use *use,
+                 cl_int *result)
+{
+    struct lanes lanes;
+    *result = lanes_begin(&lanes, queue, plan->kernel, c->n_wait, c->wait_list);
+    for (size_t at = 0; *result == CL_SUCCESS && at < plan->cut.parts; at++) {
+        const struct ndrange part = split_shaped(&plan->shape, split_part(&plan->cut, at));
+        *result = lanes_send(&lanes, &part);
+    }
+    const bool sent = lanes.n_sent > 0;
+    if (sent) {
+        handle event;
+        const bool failed = *result != CL_SUCCESS;
+        /* What is enqueued cannot be taken back, but what comes next waits for it. */
+        const cl_int joined = lanes_join(&lanes, c->event && !failed, &event);
+        if (use && event)
+            use_add(use, queue, event, true, lanes.after, lanes.n_wait + 1);
+        *result = failed ? *result : joined;
+        if (c->event && *result == CL_SUCCESS)
+            *c->event = event;
+        else if (event)
+            next_clReleaseEvent(event);
+    }
+    lanes_free(&lanes);
+    return sent;
+}
+
+/* A whole launch on a device where slices must not run beside it. */
+static cl_int whole_in_use(const struct call *c, struct queue *queue, struct use *use)
+{
+    enum { MOST = 16 };
+    handle slices[MOST], event = NULL;
+    const unsigned n = use_slices(use, queue, slices, MOST);
+    struct call more = *c;
+    handle *list = n ? malloc((c->n_wait + n) * sizeof *list) : NULL;
+    if (list) {
+        for (unsigned i = 0; i < c->n_wait; i++)
+            list[i] = c->wait_list[i];
+        memcpy(list + c->n_wait, slices, n * sizeof *list);
+        more.wait_list = list;
+        more.n_wait += n;
+    }
+    more.event = &event;
+    const cl_int result = whole(&more);
+    free(list);
+    if (result != CL_SUCCESS)
+        return result;
+    use_add(use, queue, event, false, NULL, 0);
+    if (c->event)
+        *c->event = event;
+    else
+        next_clReleaseEvent(event);
+    return result;
+}
+
+/* The launch, with its kernel locked and its queue's gate held; why: it stays whole. */
+static cl_int launch_on(struct queue *queue, const char *name, const struct call *c, struct use *use,
+                        const struct plan *plan, const char *why, unsigned *slices)
+{
+    cl_int result;
+    queue_tidy(queue);
+    if (!why && queue->sending)
+        why = "it comes from a callback in the middle of another launch";
+    if (!why && atomic_load(&queue->blocked))
+        why = "another thread waits in a transfer of the same queue";
+    if (!why && use && use_elsewhere(use, queue))
+        why = "PoCL before version 6 cannot run it on two queues at once";
+    if (!why && queue->in_flight + plan->cut.parts > options()->in_flight)
+        why = "too many slices are in flight";
+    if (!why) {
+        queue->sending = true;
+        const bool sent = send(plan, c, queue, use, &result);
+        queue->sending = false;
+        if (sent) {
+            *slices = (unsigned)plan->cut.parts;
+            tally(name, *slices, options()->reason);
+            return result;
+        }
+        why = "the driver refused its first slice";
+    }
+    result = use ? whole_in_use(c, queue, use) : whole(c);
+    if (result == CL_SUCCESS)
+        tally(name, 1, why);
+    return result;
+}
+
+static cl_int launch_call(const struct call *c, unsigned *slices)
+{
+    *slices = 1;
+    struct queue *queue = queue_enter(c->queue);
+    if (!queue)
+        return whole(c); /* it was made in a way that is not seen here */
+    queue_ask(queue);
+    pthread_mutex_unlock(&queue->gate);
+
+    struct kernel *kernel = object_get(KIND_KERNEL, c->kernel);
+    char *asked = kernel ? NULL : text_of(next_clGetKernelInfo, c->kernel, CL_KERNEL_FUNCTION_NAME);
+    const char *name = kernel ? kernel->name : asked ? asked : "";
+    struct plan plan;
+    /* Kernel, use, gate: always in this order.  One launch of a kernel at a time, since its slices share
+     * the variant's arguments. */
+    if (kernel)
+        pthread_mutex_lock(&kernel->lock);
+    const char *why = make_plan(&plan, c, queue, kernel);
+    struct use *use = queue->device.one_at_a_time ? use_enter(name) : NULL;
+    pthread_mutex_lock(&queue->gate);
+    const cl_int result = launch_on(queue, name, c, use, &plan, why, slices);
+    pthread_mutex_unlock(&queue->gate);
+    use_leave(use);
+    if (kernel)
+        pthread_mutex_unlock(&kernel->lock);
+    free(asked);
+    object_drop(kernel);
+    object_drop(queue);
+    return result;
+}
+
+cl_int launch(handle queue, handle kernel, cl_uint dimensions, const size_t *offset, const size_t *global,
+              const size_t *local, WAIT_LIST, unsigned *slices)
+{
+    const struct call call = { queue, kernel,    dimensions, offset, global, local,
+                               n_wait, wait_list, event,     false };
+    return launch_call(&call, slices);
+}
+
+cl_int our_clEnqueueTask(handle queue, handle kernel, WAIT_LIST)
+{
+    const struct call call = { queue, kernel, 1, NULL, NULL, NULL, n_wait, wait_list, event, true };
+    unsigned slices;
+    return splitting() ? launch_call(&call, &slices) : whole(&call);
+}

@@ -1,0 +1,119 @@
+#define _GNU_SOURCE
+#include "options.h"
+
+#include <math.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "settings.h"
+
+static struct options found;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static atomic_bool ended;
+static char reason[96];
+
+static void senseless(const char *name, const char *value, const char *wanted)
+{
+    fprintf(stderr, "gpusplit: %s=%s: must be %s; no launch is split\n", name, value, wanted);
+    found.splits = false;
+}
+
+/* A number of the environment; `otherwise` where it says nothing. */
+static double number(const char *name, double otherwise, double least, double most, const char *wanted)
+{
+    const char *text = getenv(name);
+    char *end;
+    if (!text)
+        return otherwise;
+    const double value = strtod(text, &end);
+    if (end != text && !*end && value >= least && value <= most)
+        return value;
+    senseless(name, text, wanted);
+    return otherwise;
+}
+
+static unsigned whole(const char *name, unsigned otherwise, unsigned least, unsigned most,
+                      const char *wanted)
+{
+    const double value = number(name, otherwise, least, most, wanted);
+    if (value != floor(value))
+        senseless(name, getenv(name), wanted);
+    return (unsigned)value;
+}
+
+static void read_policy(const char *policy)
+{
+    found.groups = 1;
+    found.splits = true;
+    if (!strcmp(policy, "fixed")) {
+        found.groups = whole("GPUSPLIT_GROUPS", 10, 1, 1000000, "a whole number of at least 1");
+        snprintf(reason, sizeof reason, "policy fixed: %u groups", found.groups);
+        return;
+    }
+    if (!strcmp(policy, "vms")) {
+        const char *vms = getenv("GPUSPLIT_VMS");
+        unsigned count;
+        char more;
+        if (vms && sscanf(vms, "static:%u%c", &count, &more) == 1) {
+            const double alpha = number("GPUSPLIT_ALPHA", 2, 1e-9, 1e9, "a number above 0");
+            const double groups = count > 1 ? rint(count * alpha) : 1; /* to even, as in Python */
+            found.groups = groups < 1 ? 1 : groups > 1e6 ? 1000000 : (unsigned)groups;
+            snprintf(reason, sizeof reason, "policy vms: %u VMs", count);
+            return;
+        }
+        fprintf(stderr, "gpusplit: the number of VMs is unknown below pyopencl, but as "
+                        "GPUSPLIT_VMS=static:N; no launch is split\n");
+    } else if (!strcmp(policy, "time") || !strcmp(policy, "adaptive")) {
+        fprintf(stderr, "gpusplit: the policy %s is pyopencl's only; no launch is split\n", policy);
+    } else if (strcmp(policy, "unsplit") != 0) {
+        senseless("GPUSPLIT_POLICY", policy, "one of unsplit, fixed, vms, time, adaptive");
+    }
+    found.splits = false;
+}
+
+static void read_all(void)
+{
+    const char *policy = getenv("GPUSPLIT_POLICY"), *judge = getenv("GPUSPLIT_JUDGE");
+    const char *summary = getenv("GPUSPLIT_SUMMARY"), *python = getenv("GPUSPLIT_PYTHON");
+    found.reason = reason;
+    if (!policy || settings()->observes)
+        return;
+    read_policy(policy);
+    if (!found.splits)
+        return;
+    found.lanes = whole("GPUSPLIT_QUEUES", 0, 0, MOST_LANES, "0, 1, 2, 3 or 4");
+    if (!found.lanes)
+        found.lanes = settings()->sleeps ? 2 : 1;
+    found.in_flight = whole("GPUSPLIT_IN_FLIGHT", 0, 0, 1000000, "a whole number");
+    if (!found.in_flight || found.in_flight > MOST_IN_FLIGHT)
+        found.in_flight = MOST_IN_FLIGHT;
+    found.cores = whole("GPUSPLIT_CORES", 0, 0, UINT32_MAX, "a whole number");
+    found.waits = judge && !strcmp(judge, "wait");
+    if (judge && !found.waits && strcmp(judge, "background") != 0)
+        senseless("GPUSPLIT_JUDGE", judge, "background or wait");
+    found.summary = summary && (!strcmp(summary, "1") || !strcasecmp(summary, "true") ||
+                                !strcasecmp(summary, "yes"));
+    found.python = strdup(python ? python : "python3");
+}
+
+const struct options *options(void)
+{
+    pthread_once(&once, read_all);
+    return &found;
+}
+
+bool splitting(void)
+{
+    return options()->splits && !atomic_load_explicit(&ended, memory_order_relaxed);
+}
+
+void splitting_ends(const char *why)
+{
+    if (!atomic_exchange(&ended, true) && why && options()->splits)
+        fprintf(stderr, "gpusplit: launches stay whole from here on: %s\n", why);
+}

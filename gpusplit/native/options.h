@@ -1,0 +1,34 @@
+/* What the environment says of splitting: the names and values of config.py. */
+#ifndef GPUSPLIT_OPTIONS_H
+#define GPUSPLIT_OPTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct options {
+    bool splits;        /* GPUSPLIT_POLICY was given, and can be carried out here */
+    unsigned groups;    /* for every launch; 1: none is cut */
+    const char *reason; /* why so many, in words */
+    unsigned lanes;     /* GPUSPLIT_QUEUES: queues that slices go to in turn */
+    unsigned in_flight; /* GPUSPLIT_IN_FLIGHT: slices of a queue that are not over */
+    size_t cores;       /* GPUSPLIT_CORES; 0: the device is asked */
+    bool waits;         /* GPUSPLIT_JUDGE=wait: a launch waits for its verdict */
+    bool summary;       /* GPUSPLIT_SUMMARY: say at the end what was split */
+    const char *python; /* GPUSPLIT_PYTHON: the interpreter that gpusplit is installed for */
+};
+
+#define MOST_LANES 4
+/* NVIDIA's driver blocks, and spins, with about 340 commands behind a running kernel. */
+#define MOST_IN_FLIGHT 256
+
+/* Read once.  What makes no sense is told once, and then nothing is split. */
+const struct options *options(void);
+
+/* Whether launches are split in this process, now. */
+bool splitting(void);
+
+/* Splitting ends for the rest of the process, as another mechanism splits here, or something happened
+ * of which we cannot see what it means; reason: NULL, or what is said of it, once. */
+void splitting_ends(const char *reason);
+
+#endif

@@ -1,0 +1,449 @@
+"""Launches cut below the API: programs that know nothing of it print what they always print."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import textwrap
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import split_programs
+from conftest import PRELUDE, EmuGpu
+
+ROOT = Path(__file__).parents[2]
+NATIVE = ROOT / "gpusplit" / "native"
+
+pytestmark = pytest.mark.opencl
+
+#: A kernel that needs a variant, launched now and then until the program is told to end.
+GROUPS = "kernel void k(global int *a) { a[get_global_id(0)] += get_group_id(0) + 1; }"
+LAUNCHES = f"""
+kernel = cl.Kernel(cl.Program(context, {GROUPS!r}).build(), "k")
+a = cl.Buffer(context, flags, hostbuf=np.zeros(64, np.int32))
+out = np.empty(64, np.int32)
+def go():
+    kernel(queue, (64,), (8,), a)
+    cl.enqueue_copy(queue, out, a)
+"""
+
+
+@dataclass
+class Layer:
+    """The library, laid out as it is installed, and a cache of its own."""
+
+    folder: Path
+
+    @property
+    def library(self) -> Path:
+        return self.folder / "gpusplit" / "native" / "libgpusplit.so"
+
+    @property
+    def verdicts(self) -> list[Path]:
+        return sorted((self.folder / "cache" / "gpusplit" / "verdicts").glob("[!.]*"))
+
+    def environment(
+        self, emugpu: EmuGpu | None, computes: str = "full", **options: str
+    ) -> dict[str, str]:
+        environ = {k: v for k, v in os.environ.items() if not k.startswith("GPUSPLIT_")}
+        below = [str(emugpu.library)] if emugpu is not None else []
+        return environ | {
+            "OPENCL_LAYERS": ":".join([*below, str(self.library)]),
+            "EMUGPU_EXEC": computes,
+            "EMUGPU_SCALE": "0.01",
+            "XDG_CACHE_HOME": str(self.folder / "cache"),
+            "PYOPENCL_NO_CACHE": "1",
+            "GPUSPLIT_PYTHON": sys.executable,
+            **{f"GPUSPLIT_{name.upper()}": value for name, value in options.items()},
+        }
+
+    def run(self, program: str, emugpu: EmuGpu | None, **options: str) -> Ran:
+        done = subprocess.run(
+            [sys.executable, "-W", "ignore", "-c", PRELUDE + textwrap.dedent(program)],
+            env=self.environment(emugpu, **options), capture_output=True, text=True, timeout=300,
+            check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        return Ran(done.stdout.splitlines()[-1], done.stderr)
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What a program said, and what was said of it."""
+
+    facts: str
+    errors: str
+
+    def split(self, kernel: str = "k") -> tuple[int, int, int]:
+        """Launches of a kernel, those of them that were split, and slices."""
+        found = re.search(
+            rf"gpusplit: {kernel}: (\d+) launches, (\d+) split, (\d+) slices", self.errors
+        )
+        return (int(found[1]), int(found[2]), int(found[3])) if found else (0, 0, 0)
+
+    def why_whole(self, kernel: str = "k") -> str:
+        found = re.search(rf"gpusplit: {kernel}: .*; whole: (.*)", self.errors)
+        return found[1] if found else ""
+
+
+#: Cut whatever there is, as soon as it is there.
+FORCED = {"policy": "fixed", "cores": "1", "judge": "wait", "summary": "1"}
+
+
+@pytest.fixture(scope="module")
+def layer(tmp_path_factory: pytest.TempPathFactory) -> Layer:
+    return install(tmp_path_factory.mktemp("layer"))
+
+
+def install(folder: Path, sanitize: str = "") -> Layer:
+    """The layer and the native program, built alike; a sanitizer that is not there is skipped."""
+    found = Layer(folder)
+    out = found.library.parent
+    out.mkdir(parents=True)
+    (folder / "gpusplit" / "asked.py").symlink_to(ROOT / "gpusplit" / "asked.py")
+    made = subprocess.run(
+        ["make", "-s", "-C", NATIVE, f"OUT={out}", f"SANITIZE={sanitize}"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if sanitize and "cannot find" in made.stderr:
+        pytest.skip("this sanitizer's runtime is not installed")
+    assert made.returncode == 0, made.stderr
+    tests = ROOT / "tests" / "native"
+    subprocess.run(
+        ["make", "-s", "-C", tests, f"OUT={out}", f"SANITIZE={sanitize}", out / "split_calls"],
+        check=True,
+    )
+    return found
+
+
+@pytest.fixture(params=["PoCL", "emulated"])
+def device(request: pytest.FixtureRequest, emugpu: EmuGpu) -> EmuGpu | None:
+    """What is below the layer: the emulated GPU, or None."""
+    return emugpu if request.param == "emulated" else None
+
+
+PROGRAMS = {
+    "ids": (split_programs.IDS, "asks", 18),
+    "events": (split_programs.EVENTS, "k", 20),
+    "arguments": (split_programs.ARGUMENTS, "k", 100),
+    "threads": (split_programs.THREADS, "k1", 80),
+    "contexts": (split_programs.CONTEXTS, "k", 6),
+}
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_a_program_prints_the_same_however_its_launches_are_cut(
+    layer: Layer, device: EmuGpu | None, name: str
+) -> None:
+    program, kernel, launches = PROGRAMS[name]
+    plain = layer.run(program, device).facts
+    for groups in ("2", "3", "7"):
+        ours = layer.run(program, device, **FORCED, groups=groups)
+        assert ours.facts == plain, groups
+        made, split, slices = ours.split(kernel)
+        assert made >= launches
+        assert split > launches / 3, ours.errors
+        assert slices >= made + split
+
+
+#: PoCL and LLVM are not built with a sanitizer, and what only they do is not ours to judge.
+THREADS = "".join(
+    f"{kind}:{name}\n" for kind in ("race", "mutex") for name in ("libpocl", "libLLVM", "libclang")
+) + "".join(f"called_from_lib:{name}.so\n" for name in ("libpocl", "libpocl-devices-pthread"))
+
+
+@pytest.mark.parametrize(
+    ("sanitize", "judge"),
+    [("", "wait"), ("", "background"), ("thread", "wait"), ("address,undefined", "wait")],
+)
+def test_a_native_program_prints_the_same_however_its_launches_are_cut(
+    tmp_path: Path, sanitize: str, judge: str
+) -> None:
+    layer = install(tmp_path, sanitize)
+    (tmp_path / "threads").write_text(THREADS)
+    sanitizers = {
+        # PoCL starts processes and threads in its own way.
+        "TSAN_OPTIONS": f"die_after_fork=0 exitcode=0 suppressions={tmp_path / 'threads'}",
+        "ASAN_OPTIONS": "detect_leaks=0",
+        "UBSAN_OPTIONS": "halt_on_error=1",
+    }
+
+    def run(**options: str) -> Ran:
+        done = subprocess.run(
+            [layer.library.parent / "split_calls"],
+            env=layer.environment(None, **options) | sanitizers, capture_output=True, text=True,
+            check=False, timeout=300,
+        )  # fmt: skip
+        if sanitize and "FATAL" in done.stderr:
+            pytest.skip("this sanitizer does not work on this kernel")
+        assert done.returncode == 0, done.stderr
+        # Where the first of two accesses is: a sanitizer sees LLVM's own as well.
+        assert not re.findall(r"SUMMARY: .*gpusplit/native/.*", done.stderr), done.stderr
+        return Ran(done.stdout, done.stderr)
+
+    plain = run()
+    for groups in ("2", "3", "7"):
+        ours = run(**FORCED | {"judge": judge}, groups=groups)
+        assert ours.facts == plain.facts
+        assert ours.split("k1")[0] == 52
+        if judge == "wait":
+            assert ours.split("k1")[1] > 20
+
+
+def test_gpusplit_run_splits_a_native_program(layer: Layer) -> None:
+    program = layer.library.parent / "split_calls"
+    words = ["--policy", "vms", "--vms", "static:2", "--cores", "1", "--judge", "wait", "--summary"]
+    environ = {k: v for k, v in os.environ.items() if k not in ("OPENCL_LAYERS", "LD_PRELOAD")}
+    done = subprocess.run(
+        [sys.executable, "-m", "gpusplit", "run", *words, program], capture_output=True, text=True,
+        env=environ | {"XDG_CACHE_HOME": str(layer.folder / "cache"), "PYTHONPATH": str(ROOT)},
+        check=True, timeout=300,
+    )  # fmt: skip
+    ran = Ran(done.stdout, done.stderr)
+    assert ran.split("k1")[0] == 52
+    assert ran.split("k1")[1] > 20, done.stderr
+
+
+def test_nothing_is_split_where_nobody_asked(layer: Layer) -> None:
+    ran = layer.run(LAUNCHES + "go(); say(out=out.tolist())", None, summary="1")
+    assert ran.errors == ""
+
+
+def test_an_option_that_makes_no_sense_is_told_once(layer: Layer) -> None:
+    ran = layer.run(LAUNCHES + "go(); go(); say()", None, **FORCED | {"groups": "many"})
+    assert ran.errors.count("GPUSPLIT_GROUPS=many") == 1
+    assert ran.split() == (0, 0, 0)
+
+
+def test_a_count_of_vms_that_is_given_counts(layer: Layer) -> None:
+    told = FORCED | {"policy": "vms", "vms": "static:2", "alpha": "2"}
+    assert layer.run(LAUNCHES + "go(); say()", None, **told).split() == (1, 1, 4)
+    alone = layer.run(LAUNCHES + "go(); say()", None, **told | {"vms": "static:1"})
+    assert alone.split() == (1, 0, 1)
+
+
+def test_more_slices_than_may_be_in_flight_are_never_made(layer: Layer) -> None:
+    program = (
+        LAUNCHES
+        + """
+large = cl.Buffer(context, flags, hostbuf=np.zeros(4096, np.int32))
+kernel(queue, (4096,), (8,), large)
+say()
+"""
+    )
+    made, split, slices = layer.run(program, None, **FORCED, groups="500", in_flight="40").split()
+    assert (made, split) == (1, 1)
+    assert 20 < slices <= 40
+
+
+# The judge.
+
+
+def test_a_launch_is_whole_until_the_verdict_and_the_variant_are_there(layer: Layer) -> None:
+    program = LAUNCHES + (
+        "go()\nfor _ in range(120):\n    time.sleep(0.05)\n    go()\nsay(out=out.tolist())"
+    )
+    program = program.replace("+ 1", "+ 33")  # which nobody has judged before
+    ran = layer.run(program, None, **FORCED | {"judge": "background", "groups": "4"})
+    made, split, slices = ran.split()
+    assert made == 121
+    assert 0 < split < made
+    assert slices == made + 3 * split
+    assert ran.facts == layer.run(program, None).facts
+    assert ran.why_whole() in ("its verdict is being looked for", "its variant is being built")
+
+
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        ("", "the judge gave no answer"),
+        ("exit 1", "the judge"),
+        ("printf 'K\\001\\000\\000\\000x'", "the judge"),
+        ("head -c 100000 /dev/urandom", "the judge"),
+    ],
+    ids=["silent", "dead", "half", "noise"],
+)
+def test_without_a_judge_launches_stay_whole_with_one_warning(
+    layer: Layer, tmp_path: Path, script: str, said: str
+) -> None:
+    python = tmp_path / "python"
+    python.write_text(f"#!/bin/sh\n{script}\n")
+    python.chmod(0o755)
+    program = LAUNCHES + LAUNCHES + "go(); go(); go(); say(out=out.tolist())"
+    ran = layer.run(program, None, **FORCED | {"python": str(python)})
+    assert ran.errors.count("launches stay whole") == 1
+    assert said in ran.why_whole()
+    assert ran.split() == (3, 0, 3)
+    assert ran.facts == layer.run(program, None).facts
+
+
+def test_where_there_is_no_python_launches_stay_whole_with_one_warning(layer: Layer) -> None:
+    program = LAUNCHES + "go(); go(); say()"
+    ran = layer.run(program, None, **FORCED | {"python": "/nowhere/python"})
+    assert ran.errors.count("launches stay whole") == 1
+    assert ran.split() == (2, 0, 2)
+
+
+def test_a_program_that_ends_does_not_wait_for_a_slow_judge(layer: Layer, tmp_path: Path) -> None:
+    python = tmp_path / "python"
+    python.write_text("#!/bin/sh\nexec sleep 100\n")
+    python.chmod(0o755)
+    program = LAUNCHES + "go(); began = time.time(); say(began=began)"
+    options = FORCED | {"judge": "background", "python": str(python)}
+    process = subprocess.run(
+        ["timeout", "60", sys.executable, "-W", "ignore", "-c", PRELUDE + program],
+        env=layer.environment(None, **options), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert process.returncode == 0, process.stderr
+
+
+def test_a_verdict_is_found_once_for_the_layer_and_for_pyopencls_mechanism(
+    layer: Layer, emugpu: EmuGpu
+) -> None:
+    source = GROUPS.replace("+ 1", "+ 77")
+    program = LAUNCHES.replace("+ 1", "+ 77") + "go(); say(out=out.tolist())"
+    assert layer.run(program, None, **FORCED).split()[1] == 1
+    found = layer.verdicts
+    program = f"""
+import sys; sys.path.insert(0, {str(ROOT)!r})
+import gpusplit
+kernel = cl.Kernel(cl.Program(context, {source!r}).build(), "k")
+a = cl.Buffer(context, flags, hostbuf=np.zeros(64, np.int32))
+with gpusplit.active(policy="fixed", groups=4, cores=1, judge="wait"), gpusplit.recording() as told:
+    kernel(queue, (64,), (8,), a).wait()
+say(groups=told[0].groups)
+"""
+    ran = layer.run(program, None)
+    assert ran.facts == '{"groups": 4}'
+    assert layer.verdicts == found
+
+
+def test_the_program_cannot_tell_that_the_judge_runs(layer: Layer, emugpu: EmuGpu) -> None:
+    # PoCL has children of its own when it makes code; the emulated GPU makes none.
+    program = (
+        LAUNCHES.replace("+ 1", "+ 55")
+        + """
+import os, signal
+died = []
+signal.signal(signal.SIGCHLD, lambda *_: died.append(1))
+before = sorted(os.listdir("/proc/self/fd"))
+go()
+try:
+    os.waitpid(-1, 0)
+    child = True
+except ChildProcessError:
+    child = False
+say(died=died, child=child, files=before == sorted(os.listdir("/proc/self/fd")))
+"""
+    )
+    ran = layer.run(program, emugpu, computes="none", **FORCED)
+    assert ran.split()[1] == 1
+    assert ran.facts == '{"died": [], "child": false, "files": true}'
+
+
+# One split only, and nothing that is not seen.
+
+
+def test_where_pyopencls_own_mechanism_splits_the_layer_steps_aside(layer: Layer) -> None:
+    program = f"""
+import sys; sys.path.insert(0, {str(ROOT)!r})
+import gpusplit
+{LAUNCHES}
+with gpusplit.active(policy="fixed", groups=4, cores=1, judge="wait"), gpusplit.recording() as told:
+    go()
+say(groups=told[0].groups, out=out.tolist())
+"""
+    ran = layer.run(program, None, **FORCED, groups="2")
+    assert '"groups": 4' in ran.facts
+    assert ran.split() == (0, 0, 0)
+
+
+def test_named_twice_it_is_a_layer_once(layer: Layer) -> None:
+    program = LAUNCHES + "go(); say(out=out.tolist())"
+    environ = layer.environment(None, **FORCED, groups="3")
+    environ["OPENCL_LAYERS"] = f"{layer.library}:{layer.library}"
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", PRELUDE + program], env=environ,
+        capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+    ran = Ran(done.stdout.strip(), done.stderr)
+    assert ran.facts == layer.run(program, None).facts
+    assert ran.split()[0] == 1
+
+
+@pytest.mark.parametrize(
+    ("source", "launch", "why"),
+    [
+        (
+            'kernel void k(global int *a) { if (a[0] < 0) printf("x"); }',
+            "kernel(queue, (64,), (8,), a)",
+            "printf",
+        ),
+        (
+            '#include "there.h"\nkernel void k(global int *a) { a[get_global_id(0)] = ONE; }',
+            "kernel(queue, (64,), (8,), a)",
+            "headers",
+        ),
+        (GROUPS, "kernel(queue, (4,), (4,), a)", "one slice fills the device"),
+    ],
+    ids=["refused", "header", "small"],
+)
+def test_what_is_whole_says_why(
+    layer: Layer, tmp_path: Path, source: str, launch: str, why: str
+) -> None:
+    (tmp_path / "there.h").write_text("#define ONE 1\n")
+    program = f"""
+program = cl.Program(context, {source!r}).build(options=["-I", {str(tmp_path)!r}])
+kernel = cl.Kernel(program, "k")
+a = cl.Buffer(context, flags, hostbuf=np.zeros(64, np.int32))
+{launch}
+queue.finish()
+say()
+"""
+    ran = layer.run(program, None, **FORCED)
+    assert ran.split() == (1, 0, 1)
+    assert why in ran.why_whole()
+
+
+def test_a_program_from_a_binary_stays_whole(layer: Layer) -> None:
+    program = f"""
+first = cl.Program(context, {GROUPS!r}).build()
+again = cl.Program(context, [device], first.get_info(cl.program_info.BINARIES)).build()
+kernel = cl.Kernel(again, "k")
+kernel(queue, (64,), (8,), cl.Buffer(context, flags, hostbuf=np.zeros(64, np.int32)))
+queue.finish()
+say()
+"""
+    assert layer.run(program, None, **FORCED).why_whole() == (
+        "its program was not built from one source"
+    )
+
+
+def test_arguments_set_through_a_loader_that_knows_no_layer_are_not_missed(layer: Layer) -> None:
+    program = """
+import ctypes
+kernel = cl.Kernel(cl.Program(context, "kernel void k(global int *a, int v)"
+                              "{ a[get_global_id(0)] += v + get_num_groups(0); }").build(), "k")
+a = cl.Buffer(context, flags, hostbuf=np.zeros(64, np.int32))
+kernel.set_args(a, np.int32(2))
+ctypes.CDLL("libOpenCL.so.1").clSetKernelArg(
+    ctypes.c_void_p(kernel.int_ptr), 1, ctypes.c_size_t(4), ctypes.byref(ctypes.c_int(7)))
+cl.enqueue_nd_range_kernel(queue, kernel, (64,), (8,))
+out = np.empty(64, np.int32)
+cl.enqueue_copy(queue, out, a)
+say(out=sorted(set(out.tolist())))
+"""
+    plain = layer.run(program, None).facts
+    assert plain == '{"out": [15]}'
+    assert layer.run(program, None, **FORCED).facts == plain
+
+
+def test_a_child_that_is_forked_splits_nothing_and_lives(layer: Layer) -> None:
+    program = LAUNCHES + (
+        "import os\ngo()\npid = os.fork()\nif not pid:\n    os._exit(3)\n"
+        "say(status=os.waitpid(pid, 0)[1] >> 8)"
+    )
+    assert layer.run(program, None, **FORCED | {"judge": "background"}).facts == '{"status": 3}'
