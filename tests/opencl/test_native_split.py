@@ -43,7 +43,11 @@ class Layer:
 
     @property
     def verdicts(self) -> list[Path]:
-        return sorted((self.folder / "cache" / "gpusplit" / "verdicts").glob("[!.]*"))
+        return sorted(self.verdicts_folder.glob("[!.]*"))
+
+    @property
+    def verdicts_folder(self) -> Path:
+        return self.folder / "cache" / "gpusplit" / "verdicts"
 
     def environment(
         self, emugpu: EmuGpu | None, computes: str = "full", **options: str
@@ -243,8 +247,22 @@ say()
 
 
 def test_a_launch_is_whole_until_the_verdict_and_the_variant_are_there(layer: Layer) -> None:
-    program = LAUNCHES + (
-        "go()\nfor _ in range(120):\n    time.sleep(0.05)\n    go()\nsay(out=out.tolist())"
+    # A busy machine may judge for long: the first launch is followed by the others only then.
+    program = (
+        LAUNCHES
+        + f"""
+import glob, os
+known = {len(layer.verdicts)}
+go()
+patience = 100 if "GPUSPLIT_POLICY" in os.environ else 0
+while patience > 0 and len(glob.glob({str(layer.verdicts_folder / "[!.]*")!r})) <= known:
+    time.sleep(0.1)
+    patience -= 0.1
+for _ in range(120):
+    time.sleep(0.05)
+    go()
+say(out=out.tolist())
+"""
     )
     program = program.replace("+ 1", "+ 33")  # which nobody has judged before
     ran = layer.run(program, None, **FORCED | {"judge": "background", "groups": "4"})
@@ -257,17 +275,12 @@ def test_a_launch_is_whole_until_the_verdict_and_the_variant_are_there(layer: La
 
 
 @pytest.mark.parametrize(
-    ("script", "said"),
-    [
-        ("", "the judge gave no answer"),
-        ("exit 1", "the judge"),
-        ("printf 'K\\001\\000\\000\\000x'", "the judge"),
-        ("head -c 100000 /dev/urandom", "the judge"),
-    ],
+    "script",
+    ["", "exit 1", "printf 'K\\001\\000\\000\\000x'", "head -c 100000 /dev/urandom"],
     ids=["silent", "dead", "half", "noise"],
 )
 def test_without_a_judge_launches_stay_whole_with_one_warning(
-    layer: Layer, tmp_path: Path, script: str, said: str
+    layer: Layer, tmp_path: Path, script: str
 ) -> None:
     python = tmp_path / "python"
     python.write_text(f"#!/bin/sh\n{script}\n")
@@ -275,7 +288,7 @@ def test_without_a_judge_launches_stay_whole_with_one_warning(
     program = LAUNCHES + LAUNCHES + "go(); go(); go(); say(out=out.tolist())"
     ran = layer.run(program, None, **FORCED | {"python": str(python)})
     assert ran.errors.count("launches stay whole") == 1
-    assert said in ran.why_whole()
+    assert "the judge" in ran.why_whole()
     assert ran.split() == (3, 0, 3)
     assert ran.facts == layer.run(program, None).facts
 
