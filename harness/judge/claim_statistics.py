@@ -183,6 +183,7 @@ def splitting_gain(run: Measurements, n: int) -> Estimate:
 
 def sweep_gain(run: Measurements, n: int) -> Estimate:
     """The smallest CPU gain of gpusplit over unsplit, whatever the number of groups."""
+    _require_loss(run, n)
     return least(
         [
             _gain(run, n, run.at(n, Mode.GPUSPLIT, groups=groups))

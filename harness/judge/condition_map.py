@@ -7,8 +7,14 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from harness.judge.claim_statistics import STATISTICS
-from harness.judge.claims import Kind, Verdict, judge, load_claims
-from harness.judge.measurements import DoesNotArise, Measurements, Undecided, Unjudgeable
+from harness.judge.claims import Claim, Kind, Verdict, judge, load_claims
+from harness.judge.measurements import (
+    DoesNotArise,
+    Measurements,
+    Undecided,
+    Unjudgeable,
+    physical_limit,
+)
 from harness.plan.conditions import STANDARD, Condition
 from harness.plan.experiments import Mode, Point
 from harness.plan.profiles import Profile
@@ -66,9 +72,23 @@ def _judged(under: Measurements, n: int) -> Iterator[Verdict]:
         for claim in load_claims(profile, under.lab):
             about = SPOKEN_OF.get(claim.statistic, claim.cpu_vms or n)
             if claim.kind is kind and claim.statistic in statistics and about == n:
-                verdict = judge(claim, replace(_by_alpha(under), profile=profile))
+                asked = _of_what_is_lost(claim, under, n) if kind is Kind.OURS else claim
+                verdict = judge(asked, replace(_by_alpha(under), profile=profile))
                 if verdict.measured:
                     yield verdict
+
+
+def _of_what_is_lost(claim: Claim, under: Measurements, n: int) -> Claim:
+    """Our claim with its limit by what can be recovered under this condition.
+
+    Its own limit is a part of what a driver takes that spins all the time (claims.toml); one that
+    spins for a part of its waits takes less, and the same part of it is asked for.
+    """
+    with suppress(Unjudgeable):
+        possible = under.faster(under.at(n, Mode.NO_GPU), under.at(n, Mode.UNSPLIT)).value - 1
+        part = min(1.0, max(0.0, possible) / physical_limit(n, under.shared_cpus))
+        return replace(claim, limit=claim.limit * part)
+    return claim
 
 
 def _by_alpha(under: Measurements) -> Measurements:

@@ -153,6 +153,20 @@ class TestTheMap:
         assert blocked["paper_recovery"] is blocked["paper_levelling"] is Outcome.PASS
         assert found["interrupt"]["paper_recovery"] is Outcome.DOES_NOT_ARISE
 
+    def test_gpusplit_is_held_against_what_is_lost_under_a_condition(
+        self, finished: FinishedRun
+    ) -> None:
+        """Of a gain by 100 % it is to reach 90 where all is lost, and the same part of 74."""
+        ours = {
+            row.condition.label: {v.claim.statistic: v for v in row.verdicts}["sweep_gain"]
+            for row in map_conditions(finished.measurements)
+        }
+        assert ours[""].claim.limit == pytest.approx(0.90, abs=0.01)
+        blocked = ours["interrupt-then-spin-at0.15"]
+        assert blocked.claim.limit == pytest.approx(0.90 * 0.74, abs=0.02)
+        assert blocked.outcome is Outcome.PASS
+        assert ours["interrupt"].outcome is Outcome.DOES_NOT_ARISE
+
     def test_fig6_is_judged_by_the_groups_that_alpha_makes_of_the_vms(
         self, finished: FinishedRun
     ) -> None:
