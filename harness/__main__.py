@@ -17,10 +17,10 @@ from harness.report.compare import compare
 from harness.report.comparison import print_comparison
 from harness.report.table import print_tables
 from harness.report.write import write_report
-from harness.whole_run import judge_interrupted
+from harness.whole_run import judge_measured
 
-DIFFERENT, BAD_INPUT = 1, 2
-"""Exit statuses beside 0: the runs differ; what was given is no run."""
+DIFFERENT, FAILED, BAD_INPUT = 1, 1, 2
+"""Exit statuses beside 0: runs differ; one of our claims does not hold; no run was given."""
 
 
 PIPE_WIDTH = 130
@@ -46,11 +46,11 @@ def report(options: argparse.Namespace) -> int:
 
 
 def judge(options: argparse.Namespace) -> int:
-    """Judge what an interrupted run measured."""
-    finished = judge_interrupted(RunFolder(options.run))
+    """Judge what a run measured, and end as it would have."""
+    finished = judge_measured(RunFolder(options.run))
     print_tables(_console(), finished.summary)
     print(finished.report)
-    return 0
+    return FAILED if any(verdict.fails_the_run for verdict in finished.verdicts) else 0
 
 
 def compare_runs(options: argparse.Namespace) -> int:
@@ -102,10 +102,12 @@ def _parser() -> argparse.ArgumentParser:
 
     interrupted = commands.add_parser(
         "judge",
-        help="judge what an interrupted run measured",
-        description="Judge what an interrupted run measured so far and write its report, without "
-        "its lab: claims about what was not measured are invalid. `pytest harness/ --resume` "
-        "measures the rest instead.",
+        help="judge what a run measured, by the claims of now",
+        description="Judge what a run measured and write its summary and report, without its lab. "
+        "One that has ended is judged again, by the claims of this checkout; of one that was "
+        "interrupted, claims about what was not measured are invalid (`pytest harness/ --resume` "
+        "measures the rest instead).",
+        epilog="Exit status: 1 if one of our claims fails or is invalid, as of `pytest harness/`.",
     )
     interrupted.add_argument("run", type=Path, metavar="RUN", help="the run's folder, in results/")
     interrupted.set_defaults(do=judge)

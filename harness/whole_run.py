@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter
 
-from harness.errors import LabUnsuitable, UnreadableResults
+from harness.errors import LabUnsuitable
 from harness.judge.claims import Verdict, judge, load_claims
 from harness.judge.evaluate import evaluate
 from harness.judge.measurements import Measurements
@@ -24,7 +24,7 @@ from harness.keep.manifest import (
 )
 from harness.keep.results import BEGUN, FINISHED, RunFolder
 from harness.keep.summarise import summarise
-from harness.keep.summary import NAME, Summary
+from harness.keep.summary import NAME, Summary, read_summary
 from harness.lab.samples import PointSamples
 from harness.measure.progress import RunProgress
 from harness.measure.run import Run
@@ -89,16 +89,11 @@ def conclude(
     return FinishedRun(folder.path, report, summary, measurements, verdicts)
 
 
-def judge_interrupted(folder: RunFolder) -> FinishedRun:
-    """Judge what an interrupted run measured; its lab is not needed.
+def judge_measured(folder: RunFolder) -> FinishedRun:
+    """Judge what a run measured, interrupted or ended, by the claims of now; without its lab.
 
-    UnreadableResults if it came to its end, or its files cannot be read.
+    UnreadableResults if its files cannot be read.
     """
-    if (folder.path / FINISHED).exists():
-        raise UnreadableResults(
-            f"{folder.path} is a run that came to its end.",
-            "`harness report` makes its report again",
-        )
     manifest, samples = read_manifest(folder), read_samples(folder)
     measurements = Measurements(
         manifest.lab,
@@ -109,6 +104,12 @@ def judge_interrupted(folder: RunFolder) -> FinishedRun:
         read_verification(folder),
         read_timeline(folder),
     )
+    return conclude(folder, manifest, samples, measurements, _ended(folder))
+
+
+def _ended(folder: RunFolder) -> datetime:
+    """Say when a run ended: as it says, or when it last wrote something."""
+    if (folder.path / FINISHED).exists():
+        return datetime.fromisoformat(read_summary(folder.path).finished)
     written = [path.stat().st_mtime for path in folder.path.glob("raw/*.json")]
-    ended = datetime.fromtimestamp(max(written, default=(folder.path / BEGUN).stat().st_mtime), UTC)
-    return conclude(folder, manifest, samples, measurements, ended)
+    return datetime.fromtimestamp(max(written, default=(folder.path / BEGUN).stat().st_mtime), UTC)

@@ -20,7 +20,7 @@ from harness.keep.summary import read_summary
 from harness.lab.xen_lab import XenLab
 from harness.measure import jobs
 from harness.measure.run import Options
-from harness.whole_run import judge_interrupted
+from harness.whole_run import judge_measured
 
 
 @pytest.fixture(autouse=True)
@@ -123,7 +123,7 @@ class TestJudgedWithoutTheLab:
     ) -> None:
         interrupted(tmp_path)
         results = tmp_path / "results"
-        assert main(["judge", str(results)]) == 0
+        assert main(["judge", str(results)]) == 1
         assert str(results / "report.html") in capsys.readouterr().out
         summary = read_summary(results)
         verdicts = {claim.id: claim.outcome for claim in summary.claims}
@@ -135,15 +135,19 @@ class TestJudgedWithoutTheLab:
         run = take(World(), tmp_path)
         before = read_summary(run.folder)
         (run.folder / "summary.json").unlink()
-        judge_interrupted(RunFolder(run.folder))
+        judge_measured(RunFolder(run.folder))
         assert replace(read_summary(run.folder), finished=before.finished) == before
 
-    def test_a_run_that_came_to_its_end_is_left_alone(
-        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    def test_a_run_that_came_to_its_end_is_judged_again_by_the_claims_of_now(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         run = take(World(), tmp_path)
-        assert main(["judge", str(run.folder)]) == 2
-        assert "harness report" in capsys.readouterr().err
+        before = read_summary(run.folder)
+        assert main(["judge", str(run.folder)]) == 0
+        assert read_summary(run.folder) == before
+        monkeypatch.setattr("harness.judge.claims.held_against", lambda *_, **__: Outcome.FAIL)
+        assert main(["judge", str(run.folder)]) == 1
+        assert {c.outcome for c in read_summary(run.folder).claims if c.kind == "ours"} == {"fail"}
 
     def test_a_folder_without_a_run_is_said_to_be_none(
         self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
