@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, is_dataclass
@@ -60,6 +61,8 @@ class Content:
     emulated: bool
     """Whether the GPU was an emulated one."""
     headline: str
+    judged_under: str
+    """The driver's wait and the scheduler that the verdicts are about; empty where unknown."""
     facts: tuple[tuple[str, str], ...]
     verdicts: tuple[Verdicts, ...]
     figures: tuple[tuple[Figure, Table], ...]
@@ -86,7 +89,8 @@ def content(summary: Summary, run: str, files: Iterable[str] = ()) -> Content:
         run=run,
         device=device,
         emulated="emulated" in device.lower(),
-        headline=headline(summary.claims),
+        headline=headline(summary),
+        judged_under=judged_under(summary),
         facts=_facts(summary, device),
         verdicts=tuple(_verdicts(summary.claims, drawn)),
         figures=tuple((figure, figure_table(figure)) for figure in drawn),
@@ -112,12 +116,23 @@ def device_of(summary: Summary) -> str:
     return str(_plain(summary.environment)["gpu_vm"].get("device", "no GPU device recorded"))
 
 
-def headline(claims: Iterable[ClaimSummary]) -> str:
+def judged_under(summary: Summary) -> str:
+    """Name the conditions of the verdicts: they are those of this driver and scheduler alone."""
+    told = _plain(summary.environment)
+    wait = re.search(r"\bwait=([\w-]+)", str(told["gpu_vm"].get("opencl_driver", "")))
+    scheduler = told["host"].get("xen_scheduler")
+    named = [f"the driver's wait {wait[1]}"] if wait else []
+    named += [f"Xen's scheduler {scheduler}"] if scheduler else []
+    return " and ".join(named)
+
+
+def headline(summary: Summary) -> str:
     """Count the verdicts, on our claims and on the paper's of its own method."""
-    claims = list(claims)
     sentences = []
-    for kind, name in (("ours", "Our claims"), ("paper", "The paper's of its own method")):
-        counts = Counter(outcome_of(claim) for claim in claims if claim.kind == kind)
+    under = judged_under(summary)
+    papers = "The paper's of its own method" + (f" under {under}" if under else "")
+    for kind, name in (("ours", "Our claims"), ("paper", papers)):
+        counts = Counter(outcome_of(claim) for claim in summary.claims if claim.kind == kind)
         parts = [
             f"{counts[outcome]} {OUTCOMES[outcome][1]}" for outcome in OUTCOMES if counts[outcome]
         ]

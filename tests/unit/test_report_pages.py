@@ -154,6 +154,16 @@ class TestPage:
         assert "The paper's of its own method: 1 not reproduced." in page.text
         assert "≠ not reproduced" in page.text
 
+    def test_verdicts_name_the_conditions_that_they_are_about(self, tmp_path: Path) -> None:
+        run = small_run()
+        paper_claim_that_failed(run)
+        run["environment"]["gpu_vm"]["opencl_driver"] = "emugpu 1.0 exec=none wait=poll scale=1"
+        run["environment"]["host"]["xen_scheduler"] = "credit2"
+        page = Page((written(tmp_path / "under", run) / "report.html").read_text())
+        under = "under the driver's wait poll and Xen's scheduler credit2"
+        assert f"The paper's of its own method {under}: 1 not reproduced." in page.text
+        assert f"All of it was found {under}." in page.text
+
     def test_a_claim_whose_limit_lies_within_its_interval_is_inconclusive(
         self, tmp_path: Path
     ) -> None:
