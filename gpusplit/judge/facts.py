@@ -33,11 +33,11 @@ _TYPED = frozenset(
     kind.value
     for kind in (
         Kind.VAR_DECL, Kind.PARM_DECL, Kind.FIELD_DECL, Kind.TYPEDEF_DECL, Kind.CSTYLE_CAST_EXPR,
-        Kind.COMPOUND_LITERAL_EXPR,
+        Kind.COMPOUND_LITERAL_EXPR, Kind.ARRAY_SUBSCRIPT_EXPR,
     )
 )  # fmt: skip
 _CALL, _REFERENCE = Kind.CALL_EXPR.value, Kind.DECL_REF_EXPR.value
-_UNARY = Kind.UNARY_OPERATOR.value
+_UNARY, _UNEXPOSED = Kind.UNARY_OPERATOR.value, Kind.UNEXPOSED_EXPR.value
 _VARIABLE, _BLOCK = Kind.VAR_DECL.value, Kind.BLOCK_EXPR.value
 #: Declarations, and labels.
 _NAMES = frozenset(kind.value for kind in Kind.get_all_kinds() if kind.is_declaration()) | {
@@ -180,6 +180,8 @@ class _Reader:
         #: Variables by which it was seen that loops end, and those that a pointer may change.
         self._counters: set[int] = set()
         self._behind_pointers: set[int] = set()
+        #: The first part of each expression that libclang has no name for, by its place.
+        self._first_parts: dict[int, Cursor] = {}
 
     def read(self, cursor: Cursor) -> None:
         parts = children(cursor)
@@ -187,6 +189,9 @@ class _Reader:
         # libclang does not say which attributes these are: to list a helper too does no harm.
         self._function.is_kernel = attributes > 0 and cursor.result_type.spelling == "void"
         self._function.uses_local = attributes > 1
+        self._function.communicates = bool(
+            _SHARED_VOLATILE.search(cursor.result_type.get_canonical().spelling)
+        )
         visit(cursor, self._inside)
         if not self._counters.isdisjoint(self._behind_pointers):
             self._function.waits = True
@@ -196,6 +201,8 @@ class _Reader:
     def _inside(self, cursor: Cursor, parent: Cursor) -> int:
         kind = cursor._kind_id
         found = self._function
+        if parent._kind_id == _UNEXPOSED:
+            self._part_of_unexposed(cursor, parent)
         if kind == _REFERENCE:
             self._reference(cursor)
         elif kind == _CALL:
@@ -207,7 +214,10 @@ class _Reader:
                 self._loop(cursor)
                 return CONTINUE
         elif kind == _UNARY:
-            if operator(cursor) == loops.ADDRESS_OF and not _lends(parent):
+            how = operator(cursor)
+            if how == loops.DEREFERENCE:
+                found.communicates = found.communicates or _shared_volatile(cursor)
+            elif how == loops.ADDRESS_OF and not _lends(parent):
                 self._behind_pointers.add(loops.base(children(cursor)[0]))
         elif kind in _GOTO:
             found.waits = self._jumps = True
@@ -224,6 +234,17 @@ class _Reader:
         if kind == _VARIABLE and cursor.storage_class.name in ("STATIC", "EXTERN"):
             self._outlives(cursor)
         return RECURSE
+
+    def _part_of_unexposed(self, cursor: Cursor, parent: Cursor) -> None:
+        """__atomic_load_n(p, 5) is no call to libclang, but has parts and begins with a pointer.
+
+        A conversion has one part, and a designated initializer begins with a member or a number.
+        """
+        first: Cursor = self._first_parts.setdefault(loops.place(parent), cursor)
+        if first is cursor or loops.place(first) == loops.place(cursor):
+            return
+        if first.kind != Kind.MEMBER_REF and first.type.get_canonical().kind == TypeKind.POINTER:
+            self._refuse("holds an atomic of the compiler's own, or what looks like one")
 
     def _loop(self, cursor: Cursor) -> None:
         """A loop that is not plainly counted, or left early."""

@@ -174,9 +174,15 @@ def has(body: Cursor, what: Kind) -> bool:
     return found
 
 
+#: v[0] is a part of vector v; behind p[0], p is no counter.
+_PART_OF = (
+    Kind.PAREN_EXPR, Kind.UNEXPOSED_EXPR, Kind.MEMBER_REF_EXPR, Kind.ARRAY_SUBSCRIPT_EXPR,
+)  # fmt: skip
+
+
 def base(target: Cursor) -> int:
-    """The variable that *target* is, or is a part of; 0 if it is memory behind a pointer."""
-    while target.kind in (Kind.PAREN_EXPR, Kind.UNEXPOSED_EXPR, Kind.MEMBER_REF_EXPR):
+    """The variable that *target* is, or is a part of, or a pointer to it; 0 if there is none."""
+    while target.kind in _PART_OF:
         parts = children(target)
         if not parts:
             return 0

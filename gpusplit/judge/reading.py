@@ -23,7 +23,8 @@ _NAME = re.compile(r"(?<![\w.])[A-Za-z_$]\w*")
 _ASKS_DEFINED = re.compile(r"\bdefined\s*(?:\(\s*\w+\s*\)|\w+)")
 _WORDS = {"defined", "true", "false"}
 #: What the front end says of text must not be turned off (frontend.py).
-_WARNS_OTHERWISE = re.compile(r"\bdiagnostic\b.*\bignored\b|\bsystem_header\b")
+_HUSHES = (("diagnostic", "ignored"), ("system_header",))
+_PASTES = re.compile(r"##|%:%:")
 _TRIGRAPH = re.compile(r"\?\?[=/'()!<>-]")
 
 #: Asked of every device: the language's version chooses what the prelude defines.
@@ -67,14 +68,15 @@ def tested(texts: Iterable[str]) -> tuple[frozenset[str], frozenset[str]]:
 
 
 def problem(texts: Iterable[str]) -> str:
-    """Why compilers may read one of *texts* differently; empty if they may not."""
+    """Why compilers may read *texts* differently; empty if they may not."""
+    texts = tuple(texts)
+    if _may_hush(_SPLICE.sub("", "\n".join(texts))):
+        return "it may tell the compiler what not to say"
     for text in texts:
         if "gpusplit_" in text or "GPUSPLIT_" in text:
             return "it uses names of gpusplit's own"
         if "\r" in text.replace("\r\n", ""):
             return "it has lone carriage returns, which compilers read differently"
-        if _WARNS_OTHERWISE.search(_SPLICE.sub("", text)):
-            return "it may tell the compiler what not to say"
         if "??" in text:
             code = _COMMENT_OR_STRING.sub(" ", text)
             if _TRIGRAPH.search(code) or re.search(r"\?\?/[ \t]*\n", text):
@@ -88,6 +90,21 @@ def problem(texts: Iterable[str]) -> str:
     if len(names) > _MOST_NAMES:
         return f"its directives test more than {_MOST_NAMES} names"
     return ""
+
+
+def _may_hush(text: str) -> bool:
+    """Whether a pragma of _HUSHES may be in *text*; a macro may make it, word by word."""
+    if any(all(word in text for word in words) for words in _HUSHES):
+        return True
+    if not _PASTES.search(text):
+        return False
+    pieces = set(re.findall(r"\w+", text))
+
+    def is_made(word: str) -> bool:
+        parts = "|".join(sorted(map(re.escape, (one for one in pieces if one in word))))
+        return bool(parts) and re.fullmatch(f"(?:{parts})+", word) is not None
+
+    return is_made("_Pragma") and any(all(map(is_made, words)) for words in _HUSHES)
 
 
 def to_ask(texts: Iterable[str], known: Iterable[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -348,8 +348,48 @@ def test_what_would_hush_the_front_end_is_not_split() -> None:
         '#pragma GCC diag\\\nnostic ignored "-Weverything"',
         "#pragma clang system_header",
         '_Pragma("clang diagnostic ignored \\"-Wpedantic\\"")',
+        '#pragma clang /*\n*/ diagnostic /*\n*/ ignored "-Woverlength-strings"',
+        "#define I ignored\n#define D diagnostic\n#define P_(x) _Pragma(#x)\n#define P(x) P_(x)\n"
+        'P(clang D I "-Woverlength-strings")',
+        "#define C(a, b) a##b\n#define P_(x) _Pragma(#x)\n#define P(x) P_(x)\n"
+        'P(clang C(diag, nostic) C(ign, ored) "-Woverlength-strings")',
     ):
         assert "what not to say" in (body("a[0] = 1;", before).refusal or ""), before
+
+
+def test_a_macro_that_makes_pragmas_does_no_harm() -> None:
+    before = "#define UNROLL(n) _Pragma(#n)\n#define CAT(a, b) a##b"
+    assert (
+        body("UNROLL(unroll 3) for (int i = 0; i < 9; i++) a[i] = CAT(1, 2);", before).refusal
+        is None
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "while (__opencl_atomic_load((global atomic_int *)a, 5, 2) == 0) ;",
+        "while (__atomic_load_n(a, 5) == 0) ;",
+        "a[1] = __atomic_fetch_add(a, 1, 5);",
+        "ulong p = (ulong)a; while (__atomic_load_n((global int *)p, 5)) ;",
+    ],
+)
+def test_the_compilers_own_atomics_are_not_split(text: str) -> None:
+    assert "compiler's own" in (body(text, macros=NEW).refusal or "")
+
+
+def test_a_designated_initializer_is_no_atomic() -> None:
+    before = "typedef struct { global int *p; int n; } s;"
+    text = "s x = { .p = a, .n = 2 }; int y[3] = { [0] = 1, [2] = 2 }; x.p[x.n] = y[0] ?: 3;"
+    assert body(text, before).refusal is None
+
+
+def test_volatile_memory_that_a_function_or_a_cast_gives_can_be_waited_for() -> None:
+    before = "volatile global int *same(global int *p) { return p; }"
+    assert "may wait" in (body("while (*same(a)) ;", before).refusal or "")
+    for memory in ("*P", "P[0]"):
+        text = f"while ({memory}) ;".replace("P", "__builtin_astype(a, volatile global int *)")
+        assert "may wait" in (body(text).refusal or "")
 
 
 def test_a_function_in_parentheses_is_no_way_around_the_judge() -> None:

@@ -122,6 +122,7 @@ def test_a_search_ends_whatever_it_finds(loop: str) -> None:
         "for (uint r = n; r; r >>= 1) { r--, r--; if (a[0]) break; }",
         "for (uint r = n; r; r >>= 1) { (a[1] ? r-- : r--); if (a[0]) break; }",
         "int s = n; for (uint r = n; r > s; r >>= 1) { s--; if (a[0]) break; }",
+        "char4 v = 1; while (as_int(v)) { v[0] = a[0]; }",
     ],
 )
 def test_what_may_go_on_for_ever_stays_whole(loop: str) -> None:
