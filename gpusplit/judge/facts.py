@@ -33,9 +33,10 @@ _TYPED = frozenset(
     kind.value
     for kind in (
         Kind.VAR_DECL, Kind.PARM_DECL, Kind.FIELD_DECL, Kind.TYPEDEF_DECL, Kind.CSTYLE_CAST_EXPR,
-        Kind.COMPOUND_LITERAL_EXPR, Kind.ARRAY_SUBSCRIPT_EXPR,
+        Kind.COMPOUND_LITERAL_EXPR,
     )
 )  # fmt: skip
+_ELEMENT = Kind.ARRAY_SUBSCRIPT_EXPR.value
 _CALL, _REFERENCE = Kind.CALL_EXPR.value, Kind.DECL_REF_EXPR.value
 _UNARY, _UNEXPOSED = Kind.UNARY_OPERATOR.value, Kind.UNEXPOSED_EXPR.value
 _VARIABLE, _BLOCK = Kind.VAR_DECL.value, Kind.BLOCK_EXPR.value
@@ -106,6 +107,8 @@ class Program:
     problem: str = ""
     #: Names of functions that are declared, and of those that have a body.
     declared: set[str] = field(default_factory=set)
+    #: Names of functions by identity: those that a variant names otherwise are long to read.
+    names: dict[int, str] = field(default_factory=dict)
 
 
 def collect(unit: Cursor) -> Program:
@@ -216,9 +219,11 @@ class _Reader:
         elif kind == _UNARY:
             how = operator(cursor)
             if how == loops.DEREFERENCE:
-                found.communicates = found.communicates or _shared_volatile(cursor)
+                self._memory(cursor)
             elif how == loops.ADDRESS_OF and not _lends(parent):
                 self._behind_pointers.add(loops.base(children(cursor)[0]))
+        elif kind == _ELEMENT:
+            self._memory(cursor)
         elif kind in _GOTO:
             found.waits = self._jumps = True
         elif kind in _ASM:
@@ -245,6 +250,11 @@ class _Reader:
             return
         if first.kind != Kind.MEMBER_REF and first.type.get_canonical().kind == TypeKind.POINTER:
             self._refuse("holds an atomic of the compiler's own, or what looks like one")
+
+    def _memory(self, cursor: Cursor) -> None:
+        # The first question takes less time, and a typedef's volatile was seen where it stands.
+        if cursor.type.is_volatile_qualified() and _shared_volatile(cursor):
+            self._function.communicates = True
 
     def _loop(self, cursor: Cursor) -> None:
         """A loop that is not plainly counted, or left early."""
@@ -277,7 +287,8 @@ class _Reader:
             self._function_named(target)
 
     def _function_named(self, target: Cursor) -> None:
-        found, name = self._function, target.spelling
+        found, names = self._function, self._program.names
+        name = names.get(identity(target)) or names.setdefault(identity(target), target.spelling)
         definition = target.get_definition()
         own = name.removeprefix(READ_AS)
         if own != name and own in RENAMED:
