@@ -24,7 +24,7 @@ import gpusplit
 pytestmark = pytest.mark.opencl
 
 LONG = int(os.environ.get("LONG_TESTS", "1"))
-CASES = 2000 * LONG
+CASES = 1000 * LONG
 KERNELS = 30 * min(LONG, 10)
 
 MF = cl.mem_flags

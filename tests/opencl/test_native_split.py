@@ -144,7 +144,8 @@ def test_a_program_prints_the_same_however_its_launches_are_cut(
 ) -> None:
     program, kernel, launches = PROGRAMS[name]
     plain = layer.run(program, device).facts
-    for groups in ("2", "3", "7"):
+    # The emulated GPU runs its kernels on PoCL as well: what it adds is seen with one number.
+    for groups in ("2", "3", "7") if device is None else ("3",):
         ours = layer.run(program, device, **FORCED, groups=groups)
         assert ours.facts == plain, groups
         made, split, slices = ours.split(kernel)
