@@ -30,10 +30,14 @@ from harness.lab.opening import LABS, lab_folder_of, open_lab
 from harness.measure.progress import RunProgress
 from harness.measure.run import Options, Run
 from harness.plan.profiles import DEFAULT_PROFILE, PROFILES, Profile
+from harness.plan.schedule import judged_by
 from harness.report.table import print_tables
 from harness.whole_run import FinishedRun, run_experiment
 
 ROOT = Path(__file__).resolve().parent.parent
+
+USUAL_CLOCKS = {"dryrun": "deterministic", "bench": "real", "local": "real"}
+"""The clock of each kind of lab, for who asks before one stands."""
 
 CANNOT_MEASURE = 3
 """Exit status when nothing was measured; pytest itself uses 1 for failed tests, 2 for Ctrl-C."""
@@ -110,6 +114,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="measure only this point, n2-unsplit say; may be given more than once",
     )
     group.addoption(
+        "--experiment",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="measure only what this experiment judges, fig2 say; may be given more than once",
+    )
+    group.addoption(
         "--repetitions",
         type=int,
         metavar="N",
@@ -129,6 +140,17 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(
             f"PROFILE={config.getoption('--profile')}: choose one of {', '.join(sorted(PROFILES))}"
         )
+    try:  # before a lab is asked for anything
+        judged_by(_planned(config), config.getoption("--experiment"))
+    except HarnessError as error:
+        raise pytest.UsageError(str(error)) from error
+
+
+def _planned(config: pytest.Config) -> Profile:
+    """Return what would be measured, as far as it is known without the lab."""
+    kind = config.getoption("--lab")
+    profile = PROFILES[config.getoption("--profile")]
+    return profile.for_lab(kind, USUAL_CLOCKS[kind], config.getoption("--repetitions"))
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -166,6 +188,7 @@ def run(labs: list[Lab], profile: Profile, pytestconfig: pytest.Config) -> Finis
     root, resumed = pytestconfig.getoption("--results"), pytestconfig.getoption("--resume")
     options = Options(
         points=tuple(pytestconfig.getoption("--point")),
+        experiments=tuple(pytestconfig.getoption("--experiment")),
         resume=resumed is not None,
         keep=pytestconfig.getoption("--keep"),
     )
@@ -187,7 +210,7 @@ def run(labs: list[Lab], profile: Profile, pytestconfig: pytest.Config) -> Finis
             # Also of a run that went well, for whoever doubts a number later.
             for lab in labs:
                 lab.collect_logs(folder.path / "logs" / lab.host)
-        if not options.points:
+        if options.whole:
             folder.publish()
     pytestconfig.stash[finished_run_key] = finished
     return finished
@@ -220,7 +243,11 @@ def verdict(claim: Claim, run: FinishedRun, pytestconfig: pytest.Config) -> Verd
     if not claim.is_made_for(run.measurements.clock):
         pytest.skip(f"claimed only for labs with the {claim.clock} clock")
     verdict = next(verdict for verdict in run.verdicts if verdict.claim == claim)
-    if not verdict.measured and pytestconfig.getoption("--point"):
+    points, named = (pytestconfig.getoption(option) for option in ("--point", "--experiment"))
+    # What another experiment lacks of its points may turn its verdict.
+    if named and not points and claim.experiment not in named:
+        pytest.skip(f"a claim of {claim.experiment}: --experiment {', '.join(named)} was given")
+    if not verdict.measured and points:
         pytest.skip(f"{verdict.reason}: --point was given")
     if verdict.outcome is Outcome.INVALID:
         pytest.fail(f"{INVALID} {verdict.reason}", pytrace=False)

@@ -13,9 +13,6 @@ from typing import Any
 
 from harness.lab.samples import ClockReading, CpuReport, CpuSample, GpuReport, tightest
 
-NAME = "timeline"
-"""The experiment's id, and what `--point` calls it."""
-
 REACTION = 2.0
 """Seconds after a change within which a launch may still go by the old number of VMs."""
 

@@ -151,3 +151,28 @@ class TestErrors:
         result = pytester.runpytest_inprocess()
         assert result.ret == pytest.ExitCode.USAGE_ERROR
         result.stderr.fnmatch_lines(["*PROFILE=huge: choose one of demo, full, quick, smoke*"])
+
+    def test_an_unknown_experiment(self, measure: Measure, pytester: pytest.Pytester) -> None:
+        result = measure("", "--experiment=fig7")
+        assert result.ret == pytest.ExitCode.USAGE_ERROR
+        result.stderr.fnmatch_lines(
+            [
+                "*no experiment 'fig7'*",
+                "What to do: choose of: fig2, fig6, ablation, adaptive, checks",
+            ]
+        )
+        assert not (pytester.path / "results").exists()
+
+
+class TestOneExperiment:
+    def test_only_its_claims_are_judged_and_latest_stays(
+        self, measure: Measure, pytester: pytest.Pytester
+    ) -> None:
+        result = measure("", "--experiment=ablation", "-v", "-rs")
+        assert result.ret == 0
+        result.stdout.fnmatch_lines(
+            ["*waiting-gain-n1* PASSED*", "SKIPPED*a claim of fig6: --experiment ablation was *"]
+        )
+        result.stdout.no_fnmatch_line("*cpu-gain-n1* PASSED*")
+        result.assert_outcomes(passed=1, skipped=15)
+        assert not (pytester.path / "results" / "latest").exists()
