@@ -121,13 +121,12 @@ class Run:
         """Return the guessed seconds of every part, for the forecast."""
         points = [task[0] for lab in self.labs for task in self.left(lab)]
         alone = len(self.profile.cpu_vms) if self.searches else 0
-        point = POINT_GUESS + PACE_GUESS * PAPER_GPU_SECONDS * self.profile.gpu_scale
         jobs = 1 + self.verifies + any(point.blocking_driver for point in points)
         begin = [START_GUESS * len(self.labs)] + [START_GUESS] * self.verifies
-        weights = begin + [point] * (len(points) + alone)
+        weights = begin + [point_guess(self.profile)] * (len(points) + alone)
         weights[-1] += START_GUESS * (jobs - 1)
         if self.times:
-            weights.append(POINT_GUESS + PACE_GUESS * timeline_seconds(self.profile))
+            weights.append(timeline_guess(self.profile))
         return [weight / len(self.labs) for weight in weights]
 
     def measure(self, progress: RunProgress) -> None:
@@ -147,10 +146,10 @@ class Run:
     def _measure_on(self, lab: Lab, progress: RunProgress) -> None:
         last: Point | None = None
         with Jobs(lab, self.profile) as jobs:
-            with progress.part(f"reaching every VM of {lab.host}"):
+            with progress.part(f"{REACHING} {lab.host}"):
                 jobs.prepare_lab()
             if self.verifies and lab is self.labs[0]:
-                with progress.part("checking the GPU job's numbers against numpy"):
+                with progress.part(VERIFYING):
                     self.verification = verify_numbers(lab, jobs, self.profile)
                 self.folder.write_json(VERIFICATION, self.verification)
             # Asked anew each time: what is repeated depends on what was found.
@@ -166,7 +165,7 @@ class Run:
                     self._take(lab, jobs, point, 1)
                 last = point
             if self.times and lab is self.labs[0]:
-                with progress.part("timeline"):
+                with progress.part(TIMELINE):
                     self._take_timeline(lab, jobs)
         if self.keep and last is not None:
             lab.arrange(running_vms(lab, last))
@@ -232,6 +231,10 @@ class Run:
         )  # fmt: skip
 
 
+VERIFYING = "checking the GPU job's numbers against numpy"
+REACHING = "reaching every VM of"
+"""Names of parts of a run; the latter goes on with a host's."""
+
 START_GUESS = 20.0
 """Seconds to begin: reaching the VMs, a GPU job. A guess for the first forecast, no more."""
 
@@ -240,6 +243,16 @@ POINT_GUESS = 2.0
 
 PACE_GUESS = 0.5
 """Seconds of the controller's clock that a second of the window takes."""
+
+
+def point_guess(profile: Profile) -> float:
+    """Guess the seconds that a point takes."""
+    return POINT_GUESS + PACE_GUESS * PAPER_GPU_SECONDS * profile.gpu_scale
+
+
+def timeline_guess(profile: Profile) -> float:
+    """Guess the seconds that the timeline takes."""
+    return POINT_GUESS + PACE_GUESS * timeline_seconds(profile)
 
 
 def require_cpu_vms(labs: Sequence[Lab], profile: Profile) -> None:

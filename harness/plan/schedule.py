@@ -81,6 +81,13 @@ def chosen(profile: Profile, labels: Collection[str]) -> set[Point]:
     return {by_label[label] for label in labels}
 
 
+def known(profile: Profile) -> tuple[str, ...]:
+    """Return the experiments that a profile can be asked for, by name."""
+    made = [experiment.id for experiment in experiments(profile)]
+    timeline = [TIMELINE] if profile.timeline_vms else []
+    return tuple(dict.fromkeys([*made, "checks", *timeline]))
+
+
 def judged_by(profile: Profile, names: Collection[str]) -> set[Point]:
     """Return the points by which these experiments are judged; the timeline has none.
 
@@ -89,12 +96,12 @@ def judged_by(profile: Profile, names: Collection[str]) -> set[Point]:
     that the profile has not.
     """
     made = {experiment.id: experiment for experiment in experiments(profile)}
-    known = list(dict.fromkeys([*made, "checks", *([TIMELINE] if profile.timeline_vms else [])]))
+    possible = known(profile)
     for name in names:
-        if name not in known:
+        if name not in possible:
             raise LabUnsuitable(
                 f"The profile {profile.name} has no experiment {name!r} in this lab.",
-                f"choose of: {', '.join(known)}",
+                f"choose of: {', '.join(possible)}",
             )
     needed = [made[name] for name in names if name in made]
     presupposed = {point for one in needed for point in _presupposed(profile, one)}
