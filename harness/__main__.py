@@ -5,16 +5,19 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from rich.console import Console
 
-from harness.errors import HarnessError
-from harness.keep.results import RunFolder
-from harness.keep.summary import read_summary
+from harness.errors import HarnessError, UnreadableResults
+from harness.keep.environment import ROOT
+from harness.keep.results import FINISHED, RunFolder
+from harness.keep.summary import Summary, read_summary
 from harness.report.compare import compare
 from harness.report.comparison import print_comparison
+from harness.report.history import histories, print_history
 from harness.report.table import print_tables
 from harness.report.write import write_report
 from harness.whole_run import judge_measured
@@ -22,6 +25,9 @@ from harness.whole_run import judge_measured
 DIFFERENT, FAILED, BAD_INPUT = 1, 1, 2
 """Exit statuses beside 0: runs differ; one of our claims does not hold; no run was given."""
 
+
+RESULTS = ROOT / "results"
+"""Where runs are, unless `pytest harness/ --results` said otherwise."""
 
 PIPE_WIDTH = 130
 """Columns of a table that goes into a file or a pipe."""
@@ -63,6 +69,38 @@ def compare_runs(options: argparse.Namespace) -> int:
         names = (runs[0].resolve().name, runs[1].resolve().name)
         print_comparison(_console(), found, names, everything=options.all)
     return 0 if found.alike else DIFFERENT
+
+
+def history(options: argparse.Namespace) -> int:
+    """Print how the figures of the claims moved over runs."""
+    found = histories(_given(options.runs) if options.runs else _ended(RESULTS))
+    if options.json:
+        print(json.dumps([asdict(one) for one in found], indent=2, allow_nan=False))
+    else:
+        for one in found:
+            print_history(_console(), one)
+    return 0
+
+
+def _given(runs: Sequence[Path]) -> list[tuple[str, Summary]]:
+    """Return the runs in folders, by name. UnreadableResults if one cannot be read."""
+    return [(_folder(run).resolve().name, read_summary(_folder(run))) for run in runs]
+
+
+def _ended(root: Path) -> list[tuple[str, Summary]]:
+    """Return every run below a folder that has ended and can be read; say which cannot."""
+    found = list(_readable(sorted(root.glob(f"2*/{FINISHED}"))))
+    if not found:
+        raise UnreadableResults(f"There is no run that has ended in {root}.", "name runs")
+    return found
+
+
+def _readable(summaries: Sequence[Path]) -> Iterator[tuple[str, Summary]]:
+    for path in summaries:
+        try:
+            yield path.parent.name, read_summary(path)
+        except UnreadableResults as error:  # of another version: the others can be told
+            print(f"left out: {error.what}", file=sys.stderr)
 
 
 def share(text: str) -> float:
@@ -135,6 +173,23 @@ def _parser() -> argparse.ArgumentParser:
         help="check that all points agree within this, such as 0.5%% or 0.005",
     )
     two.set_defaults(do=compare_runs)
+
+    moved = commands.add_parser(
+        "history",
+        help="show how the figures moved over runs and commits",
+        description="Print a table of the claims, a row each, with value and verdict in every run, "
+        "a column each, by time. Runs of another lab, profile or GPU have a table of their own. A "
+        "limit is given with a verdict where it is not the latest run's.",
+    )
+    moved.add_argument(
+        "runs",
+        type=Path,
+        nargs="*",
+        metavar="RUN",
+        help="the folder of a run that has ended (default: all in results/)",
+    )
+    moved.add_argument("--json", action="store_true", help="print everything as JSON")
+    moved.set_defaults(do=history)
     return parser
 
 

@@ -24,16 +24,21 @@ from rich.console import Console
 
 from harness.errors import HarnessError
 from harness.judge.claims import Claim, Kind, Outcome, Verdict, load_claims
+from harness.keep.durations import earlier_durations
 from harness.keep.results import LATEST, RunFolder
 from harness.lab.lab import Lab
 from harness.lab.opening import LABS, lab_folder_of, open_lab
 from harness.measure.progress import RunProgress
 from harness.measure.run import Options, Run
 from harness.plan.profiles import DEFAULT_PROFILE, PROFILES, Profile
+from harness.report.outlook import outlook, outlook_lines
 from harness.report.table import print_tables
 from harness.whole_run import FinishedRun, run_experiment
 
 ROOT = Path(__file__).resolve().parent.parent
+
+USUAL_CLOCKS = {"dryrun": "deterministic", "bench": "real", "local": "real"}
+"""The clock of each kind of lab, for who asks before one stands."""
 
 CANNOT_MEASURE = 3
 """Exit status when nothing was measured; pytest itself uses 1 for failed tests, 2 for Ctrl-C."""
@@ -110,6 +115,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="measure only this point, n2-unsplit say; may be given more than once",
     )
     group.addoption(
+        "--experiment",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="measure only what this experiment judges, fig2 say; may be given more than once",
+    )
+    group.addoption(
+        "--list",
+        action="store_true",
+        help="say what would be measured and about how long that takes, and measure nothing",
+    )
+    group.addoption(
         "--repetitions",
         type=int,
         metavar="N",
@@ -123,12 +140,46 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+def pytest_cmdline_main(config: pytest.Config) -> int | None:
+    """List what would be measured, in place of a session, if that is asked for."""
+    if not config.getoption("--list"):
+        return None
+    if config.getoption("--resume") is not None:
+        raise pytest.UsageError("--list: what an interrupted run lacks is said by its lab alone")
+    profile, options = _asked(config)
+    durations = earlier_durations(
+        config.getoption("--results"), config.getoption("--lab"), profile.name
+    )
+    for line in outlook_lines(profile, outlook(profile, options, durations)):
+        Console().print(line, **PLAIN)
+    return 0
+
+
 def pytest_configure(config: pytest.Config) -> None:
+    _asked(config)  # what cannot be measured is said before a lab is asked for anything
+
+
+def _asked(config: pytest.Config) -> tuple[Profile, Options]:
+    """Return what is to be measured, as far as it is known without the lab."""
     # argparse does not hold a default against the choices, and $PROFILE is one.
     if config.getoption("--profile") not in PROFILES:
         raise pytest.UsageError(
             f"PROFILE={config.getoption('--profile')}: choose one of {', '.join(sorted(PROFILES))}"
         )
+    kind, repetitions = config.getoption("--lab"), config.getoption("--repetitions")
+    profile = PROFILES[config.getoption("--profile")]
+    profile = profile.for_lab(kind, USUAL_CLOCKS[kind], repetitions)
+    options = Options(
+        points=tuple(config.getoption("--point")),
+        experiments=tuple(config.getoption("--experiment")),
+        resume=config.getoption("--resume") is not None,
+        keep=config.getoption("--keep"),
+    )
+    try:
+        options.only(profile)
+    except HarnessError as error:
+        raise pytest.UsageError(str(error)) from error
+    return profile, options
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -164,11 +215,7 @@ def labs(pytestconfig: pytest.Config) -> Iterator[list[Lab]]:
 def run(labs: list[Lab], profile: Profile, pytestconfig: pytest.Config) -> FinishedRun:
     """The whole measurement. Without it there is nothing to test: an error ends the session."""
     root, resumed = pytestconfig.getoption("--results"), pytestconfig.getoption("--resume")
-    options = Options(
-        points=tuple(pytestconfig.getoption("--point")),
-        resume=resumed is not None,
-        keep=pytestconfig.getoption("--keep"),
-    )
+    _, options = _asked(pytestconfig)
     with one_clear_message(pytestconfig), uncaptured(pytestconfig) as console:
         if resumed is None:
             folder = RunFolder.create(root, datetime.now(UTC))
@@ -187,7 +234,7 @@ def run(labs: list[Lab], profile: Profile, pytestconfig: pytest.Config) -> Finis
             # Also of a run that went well, for whoever doubts a number later.
             for lab in labs:
                 lab.collect_logs(folder.path / "logs" / lab.host)
-        if not options.points:
+        if options.whole:
             folder.publish()
     pytestconfig.stash[finished_run_key] = finished
     return finished
@@ -220,7 +267,11 @@ def verdict(claim: Claim, run: FinishedRun, pytestconfig: pytest.Config) -> Verd
     if not claim.is_made_for(run.measurements.clock):
         pytest.skip(f"claimed only for labs with the {claim.clock} clock")
     verdict = next(verdict for verdict in run.verdicts if verdict.claim == claim)
-    if not verdict.measured and pytestconfig.getoption("--point"):
+    points, named = (pytestconfig.getoption(option) for option in ("--point", "--experiment"))
+    # What another experiment lacks of its points may turn its verdict.
+    if named and not points and claim.experiment not in named:
+        pytest.skip(f"a claim of {claim.experiment}: --experiment {', '.join(named)} was given")
+    if not verdict.measured and points:
         pytest.skip(f"{verdict.reason}: --point was given")
     if verdict.outcome is Outcome.INVALID:
         pytest.fail(f"{INVALID} {verdict.reason}", pytrace=False)

@@ -1,6 +1,7 @@
 """The verdicts, one test for each claim; its id begins with the experiment it belongs to.
 
-`pytest harness/ -k fig2` shows those of one experiment.
+`pytest harness/ -k fig2` shows those of one experiment, of the whole profile measured;
+`pytest harness/ --experiment fig2` measures only what they need.
 """
 
 from __future__ import annotations

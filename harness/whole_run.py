@@ -14,6 +14,7 @@ from harness.judge.claims import Verdict, judge, load_claims
 from harness.judge.evaluate import evaluate
 from harness.judge.measurements import Measurements
 from harness.judge.repetitions import combine
+from harness.keep.durations import write_durations
 from harness.keep.environment import describe_environment
 from harness.keep.manifest import (
     Manifest,
@@ -57,6 +58,7 @@ def run_experiment(run: Run, progress: RunProgress) -> FinishedRun:
     """
     run.folder.write_json(BEGUN, run.manifest)
     run.measure(progress)
+    write_durations(run.folder, progress.taken)
 
     now = datetime.now(UTC)
     return conclude(run.folder, run.manifest, run.samples, run.measurements(), now)

@@ -213,7 +213,15 @@ def timeline_wrong_launches(run: Measurements, _n: int) -> Estimate:
         raise Unjudgeable(f"the timeline: {run.timeline_problem}")
     if run.timeline is None:
         raise NotMeasured("the timeline was not measured")
-    return Estimate.exact(float(len(run.timeline.wrong_launches())))
+    wrong = run.timeline.wrong_launches()
+    if not wrong and (unknown := run.timeline.unjudged_steps()):
+        # What was found wrong stays wrong; but where nobody looked nothing was right.
+        raise Unjudgeable(
+            f"the timeline: no launch was late enough to be judged in {len(unknown)} of "
+            f"{len(run.timeline.steps)} stretches between changes (the first from "
+            f"{unknown[0].began:.1f} s on), which were too short for it"
+        )
+    return Estimate.exact(float(len(wrong)))
 
 
 def _gain(run: Measurements, n: int, result: PointResult) -> Uncertain:

@@ -13,9 +13,6 @@ from typing import Any
 
 from harness.lab.samples import ClockReading, CpuReport, CpuSample, GpuReport, tightest
 
-NAME = "timeline"
-"""The experiment's id, and what `--point` calls it."""
-
 REACTION = 2.0
 """Seconds after a change within which a launch may still go by the old number of VMs."""
 
@@ -91,24 +88,33 @@ class Timeline:
     throughput: dict[str, tuple[float, ...]]
     """Multiplications per second of every CPU VM, for every bin since the start."""
 
+    def judged(self, step: Step) -> tuple[TimelineLaunch, ...]:
+        """Launches that began REACTION after a change or later, and before the next one."""
+        ready = step.ended + REACTION
+        return tuple(launch for launch in self._within(step) if launch.start >= ready)
+
+    def unjudged_steps(self) -> tuple[Step, ...]:
+        """Steps too short for a launch that had to know: nothing is known of them."""
+        return tuple(step for step in self.steps if not self.judged(step))
+
     def wrong_launches(self) -> tuple[TimelineLaunch, ...]:
         """Launches that began later than REACTION after a change and went by an old count."""
         wrong = []
-        for launch in self.launches:
-            step = [step for step in self.steps if step.began <= launch.start][-1]
+        for step in self.steps:
             count = step.cpu_vms + 1
-            right = launch.vm_count == count and launch.wanted == self.alpha * count
-            if launch.start >= step.ended + REACTION and not right:
-                wrong.append(launch)
+            right = (count, self.alpha * count)
+            wrong += [one for one in self.judged(step) if (one.vm_count, one.wanted) != right]
         return tuple(wrong)
 
     def first_after(self, step: Step) -> TimelineLaunch | None:
         """The first launch that went by the new number of VMs; None if none did."""
+        knew = (one for one in self._within(step) if one.vm_count == step.cpu_vms + 1)
+        return next(knew, None)
+
+    def _within(self, step: Step) -> list[TimelineLaunch]:
+        """Return the launches that began in a step, in order."""
         until = min((s.began for s in self.steps if s.began > step.began), default=float("inf"))
-        for launch in self.launches:
-            if step.began <= launch.start < until and launch.vm_count == step.cpu_vms + 1:
-                return launch
-        return None
+        return [launch for launch in self.launches if step.began <= launch.start < until]
 
 
 def evaluate_timeline(samples: TimelineSamples) -> Timeline:

@@ -59,6 +59,8 @@ class RunProgress:
         self._console = console
         self._forecast = Forecast(weights)
         self._parts = len(weights)
+        self.taken: dict[str, list[float]] = {}
+        """Seconds of the parts that are done, by name."""
         self._done = 0
         self._clock = clock
         self._began = clock()
@@ -97,7 +99,9 @@ class RunProgress:
         else:
             self._say(f"[{self._done + 1}/{self._parts}] {name} ({elapsed} elapsed, {expected})")
         yield
-        self._forecast.done(self._clock() - began)
+        seconds = self._clock() - began
+        self._forecast.done(seconds)
+        self.taken.setdefault(name, []).append(seconds)
         self._done += 1
         if self._bar is not None and self._task is not None:
             # Two numbers of CPU VMs can use the same number of groups: then a part less.

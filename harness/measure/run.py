@@ -13,7 +13,6 @@ from harness.errors import HarnessError, LabUnsuitable
 from harness.judge.evaluate import SampleResult, evaluate
 from harness.judge.measurements import Measurements, Unjudgeable
 from harness.judge.repetitions import combine
-from harness.judge.timeline import NAME as TIMELINE
 from harness.judge.timeline import Timeline, evaluate_timeline
 from harness.keep.manifest import (
     TIMELINE_SAMPLES,
@@ -33,7 +32,7 @@ from harness.measure.progress import RunProgress
 from harness.measure.timeline import measure_timeline, timeline_seconds
 from harness.plan.experiments import ALONE, Best, Mode, Point, alone_split
 from harness.plan.profiles import PAPER_GPU_SECONDS, Profile
-from harness.plan.schedule import Task, chosen, homes, tasks
+from harness.plan.schedule import TIMELINE, Task, chosen, homes, judged_by, tasks
 
 
 @dataclass(frozen=True)
@@ -41,11 +40,32 @@ class Options:
     """How a run is to be made."""
 
     points: tuple[str, ...] = ()
-    """Labels of the only points to measure; all of the profile if empty."""
+    """Labels of the only points to measure; all of the profile if this and the next are empty."""
+    experiments: tuple[str, ...] = ()
+    """The experiments to measure what they judge."""
     resume: bool = False
     """Add to what the folder's run has measured already."""
     keep: bool = False
     """Leave the VMs arranged as at the last point."""
+
+    @property
+    def whole(self) -> bool:
+        """Whether all of the profile is wanted."""
+        return not self.points and not self.experiments
+
+    def wants(self, experiment: str) -> bool:
+        """Whether what an experiment has beside its points is wanted: the timeline, say."""
+        return self.whole or experiment in (*self.points, *self.experiments)
+
+    def only(self, profile: Profile) -> set[Point] | None:
+        """Return the only points to measure; None for all of the profile.
+
+        LabUnsuitable names a point or an experiment that the profile has not.
+        """
+        if self.whole:
+            return None
+        points = [p for p in self.points if p != TIMELINE or not profile.timeline_vms]
+        return chosen(profile, points) | judged_by(profile, self.experiments)
 
 
 class Run:
@@ -76,11 +96,11 @@ class Run:
             self.manifest, self.samples = continue_run(folder, self.manifest)
             self.verification = read_verification(folder)
             self.timeline = read_timeline(folder)
-        points = [p for p in options.points if p != TIMELINE or not profile.timeline_vms]
-        self.only = chosen(profile, points) if options.points else None
+        self.only = options.only(profile)
         self.times = bool(profile.timeline_vms) and self.timeline is None
-        self.times &= not options.points or TIMELINE in options.points
-        self.verifies = self.only is None and self.verification is None
+        self.times &= options.wants(TIMELINE)
+        self.searches = options.wants("fig6")
+        self.verifies = options.wants("checks") and self.verification is None
         self.results: list[SampleResult] = [evaluate(sample) for sample in self.samples]
         self._measured = threading.Lock()
         self._stopped = threading.Event()
@@ -100,14 +120,13 @@ class Run:
     def expected_parts(self) -> list[float]:
         """Return the guessed seconds of every part, for the forecast."""
         points = [task[0] for lab in self.labs for task in self.left(lab)]
-        alone = len(self.profile.cpu_vms) if self.only is None else 0
-        point = POINT_GUESS + PACE_GUESS * PAPER_GPU_SECONDS * self.profile.gpu_scale
+        alone = len(self.profile.cpu_vms) if self.searches else 0
         jobs = 1 + self.verifies + any(point.blocking_driver for point in points)
         begin = [START_GUESS * len(self.labs)] + [START_GUESS] * self.verifies
-        weights = begin + [point] * (len(points) + alone)
+        weights = begin + [point_guess(self.profile)] * (len(points) + alone)
         weights[-1] += START_GUESS * (jobs - 1)
         if self.times:
-            weights.append(POINT_GUESS + PACE_GUESS * timeline_seconds(self.profile))
+            weights.append(timeline_guess(self.profile))
         return [weight / len(self.labs) for weight in weights]
 
     def measure(self, progress: RunProgress) -> None:
@@ -127,10 +146,10 @@ class Run:
     def _measure_on(self, lab: Lab, progress: RunProgress) -> None:
         last: Point | None = None
         with Jobs(lab, self.profile) as jobs:
-            with progress.part(f"reaching every VM of {lab.host}"):
+            with progress.part(f"{REACHING} {lab.host}"):
                 jobs.prepare_lab()
             if self.verifies and lab is self.labs[0]:
-                with progress.part("checking the GPU job's numbers against numpy"):
+                with progress.part(VERIFYING):
                     self.verification = verify_numbers(lab, jobs, self.profile)
                 self.folder.write_json(VERIFICATION, self.verification)
             # Asked anew each time: what is repeated depends on what was found.
@@ -146,7 +165,7 @@ class Run:
                     self._take(lab, jobs, point, 1)
                 last = point
             if self.times and lab is self.labs[0]:
-                with progress.part("timeline"):
+                with progress.part(TIMELINE):
                     self._take_timeline(lab, jobs)
         if self.keep and last is not None:
             lab.arrange(running_vms(lab, last))
@@ -212,6 +231,10 @@ class Run:
         )  # fmt: skip
 
 
+VERIFYING = "checking the GPU job's numbers against numpy"
+REACHING = "reaching every VM of"
+"""Names of parts of a run; the latter goes on with a host's."""
+
 START_GUESS = 20.0
 """Seconds to begin: reaching the VMs, a GPU job. A guess for the first forecast, no more."""
 
@@ -220,6 +243,16 @@ POINT_GUESS = 2.0
 
 PACE_GUESS = 0.5
 """Seconds of the controller's clock that a second of the window takes."""
+
+
+def point_guess(profile: Profile) -> float:
+    """Guess the seconds that a point takes."""
+    return POINT_GUESS + PACE_GUESS * PAPER_GPU_SECONDS * profile.gpu_scale
+
+
+def timeline_guess(profile: Profile) -> float:
+    """Guess the seconds that the timeline takes."""
+    return POINT_GUESS + PACE_GUESS * timeline_seconds(profile)
 
 
 def require_cpu_vms(labs: Sequence[Lab], profile: Profile) -> None:

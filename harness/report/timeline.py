@@ -59,9 +59,12 @@ def finding(timeline: Timeline) -> str:
         if not wrong
         else f"all but {len(wrong)} of {len(timeline.launches)} kernel launches"
     )
+    unknown = len(timeline.unjudged_steps())
+    short = f" {unknown} of {number + 1} stretches were too short for any." if unknown else ""
     return (
         f"CPU VMs {what}, {number} changes while the GPU job ran. {after.capitalize()} "
         f"that began {REACTION:g} s after a change or later had the groups of the new VM count."
+        f"{short}"
     )
 
 

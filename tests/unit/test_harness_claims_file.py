@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from harness.judge.claims import load_claims
-from harness.judge.timeline import NAME as TIMELINE
 from harness.plan.experiments import experiments
 from harness.plan.profiles import PROFILES, Profile
+from harness.plan.schedule import TIMELINE
 
 SMOKE = PROFILES["smoke"]
 

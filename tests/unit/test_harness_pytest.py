@@ -151,3 +151,48 @@ class TestErrors:
         result = pytester.runpytest_inprocess()
         assert result.ret == pytest.ExitCode.USAGE_ERROR
         result.stderr.fnmatch_lines(["*PROFILE=huge: choose one of demo, full, quick, smoke*"])
+
+    def test_an_unknown_experiment(self, measure: Measure, pytester: pytest.Pytester) -> None:
+        result = measure("", "--experiment=fig7")
+        assert result.ret == pytest.ExitCode.USAGE_ERROR
+        result.stderr.fnmatch_lines(
+            [
+                "*no experiment 'fig7'*",
+                "What to do: choose of: fig2, fig6, ablation, adaptive, checks",
+            ]
+        )
+        assert not (pytester.path / "results").exists()
+
+
+class TestOneExperiment:
+    def test_only_its_claims_are_judged_and_latest_stays(
+        self, measure: Measure, pytester: pytest.Pytester
+    ) -> None:
+        result = measure("", "--experiment=ablation", "-v", "-rs")
+        assert result.ret == 0
+        result.stdout.fnmatch_lines(
+            ["*waiting-gain-n1* PASSED*", "SKIPPED*a claim of fig6: --experiment ablation was *"]
+        )
+        result.stdout.no_fnmatch_line("*cpu-gain-n1* PASSED*")
+        result.assert_outcomes(passed=1, skipped=15)
+        assert not (pytester.path / "results" / "latest").exists()
+
+
+class TestList:
+    def test_measures_nothing_and_needs_no_lab(self, pytester: pytest.Pytester) -> None:
+        pytester.makeconftest("from harness.conftest import *")
+        pytester.makepyfile(test_it="from harness.test_claims import *")
+        options = ("--profile=smoke", "--list", "--experiment=fig2", "--lab-folder=nowhere")
+        result = pytester.runpytest_inprocess(*options, "-p", "no:cacheprovider")
+        assert result.ret == 0
+        result.stdout.fnmatch_lines(
+            ["fig2: n CPU VMs *(4 parts, *)", "  2 x n1-unsplit *", "In all, *: 5 parts, *"]
+        )
+        result.stdout.no_fnmatch_line("*ablation*")
+        result.stdout.no_fnmatch_line("*test session*")
+
+    def test_does_not_say_what_a_run_lacks(self, pytester: pytest.Pytester) -> None:
+        pytester.makeconftest("from harness.conftest import *")
+        result = pytester.runpytest_inprocess("--list", "--resume")
+        assert result.ret == pytest.ExitCode.USAGE_ERROR
+        result.stderr.fnmatch_lines(["*what an interrupted run lacks*"])

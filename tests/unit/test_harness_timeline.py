@@ -14,7 +14,7 @@ from pydantic import TypeAdapter
 from rich.console import Console
 
 from harness.errors import LabUnsuitable
-from harness.judge.claims import Outcome, judge, load_claims
+from harness.judge.claims import Outcome, Verdict, judge, load_claims
 from harness.judge.measurements import Measurements
 from harness.judge.timeline import (
     Step,
@@ -147,6 +147,38 @@ class TestWrongLaunches:
 
     def test_and_so_must_the_groups(self) -> None:
         assert self.of(12.6, count=3, wanted=4) == 1
+
+
+class TestAStretchTooShortToJudge:
+    """Launches of 1 s; the second change comes 2 s after the first, whose launches may be old."""
+
+    def short(self, *counts: int) -> Timeline:
+        steps = (Step(0.0, 0.0, 1), Step(4.0, 4.5, 2, "woken"), Step(6.0, 6.5, 1, "paused"))
+        launches = (TimelineLaunch(n, n + 1, 4, 2 * k, k) for n, k in enumerate(counts))
+        return Timeline("xen1", 2, 1.0, steps, tuple(launches), {})
+
+    def verdict(self, timeline: Timeline) -> Verdict:
+        claim = next(c for c in load_claims(PROFILE, "dryrun") if c.id == "timeline-follows")
+        return judge(claim, Measurements("dryrun", "deterministic", 1, PROFILE, (), None, timeline))
+
+    def test_is_no_pass(self) -> None:
+        timeline = self.short(2, 2, 2, 2, 2, 2, 2, 2, 2, 2)
+        assert not timeline.wrong_launches()
+        assert [step.how for step in timeline.unjudged_steps()] == ["woken"]
+        verdict = self.verdict(timeline)
+        assert verdict.outcome is Outcome.INVALID
+        assert "in 1 of 3 stretches between changes (the first from 4.0 s on)" in verdict.reason
+        assert "1 of 3 stretches were too short for any" in finding(timeline)
+
+    def test_nor_is_one_at_the_end_before_which_the_job_was_over(self) -> None:
+        assert self.verdict(self.short(2, 2, 2, 2, 3, 3)).outcome is Outcome.INVALID
+
+    def test_does_not_excuse_what_was_wrong_elsewhere(self) -> None:
+        assert self.verdict(self.short(2, 2, 2, 3, 2, 2, 2, 2, 2, 2)).outcome is Outcome.FAIL
+
+    def test_a_launch_in_every_stretch_is_a_pass(self, timeline: Timeline) -> None:
+        assert not timeline.unjudged_steps()
+        assert self.verdict(timeline).outcome is Outcome.PASS
 
 
 class TestARun:
