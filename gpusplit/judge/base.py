@@ -113,6 +113,8 @@ def _text() -> str:
         lines.append(f"#ifndef {name}\n#define {name} 1\n#endif")
     lines.append("#endif")
     lines += [f"#define {name} {value}" for name, value in _constants().items()]
+    # libclang has no name for these casts: the one around each shows it (pointers.py).
+    lines.append("#define __builtin_astype(x, type) ((type)__builtin_astype(x, type))")
     return "\n".join(lines) + "\n"
 
 

@@ -25,11 +25,14 @@ from gpusplit.judge.frontend import (
 )
 from gpusplit.judge.prelude import READ_AS
 
+_LARGEST = (-1, (1 << 32) - 1, (1 << 64) - 1)
 _SIGNED = frozenset({TypeKind.INT, TypeKind.LONG})
 _UNSIGNED = frozenset({TypeKind.UINT, TypeKind.ULONG})
 _UP, _DOWN = (1, 3), (2, 4)  # CXUnaryOperatorKind: x++, ++x; x--, --x
+_MINUS, _INVERTED = 8, 9
 # CXBinaryOperatorKind.
 _DIVIDE, _SHIFT = 4, 9
+_XOR, _OR = 18, 19
 _LESS, _MORE, _AT_MOST, _AT_LEAST, _UNEQUAL = 11, 12, 13, 14, 16
 _AND = 20
 _DIVIDE_BY, _ADD_TO, _TAKE_FROM, _SHIFT_BY = 24, 26, 27, 29
@@ -167,14 +170,38 @@ def _counts(step: Cursor, test: _Test) -> bool:
     if test.relation == _UNEQUAL:
         return abs(by) == 1
     if by > 0:
-        largest = (1 << 8 * _size(test.variable)) - 1
         # The variable of an unsigned type is never more than the largest.
         return test.relation == _LESS or (
-            test.relation == _AT_MOST and (test.signed or test.value not in (-1, largest))
+            test.relation == _AT_MOST
+            and (test.signed or test.bound is None or not _looks_largest(test.bound))
         )
     return test.relation == _MORE or (
         test.relation == _AT_LEAST and (test.signed or (test.value or 0) >= 1)
     )
+
+
+def _looks_largest(bound: Cursor) -> bool:
+    """Whether *bound* is made in a way that may give the largest number of an unsigned type.
+
+    Whoever passes that number as an argument is not seen.
+    """
+    found = False
+
+    def look(cursor: Cursor, _: Cursor) -> int:
+        nonlocal found
+        if cursor.kind == Kind.BINARY_OPERATOR:
+            found = found or operator(cursor) in (None, loops.SUBTRACT, _XOR, _OR)
+        elif cursor.kind == Kind.UNARY_OPERATOR:
+            found = found or operator(cursor) in (None, _MINUS, _INVERTED)
+        elif cursor.kind == Kind.DECL_REF_EXPR and cursor.referenced.kind == Kind.VAR_DECL:
+            # What it begins with.
+            visit(cursor.referenced, look)
+        found = found or constant(cursor) in _LARGEST
+        return CONTINUE if found else RECURSE
+
+    look(bound, bound)
+    visit(bound, look)
+    return found
 
 
 def _is_no_wider(test: _Test) -> bool:

@@ -96,12 +96,13 @@ def _judge(program: Program, kernel: int, ptx_text: str) -> Verdict:
     called = functions if circle else functions[1:]
     communicates = (
         bool(atomics)
-        or program.is_volatile
+        or program.shares
         or any(function.communicates for function in functions)
         or any(function.orders for function in called)
     )
     waits = circle or any(
-        function.waits or _may_see_news(program, function) for function in functions
+        function.waits or _may_see_news(program, function) or _may_keep(program, function)
+        for function in functions
     )
     if communicates and waits:
         what = atomics[0] if atomics else "volatile or a global fence"
@@ -147,12 +148,21 @@ def _may_see_news(program: Program, function: Function) -> bool:
         return False
     called = {callee for start in function.left_early for callee in _reached(program, start)}
     return (
-        program.is_volatile
+        program.shares
         or function.communicates
         or any(
             part.communicates or part.orders or part.atomics
             for part in map(program.functions.__getitem__, called)
         )
+    )
+
+
+def _may_keep(program: Program, function: Function) -> bool:
+    """Whether what *function* lends a counter to may change it later, in the loop."""
+    return any(
+        program.functions[callee].keeps
+        for lent in function.lends
+        for callee in _reached(program, lent)
     )
 
 

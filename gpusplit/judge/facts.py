@@ -10,7 +10,7 @@ from typing import Any
 from clang.cindex import CursorKind as Kind
 from clang.cindex import TypeKind
 
-from gpusplit.judge import base, builtins, ends, loops, retries
+from gpusplit.judge import base, builtins, ends, loops, pointers, retries
 from gpusplit.judge.frontend import (
     CONTINUE,
     RECURSE,
@@ -19,12 +19,14 @@ from gpusplit.judge.frontend import (
     constant,
     identity,
     operator,
+    printed,
     visit,
 )
 from gpusplit.judge.prelude import READ_AS, RENAMED
 
 #: volatile memory that other work-groups can see.
 _SHARED_VOLATILE = re.compile(r"\bvolatile (?!__(local|private)\b)")
+_MINUS = (None, loops.SUBTRACT)
 _LOCAL_ONLY = 1  # CLK_LOCAL_MEM_FENCE
 _LOOPS = frozenset(kind.value for kind in loops.LOOPS)
 _GOTO = frozenset({Kind.GOTO_STMT.value, Kind.INDIRECT_GOTO_STMT.value})
@@ -37,8 +39,11 @@ _TYPED = frozenset(
     )
 )  # fmt: skip
 _ELEMENT = Kind.ARRAY_SUBSCRIPT_EXPR.value
+_TYPE = Kind.TYPE_REF.value
+_BINARY, _CAST = Kind.BINARY_OPERATOR.value, Kind.CSTYLE_CAST_EXPR.value
 _CALL, _REFERENCE = Kind.CALL_EXPR.value, Kind.DECL_REF_EXPR.value
 _UNARY, _UNEXPOSED = Kind.UNARY_OPERATOR.value, Kind.UNEXPOSED_EXPR.value
+_UNEXPOSED_DECLARATION = Kind.UNEXPOSED_DECL.value
 _VARIABLE, _BLOCK = Kind.VAR_DECL.value, Kind.BLOCK_EXPR.value
 #: Declarations, and labels.
 _NAMES = frozenset(kind.value for kind in Kind.get_all_kinds() if kind.is_declaration()) | {
@@ -64,6 +69,8 @@ class Function:
     orders: whether it has a barrier that orders global memory, but in no loop that waits.
     uses_local: whether it has or takes local memory, or is told how work-items are grouped.
     variables: names of the program's own variables that it mentions and a variant has twice.
+    lends: what it calls with a pointer to a variable by which a loop of its ends.
+    keeps: whether it can keep a pointer that it is given, as a number or in memory.
     problem: why nothing that reaches it may be split; empty if there is no such thing.
     """
 
@@ -79,6 +86,8 @@ class Function:
     orders: bool = False
     uses_local: bool = False
     variables: set[str] = field(default_factory=set)
+    lends: set[int] = field(default_factory=set)
+    keeps: bool = False
     problem: str = ""
 
     def add(self, part: Function) -> None:
@@ -92,6 +101,7 @@ class Function:
         self.communicates |= part.communicates
         self.orders |= part.orders
         self.uses_local |= part.uses_local
+        self.keeps |= part.keeps
         self.problem = self.problem or part.problem
         if part.left_early is not None:
             self.left_early = (self.left_early or set()) | part.left_early
@@ -99,10 +109,14 @@ class Function:
 
 @dataclass(slots=True)
 class Program:
-    """All functions by identity, and whether a type or variable outside them is volatile."""
+    """All functions by identity, and whether more than they show may be volatile or shared.
+
+    shares: a type or variable outside them is volatile, or one of them makes a pointer to local or
+        private memory of something else.
+    """
 
     functions: dict[int, Function] = field(default_factory=dict)
-    is_volatile: bool = False
+    shares: bool = False
     #: Why nothing of it may be split; empty if there is no such thing.
     problem: str = ""
     #: Names of functions that are declared, and of those that have a body.
@@ -116,7 +130,7 @@ def collect(unit: Cursor) -> Program:
     program = Program()
     bodies: list[tuple[Function, Cursor]] = []
 
-    def outside(cursor: Cursor, _: Cursor) -> int:
+    def outside(cursor: Cursor, parent: Cursor) -> int:
         kind = cursor._kind_id
         if kind in _NAMES and _pasted(cursor.spelling):
             program.problem = _PART_OF_NAME
@@ -129,8 +143,11 @@ def collect(unit: Cursor) -> Program:
                 program.functions[identity(cursor)] = function
                 bodies.append((function, cursor))
             return CONTINUE
-        if kind in _TYPED and _shared_volatile(cursor):
-            program.is_volatile = True
+        # An empty declaration, which is a lone semicolon, prints as nothing.
+        if kind == _UNEXPOSED_DECLARATION and printed(cursor) != "":
+            program.problem = "holds assembly outside its functions, or what looks like it"
+        if kind in _TYPED and (_shared_volatile(cursor) or pointers.in_union(cursor, parent)):
+            program.shares = True
         return RECURSE
 
     visit(unit.cursor, outside)
@@ -149,7 +166,7 @@ def _in_parentheses(call: Cursor) -> str:
 
 def _lends(call: Cursor) -> bool:
     """Whether *call*, given a pointer to a variable, cannot keep it: it has nowhere to."""
-    if call._kind_id != _CALL:
+    if call._kind_id != _CALL or call.referenced is None:
         return False
     given = [argument.type.get_canonical() for argument in call.get_arguments()]
     seen = [one.get_pointee().get_canonical() if "*" in one.spelling else one for one in given]
@@ -183,6 +200,8 @@ class _Reader:
         #: Variables by which it was seen that loops end, and those that a pointer may change.
         self._counters: set[int] = set()
         self._behind_pointers: set[int] = set()
+        #: Which functions are given pointers to which variables.
+        self._lent: dict[int, set[int]] = {}
         #: The first part of each expression that libclang has no name for, by its place.
         self._first_parts: dict[int, Cursor] = {}
 
@@ -198,6 +217,8 @@ class _Reader:
         visit(cursor, self._inside)
         if not self._counters.isdisjoint(self._behind_pointers):
             self._function.waits = True
+        for counter in self._counters:
+            self._function.lends |= self._lent.get(counter, set())
         if self._jumps:  # perhaps over a barrier, and back
             self._function.communicates |= self._function.orders
 
@@ -206,6 +227,8 @@ class _Reader:
         found = self._function
         if parent._kind_id == _UNEXPOSED:
             self._part_of_unexposed(cursor, parent)
+        elif parent._kind_id == _CAST and kind != _TYPE:
+            self._cast(parent, cursor)
         if kind == _REFERENCE:
             self._reference(cursor)
         elif kind == _CALL:
@@ -220,8 +243,12 @@ class _Reader:
             how = operator(cursor)
             if how == loops.DEREFERENCE:
                 self._memory(cursor)
-            elif how == loops.ADDRESS_OF and not _lends(parent):
-                self._behind_pointers.add(loops.base(children(cursor)[0]))
+            elif how == loops.ADDRESS_OF:
+                self._address(cursor, parent)
+        elif kind == _BINARY:
+            # What lies between a pointer and null is a number.
+            if operator(cursor) in _MINUS and pointers.between(cursor):
+                found.keeps = True
         elif kind == _ELEMENT:
             self._memory(cursor)
         elif kind in _GOTO:
@@ -233,9 +260,13 @@ class _Reader:
         if kind in _NAMES and _pasted(cursor.spelling):
             self._refuse(_PART_OF_NAME)
         if kind in _TYPED:
-            shown = cursor.type.get_canonical().spelling
+            type_ = cursor.type.get_canonical()
+            shown = type_.spelling
             found.communicates = found.communicates or bool(_SHARED_VOLATILE.search(shown))
             found.uses_local = found.uses_local or "__local" in shown
+            found.keeps = found.keeps or pointers.in_memory(type_)
+            if pointers.in_union(cursor, parent):
+                found.keeps = self._program.shares = True
         if kind == _VARIABLE and cursor.storage_class.name in ("STATIC", "EXTERN"):
             self._outlives(cursor)
         return RECURSE
@@ -250,6 +281,24 @@ class _Reader:
             return
         if first.kind != Kind.MEMBER_REF and first.type.get_canonical().kind == TypeKind.POINTER:
             self._refuse("holds an atomic of the compiler's own, or what looks like one")
+
+    def _cast(self, cast: Cursor, of: Cursor) -> None:
+        of = pointers.cast_from(cast, of)
+        if pointers.is_number_of_pointer(cast, of):
+            self._function.keeps = True
+        elif pointers.is_own_memory_of_other(cast, of):
+            self._program.shares = True
+
+    def _address(self, cursor: Cursor, parent: Cursor) -> None:
+        (of,) = children(cursor)
+        if pointers.in_memory(cursor.type):
+            self._function.keeps = True
+            if parent._kind_id == _UNEXPOSED and pointers.is_own_memory_of_other(parent, cursor):
+                self._program.shares = True
+        if not _lends(parent):
+            self._behind_pointers.add(loops.base(of))
+        elif (definition := parent.referenced.get_definition()) is not None:
+            self._lent.setdefault(loops.base(of), set()).add(identity(definition))
 
     def _memory(self, cursor: Cursor) -> None:
         # The first question takes less time, and a typedef's volatile was seen where it stands.
@@ -320,6 +369,10 @@ class _Reader:
             shown = "" if memory is None else memory.type.get_canonical().spelling
             if "__local " not in shown:
                 self._function.atomics.add(name)
+        elif name.startswith("read_image"):
+            # Reads of other images see what they held when the kernel began.
+            images = (one.type.get_canonical().spelling for one in cursor.get_arguments())
+            self._function.communicates |= any("read_write" in image for image in images)
 
     def _fence(self, name: str, for_group: bool) -> None:
         """A barrier orders memory among the work-items of one group alone.
@@ -336,6 +389,7 @@ class _Reader:
         shown = variable.type.get_canonical().spelling
         if "__constant" not in shown and "__local" not in shown and shown != "sampler_t":
             self._function.variables.add(variable.spelling)
+            self._function.keeps |= pointers.holds(variable.type)
         if variable.storage_class.name == "EXTERN" and variable.get_definition() is None:
             self._refuse(f"uses {variable.spelling}, which is defined elsewhere")
 

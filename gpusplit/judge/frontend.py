@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import glob
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +78,8 @@ def parse(
         "-nostdinc", "-isystem", str(folder / "base"), "-Xclang", "-fdeclare-opencl-builtins",
         "-Xclang", "-finclude-default-header", "-include", str(folder / "device.h"),
         "-ferror-limit=1", "-Wno-everything", f"-Werror={_LONG_TEXT}",
+        # Pointers become numbers, and numbers pointers, by casts alone.
+        "-Werror=int-conversion",
         *(f"-D{name}={value}" for name, value in options.defined),
         *(f"-U{name}" for name in options.undefined),
         *(f"-I{folder / f'include{at}'}" for at in sorted({header.folder for header in headers})),
@@ -165,14 +168,30 @@ def operator(cursor: Cursor) -> int | None:
 
     None if libclang is too old (before 17) to tell.
     """
-    lib = cindex.conf.lib
-    name = "Unary" if cursor.kind == cindex.CursorKind.UNARY_OPERATOR else "Binary"
+    unary = cursor._kind_id == cindex.CursorKind.UNARY_OPERATOR.value
+    ask = _operator("Unary" if unary else "Binary")
+    return None if ask is None else int(ask(cursor))
+
+
+@cache
+def _operator(name: str) -> Any:
     try:
-        ask = getattr(lib, f"clang_getCursor{name}OperatorKind")
+        ask = getattr(cindex.conf.lib, f"clang_getCursor{name}OperatorKind")
     except AttributeError:
         return None
     ask.argtypes, ask.restype = [cindex.Cursor], ctypes.c_int
-    return int(ask(cursor))
+    return ask
+
+
+def printed(cursor: Cursor) -> str | None:
+    """The text of a declaration; None if libclang is too old (before 7) to tell."""
+    try:
+        ask = cindex.conf.lib.clang_getCursorPrettyPrinted
+    except AttributeError:
+        return None
+    ask.argtypes, ask.restype = [cindex.Cursor, ctypes.c_void_p], cindex._CXString
+    text = ask(cursor, None)
+    return str(cindex.conf.lib.clang_getCString(text))
 
 
 def constant(cursor: Cursor) -> int | None:

@@ -49,6 +49,7 @@ class _Entry(NamedTuple):
     loops: bool
     atomics: bool
     communicates: bool
+    reads_surfaces: bool
 
 
 def examine_all(module: str) -> dict[str, Verdict]:
@@ -90,7 +91,7 @@ def _functions(module: str) -> dict[str, tuple[bool, str]]:
 
 def _entry(functions: dict[str, tuple[bool, str]], kernel: str) -> _Entry:
     todo, seen = [kernel], set[str]()
-    communicates = loops = atomics = False
+    communicates = loops = atomics = surfaces = False
     reads: list[str] = []
     problem = ""
     while todo:
@@ -111,8 +112,9 @@ def _entry(functions: dict[str, tuple[bool, str]], kernel: str) -> _Entry:
         reads += _special_registers(body)
         atomics = atomics or _ATOMICS.search(body) is not None
         communicates = communicates or atomics or _SHARES.search(body) is not None
+        surfaces = surfaces or "suld." in body
         loops = loops or _has_loop(body)
-    return _Entry(problem, tuple(reads), loops, atomics, communicates)
+    return _Entry(problem, tuple(reads), loops, atomics, communicates, surfaces)
 
 
 def _verdict(functions: dict[str, tuple[bool, str]], kernel: str) -> Verdict:
@@ -127,7 +129,8 @@ def _verdict(functions: dict[str, tuple[bool, str]], kernel: str) -> Verdict:
             why = why or _misuse_of_ctaid(body)
     if why is not None:
         return whole(f"its PTX {why}, and it has no source")
-    if entry.loops and entry.communicates:
+    # Which images are read and written at once is not seen here.
+    if entry.loops and (entry.communicates or entry.reads_surfaces):
         return whole("has loops and atomics, fences or volatile: it may wait for other work-groups")
     notes = ("the order of atomic operations may differ",) if entry.atomics else ()
     # Every global ID is made from the local one.

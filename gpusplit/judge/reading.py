@@ -75,6 +75,13 @@ def problem(texts: Iterable[str]) -> str:
     for text in texts:
         if "gpusplit_" in text or "GPUSPLIT_" in text:
             return "it uses names of gpusplit's own"
+        if "__builtin_astype" in text and any(
+            name in ("define", "undef")
+            and rest.split()[:1]
+            and "__builtin_astype" in rest.split()[0]
+            for name, rest in directives(text)
+        ):
+            return "it has another meaning for __builtin_astype"
         if "\r" in text.replace("\r\n", ""):
             return "it has lone carriage returns, which compilers read differently"
         if "??" in text:

@@ -17,6 +17,7 @@ MAGIC = 0x07230203
 _OP_EXT_INST_IMPORT = 11
 _OP_EXT_INST = 12
 _OP_ENTRY_POINT = 15
+_OP_TYPE_IMAGE = 25
 _OP_TYPE_PIPE = 38
 _OP_FUNCTION = 54
 _OP_FUNCTION_END = 56
@@ -32,6 +33,7 @@ _OP_ATOMICS = {*range(227, 243), 318, 319, 5614, 5615, 6035}
 _OP_DEVICE_ENQUEUE = {*range(291, 304)}
 _OP_ASM = (5609, 5610)
 _EXECUTION_MODEL_KERNEL = 6
+_READ_WRITE = 2
 
 _DECORATION_BUILTIN = 11
 _DECORATION_VOLATILE = 21
@@ -111,6 +113,8 @@ def _examine(module: tuple[int, ...]) -> Verdict:
                 return whole(f"its SPIR-V imports {text(decoration[1:-1])}")
             elif decoration[0] == _DECORATION_VOLATILE:
                 communicates = True
+        elif opcode == _OP_TYPE_IMAGE:
+            communicates = communicates or operands[8:] == (_READ_WRITE,)
         elif opcode == _OP_TYPE_PIPE:
             return whole("uses a pipe")
         elif opcode in _OP_DEVICE_ENQUEUE:

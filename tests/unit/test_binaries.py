@@ -97,6 +97,7 @@ def entry(body: str, functions: str = "") -> str:
         (GLOBAL_ID + "call (r), %rd9, (a), proto;", "pointer"),
         ("L: atom.global.cas.b32 %r1, [%rd1], 0, 1;\n@%p1 bra L;", "may wait"),
         ("L: ld.volatile.global.u32 %r1, [%rd1];\n@%p1 bra L;", "may wait"),
+        ("L: suld.b.2d.b32.trap {%r1}, [%rd1, {%r2, %r3}];\n@%p1 bra L;", "may wait"),
         ("L: membar.gl;\nld.global.u32 %r1, [%rd1];\n@%p1 bra L;", "may wait"),
     ],
 )
@@ -164,6 +165,7 @@ def test_spirv_that_shows_what_a_slice_changes_is_whole(builtin: int) -> None:
     [
         ([*LOOP, ATOMIC], "may wait"),
         ([*LOOP, op(225, 1, 2)], "may wait"),
+        ([*LOOP, op(25, 1, 2, 1, 0, 0, 0, 0, 0, 2)], "may wait"),  # an image, read and written
         ([*LOOP, op(61, 1, 2, 3, 1)], "may wait"),
         ([*LOOP, op(63, 1, 2, 1)], "may wait"),  # OpCopyMemory of what is volatile
         ([decorate(5374)], "unknown"),

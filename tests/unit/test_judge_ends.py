@@ -33,6 +33,9 @@ PARAMETERS = "global int *a, uint n, int m"
         "for (int i = 24, j = 6; i < m; i += 4, j += 1) if (a[j]) return;",
         "for (int i = 0; i <= m; i++) if (a[i]) return;",
         "for (uint i = 0; i <= n; ++i) if (a[i]) return;",
+        "for (uint i = 0; i <= n / 2 + 1; ++i) if (a[i]) return;",
+        "const uint last = n; for (uint i = 0; i <= last; ++i) if (a[i]) return;",
+        "for (int i = 0; i <= m - 1; i++) if (a[i]) return;",
         "for (int i = m; i >= 0; i--) if (a[i]) break;",
         "for (uint i = n; i >= 1; i--) if (a[i]) break;",
         "for (uint i = n; i > 0; i -= 1) if (a[i]) break;",
@@ -50,6 +53,11 @@ def test_a_search_ends_whatever_it_finds(loop: str) -> None:
 @pytest.mark.parametrize(
     "loop",
     [
+        "for (uint i = 0; i <= (n | 0xffffffffu); i++) if (a[i]) break;",
+        "for (uint i = 0; i <= ~n; i++) if (a[i]) break;",
+        "for (uint i = 0; i <= n - 1; i++) if (a[i]) break;",
+        "for (uint i = 0; i <= (m ? UINT_MAX : n); i++) if (a[i]) break;",
+        "const uint last = UINT_MAX; for (uint i = 0; i <= last; i++) if (a[i]) break;",
         "for (uint r = n; r; r >>= 1) { if (a[1]) r--; if (a[2]) r--; if (a[0]) break; }",
         "for (uint r = n; r; r >>= 1) { for (int j = 0; j < 2; j++) r--; if (a[0]) break; }",
         "for (uint r = n; r; r >>= 1) { if (a[1]) { r++; } if (a[0]) break; }",
