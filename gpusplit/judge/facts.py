@@ -283,18 +283,19 @@ class _Reader:
             self._refuse("holds an atomic of the compiler's own, or what looks like one")
 
     def _cast(self, cast: Cursor, of: Cursor) -> None:
-        of = pointers.cast_from(cast, of)
-        if pointers.is_number_of_pointer(cast, of):
+        to = cast.type.get_canonical()
+        of = pointers.cast_from(to, of)
+        if pointers.is_number_of_pointer(to, of):
             self._function.keeps = True
-        elif pointers.is_own_memory_of_other(cast, of):
+        elif pointers.is_own_memory_of_other(to, of):
             self._program.shares = True
 
     def _address(self, cursor: Cursor, parent: Cursor) -> None:
         (of,) = children(cursor)
         if pointers.in_memory(cursor.type):
             self._function.keeps = True
-            if parent._kind_id == _UNEXPOSED and pointers.is_own_memory_of_other(parent, cursor):
-                self._program.shares = True
+            if parent._kind_id == _UNEXPOSED:
+                self._cast(parent, cursor)
         if not _lends(parent):
             self._behind_pointers.add(loops.base(of))
         elif (definition := parent.referenced.get_definition()) is not None:

@@ -52,33 +52,28 @@ def in_union(member: Cursor, parent: Cursor) -> bool:
     return parent._kind_id == _UNION and holds(member.type)
 
 
-def cast_from(cast: Cursor, of: Cursor) -> Cursor:
-    """What *cast*, whose part is *of*, makes something else of.
+def cast_from(to: Any, of: Cursor) -> Cursor:
+    """What a cast to canonical type *to*, whose part is *of*, makes something else of.
 
     A cast that keeps the bits is two, one in the other (base.py).
     """
-    if of.kind not in _HIDES:
-        return of
-    to = cast.type.get_canonical()
     while of.kind in _HIDES and of.type.get_canonical() == to:
         *_, of = children(of)
     return of
 
 
-def is_number_of_pointer(cast: Cursor, of: Cursor) -> bool:
-    """Whether *cast* makes a number of pointer *of*; a bool tells too little of it."""
-    kind = cast.type.get_canonical()._kind_id
+def is_number_of_pointer(to: Any, of: Cursor) -> bool:
+    """Whether a cast to *to* makes a number of pointer *of*; a bool tells too little of it."""
+    kind = to._kind_id
     return kind in _NUMBERS and kind != _BOOL and is_pointer(of)
 
 
-def is_own_memory_of_other(cast: Cursor, of: Cursor) -> bool:
-    """Whether *cast* makes a pointer to local or private memory of *of*, which is none."""
-    to, made_of = cast.type.get_canonical(), of.type.get_canonical()
-    if to._kind_id != _POINTER:
-        return False
-    space = _space(to)
+def is_own_memory_of_other(to: Any, of: Cursor) -> bool:
+    """Whether a cast to *to* makes a pointer to local or private memory of *of*, which is none."""
+    space = _space(to) if to._kind_id == _POINTER else None
     if space is None:
         return False
+    made_of = of.type.get_canonical()
     if made_of._kind_id == _POINTER:
         return _space(made_of) != space and not _is_null(of)
     return made_of._kind_id in _NUMBERS and not _is_null(of)
