@@ -4,6 +4,8 @@
  *     conformance                 the facts
  *     conformance --cost MS N     what N waits of MS milliseconds cost, of each kind, as JSON
  *     conformance --forks N       N children beside a thread that waits; some drivers dislike it
+ *     conformance --contexts N    N contexts that end while threads wait in them and beside them; the stand-in's
+ *     conformance --unload N      what waits cost once the driver was opened, used and closed N times
  *     conformance --host          what a program sees that never uses a GPU */
 #define _GNU_SOURCE
 #include "conformance.h"
@@ -14,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -212,15 +215,39 @@ static void fork_after_use(void)
     SAY("fork after use: the child's cuInit", WIFEXITED(status) ? WEXITSTATUS(status) : -1);
 }
 
-static void host(void)
+/* Whoever closes the driver may open it again, wherever it then lies. */
+static int unload(int n)
+{
+    int used = 0;
+    for (int i = 0; i < n; i++) {
+        void *library = dlopen("libcuda.so.1", RTLD_NOW | RTLD_LOCAL);
+        if (!library)
+            break;
+        CUresult (*init)(unsigned) = (CUresult(*)(unsigned))sym(library, "cuInit");
+        CUresult (*wait)(void) = (CUresult(*)(void))sym(library, "cuCtxSynchronize");
+        used += init(0) == CUDA_SUCCESS && wait() != CUDA_SUCCESS; /* no context */
+        dlclose(library);
+        for (int page = 0; page < 1000; page++) /* where it was is no place for it again */
+            mmap(NULL, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    }
+    return used;
+}
+
+static int entries(const char *folder)
 {
     int n = 0;
-    DIR *tasks = opendir("/proc/self/task");
-    while (tasks && readdir(tasks))
+    DIR *opened = opendir(folder);
+    while (opened && readdir(opened))
         n++;
-    if (tasks)
-        closedir(tasks);
-    fact("threads", "%d", n - 2);
+    if (opened)
+        closedir(opened);
+    return n - 2;
+}
+
+static void host(void)
+{
+    fact("threads", "%d", entries("/proc/self/task"));
+    fact("open files", "%d", entries("/proc/self/fd") - 1); /* the folder's own */
 }
 
 int main(int argc, char **argv)
@@ -239,6 +266,20 @@ int main(int argc, char **argv)
         open_driver();
         use_device();
         forks_beside_waits(atoi(argv[2]));
+        return 0;
+    }
+    if (argc > 2 && !strcmp(argv[1], "--contexts")) {
+        open_driver();
+        use_device();
+        contexts_end_beside_waits(atoi(argv[2]));
+        return 0;
+    }
+    if (argc > 2 && !strcmp(argv[1], "--unload")) {
+        if (unload(atoi(argv[2])) != atoi(argv[2]))
+            return 1;
+        open_driver();
+        use_device();
+        cost(5 * MS, 20);
         return 0;
     }
     before_driver();

@@ -86,5 +86,6 @@ void lifetimes(void);
 void errors(void);
 void cost(uint64_t ns, int n);
 void forks_beside_waits(int n);
+void contexts_end_beside_waits(int n);
 
 #endif

@@ -250,6 +250,74 @@ void forks_beside_waits(int n)
     fact("forks", "children that were told %d", told);
 }
 
+/* Contexts that end while others wait; what a driver then says is its own affair. */
+
+static struct ending {
+    CUcontext context;
+    pthread_barrier_t begun;
+    atomic_int survived;
+} ending;
+
+/* Waits in the context that ends: for a stream of its own, or for all. */
+static void *waits_in_it(void *for_all)
+{
+    MUST(cu.CtxSetCurrent(ending.context));
+    CUstream stream = new_stream(0);
+    for (int i = 0; i < OFTEN; i++) {
+        spin(stream, 4 * SHORT);
+        wait_for(for_all ? CONTEXT : STREAM, stream, NULL);
+    }
+    spin(stream, 4 * SHORT);
+    pthread_barrier_wait(&ending.begun);
+    (void)(for_all ? cu.CtxSynchronize() : cu.StreamSynchronize(stream));
+    atomic_fetch_add(&ending.survived, 1);
+    return NULL;
+}
+
+/* Waits in another, for nothing less than its own work. */
+static void *waits_beside_it(void *what)
+{
+    (void)what;
+    MUST(cu.CtxSetCurrent(context));
+    CUstream stream = new_stream(CU_STREAM_NON_BLOCKING);
+    CUevent event;
+    MUST(cu.EventCreate(&event, 0));
+    uint64_t begin = 0;
+    for (int i = 0; i <= OFTEN; i++) {
+        if (i == OFTEN)
+            pthread_barrier_wait(&ending.begun);
+        begin = now();
+        spin(stream, 4 * SHORT);
+        MUST(cu.EventRecord(event, stream));
+        MUST(cu.EventSynchronize(event));
+    }
+    atomic_fetch_add(&ending.survived, now() - begin >= 4 * SHORT);
+    MUST(cu.EventDestroy(event));
+    MUST(cu.StreamDestroy(stream));
+    return NULL;
+}
+
+void contexts_end_beside_waits(int n)
+{
+    pthread_barrier_init(&ending.begun, NULL, 3);
+    for (int i = 0; i < n; i++) {
+        pthread_t in, beside;
+        MUST(cu.CtxSetCurrent(context));
+        load_kernels();
+        MUST(cu.CtxCreate(&ending.context, 0, 0));
+        load_kernels();
+        pthread_create(&in, NULL, waits_in_it, i % 2 ? context : NULL);
+        pthread_create(&beside, NULL, waits_beside_it, NULL);
+        pthread_barrier_wait(&ending.begun);
+        sleep_ns(SHORT);
+        MUST(cu.CtxDestroy(ending.context));
+        pthread_join(in, NULL);
+        pthread_join(beside, NULL);
+    }
+    pthread_barrier_destroy(&ending.begun);
+    fact("contexts that end", "waits that came to theirs %d", atomic_load(&ending.survived));
+}
+
 void lifetimes(void)
 {
     used_again();

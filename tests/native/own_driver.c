@@ -20,15 +20,24 @@ int main(void)
     int count = 0, (*get)(int *) = NULL;
 #ifdef LINKED
     get = devices;
+    const int times = 1;
 #else
-    void *library = dlopen("own_driver.so", RTLD_NOW | RTLD_LOCAL);
-    if (library)
-        *(void **)&get = dlsym(library, "devices");
+    const int times = 2; /* and is closed, and opened again */
 #endif
-    if (!get)
-        return 1;
-    const int result = get(&count);
-    printf("%d %d\n", result, count);
+    for (int i = 0; i < times; i++) {
+#ifndef LINKED
+        void *library = dlopen("own_driver.so", RTLD_NOW | RTLD_LOCAL);
+        if (library)
+            *(void **)&get = dlsym(library, "devices");
+#endif
+        if (!get)
+            return 1;
+        const int result = get(&count);
+        printf("%d %d\n", result, count);
+#ifndef LINKED
+        dlclose(library);
+#endif
+    }
     return 0;
 }
 #endif

@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
@@ -195,12 +196,13 @@ def test_a_setting_that_makes_no_sense_changes_nothing(
 
 
 def test_a_process_without_a_gpu_is_as_it_was(plain: Build, tmp_path: Path) -> None:
-    report = tmp_path / "report"
     ran = plain.run(
-        "conformance", "--host", preload=True, GPUSPLIT_WAIT="nonsense", GPUSPLIT_REPORT=str(report)
-    )
-    assert (ran.stdout, ran.stderr) == ("threads: 1\n", "")
-    assert not report.exists()
+        "conformance", "--host", preload=True, GPUSPLIT_WAIT="nonsense",
+        GPUSPLIT_REPORT=str(tmp_path / "report"), GPUSPLIT_TIMELINE=str(tmp_path / "timeline"),
+    )  # fmt: skip
+    assert (ran.stdout, ran.stderr) == (plain.run("conformance", "--host").stdout, "")
+    assert ran.stdout.startswith("threads: 1\n")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_report_is_one_line(plain: Build, tmp_path: Path) -> None:
@@ -260,10 +262,53 @@ def test_streams_and_events_are_known(builds: dict[str, Build], build: str) -> N
     assert (ran.returncode, ran.stderr) == (0, "")
 
 
-@pytest.mark.parametrize("program", ["linked_driver", "own_driver"])
-def test_programs_that_call_the_driver_by_name(plain: Build, program: str) -> None:
-    """The second is as an extension module of Python's that is linked with libcuda, alone."""
-    assert plain.run(program).stdout == plain.run(program, preload=True).stdout == "0 1\n"
+def test_programs_that_are_linked_with_the_driver(plain: Build) -> None:
+    for preload in (False, True):
+        ran = plain.run("linked_driver", preload=preload)
+        assert (ran.returncode, ran.stdout) == (0, "0 1\n")
+
+
+@pytest.mark.parametrize("preload", [False, True])
+def test_a_library_that_uses_the_driver_may_be_closed_and_opened_again(
+    plain: Build, preload: bool
+) -> None:
+    """As an extension module of Python's that is linked with libcuda, alone."""
+    ran = plain.run("own_driver", preload=preload)
+    assert (ran.returncode, ran.stdout) == (0, "0 1\n" * 2)
+
+
+def test_the_driver_may_be_closed_and_opened_again(plain: Build) -> None:
+    """And its waits then sleep as before."""
+    spent = []
+    for preload in (False, True):
+        ran = plain.run("conformance", "--unload", "5", preload=preload)
+        assert ran.returncode == 0, ran.stderr
+        spent.append(json.loads(ran.stdout)["stream"]["cpu_ms"])
+    assert spent[1] < spent[0] / 3
+
+
+def test_the_library_itself_may_be_closed(plain: Build) -> None:
+    """As a loader of OpenCL layers may; a fork and the process's end run no code that is gone."""
+    program = """if True:
+        import ctypes, _ctypes, os, sys
+        _ctypes.dlclose(ctypes.CDLL(sys.argv[1])._handle)
+        assert "libgpusplit" not in open("/proc/self/maps").read()
+        child = os.fork() or os._exit(0)
+        assert os.waitpid(child, 0)[1] == 0
+    """
+    command = [sys.executable, "-c", program, str(plain.folder / "libgpusplit.so")]
+    ran = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
+    assert (ran.returncode, ran.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("build", ["as it is", "plain", *SANITIZERS])
+def test_contexts_may_end_while_others_wait(builds: dict[str, Build], build: str) -> None:
+    """A wait in that context comes to an end; one beside it waits for all of its own work."""
+    made = builds["plain" if build == "as it is" else build]
+    made.need()
+    ran = made.run("conformance", "--contexts", "5", preload=build != "as it is")
+    told = (ran.returncode, ran.stdout, ran.stderr)
+    assert told == (0, "contexts that end: waits that came to theirs 10\n", "")
 
 
 def test_children_do_not_hang(plain: Build) -> None:
