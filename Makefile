@@ -100,6 +100,20 @@ check: .venv/installed ## Static checks alone: ruff, mypy, ansible-lint, syntax
 	$(BIN)/ansible-playbook --syntax-check site.yml playbooks/*.yml
 	$(BIN)/ansible-lint --offline
 
+# Both ends of what pyproject.toml allows the library's dependencies to be, with this Python; the upper end is
+# what the package index has today.
+RANGES_TESTS := $(addprefix tests/opencl/test_gpusplit_,launch.py pyopencl.py judging.py events.py use.py)
+RANGES_TOOLS = $$(sed -n 's/.*"\(\(pytest\|hypothesis\|Mako\)==.*\)",.*/\1/p' pyproject.toml)
+.PHONY: test-ranges test-ranges-lowest test-ranges-newest
+test-ranges: test-ranges-lowest test-ranges-newest ## Test gpusplit with the oldest and the newest of what it depends on
+test-ranges-lowest test-ranges-newest: test-ranges-%: .venv/test-packages
+	$(PYTHON) -m venv --clear build/ranges-$*
+	sed -n '/^dependencies/,/^]/s/.*"\(.*\)>=\(.*\)".*/\1==\2/p' pyproject.toml >build/ranges-lowest.txt
+	build/ranges-$*/bin/pip install --quiet --disable-pip-version-check --editable . $(RANGES_TOOLS) \
+	    $(if $(filter lowest,$*),--constraint build/ranges-lowest.txt)
+	build/ranges-$*/bin/pip list --disable-pip-version-check | grep -i -e pyopencl -e numpy -e libclang
+	build/ranges-$*/bin/python -m pytest -q -p no:cacheprovider $(RANGES_TESTS)
+
 # What repair writes says in its name which systems the library runs on: those with this glibc or newer.
 .PHONY: wheel
 wheel: .venv/installed ## A wheel of gpusplit with its native library, checked by auditwheel, in dist/
