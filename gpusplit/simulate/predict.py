@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from math import sqrt
+from math import ceil, sqrt
 from statistics import mean, stdev
 
 from gpusplit.planning import Host, Job, Outcome, Prediction
@@ -15,6 +15,8 @@ from gpusplit.simulate.host import SCHEDULERS, GpuJob, Guests, Result, Sched, si
 
 #: Launches of a simulated job: each begins at another moment of the scheduler's turns.
 LAUNCHES = 4
+#: Seconds that it takes at least: many turns, or neighbours have not had theirs.
+LEAST_SECONDS = 2.0
 
 #: Student's t for 95 %, two-sided, by degrees of freedom from 1 on (any table of it).
 _T = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228,
@@ -69,13 +71,13 @@ def predict(host: Host, job: Job, driver: Driver, threads: int, seed: int) -> Pr
         return Prediction(alone, nothing, nothing)
     parts = even_parts(job.kernel_seconds, job.groups, job.group_seconds)
     cooperative = job.wait_cpu if job.wait == "cooperative" else None
+    launches = max(LAUNCHES, ceil(LEAST_SECONDS / job.kernel_seconds))
     jobs = (
-        GpuJob((job.kernel_seconds,), LAUNCHES),
-        GpuJob(parts, LAUNCHES, cooperative is not None, cooperative),
+        GpuJob((job.kernel_seconds,), launches),
+        GpuJob(parts, launches, cooperative is not None, cooperative),
     )
-    unsplit, split = (_outcome(_run(guests, sched, driver, one, seed)) for one in jobs)
+    unsplit, split = (
+        Outcome(ran.cpu_vms, ran.gpu_vm, ran.seconds / launches)
+        for ran in (_run(guests, sched, driver, one, seed) for one in jobs)
+    )
     return Prediction(alone, unsplit, split)
-
-
-def _outcome(result: Result) -> Outcome:
-    return Outcome(result.cpu_vms, result.gpu_vm, result.seconds / LAUNCHES)

@@ -117,6 +117,15 @@ class TestSimulated:
         assert known["cpus_unsplit"] == pytest.approx(0.75)
         assert found["cpus_unsplit"] == pytest.approx(0.75, abs=0.03)
 
+    @pytest.mark.parametrize(("vms", "cap", "left"), [("1", "50", 0.5), ("4", "0", 0.8)])
+    def test_short_launches_are_simulated_for_many_turns_of_the_scheduler(
+        self, capsys: pytest.CaptureFixture[str], vms: str, cap: str, left: float
+    ) -> None:
+        """A job that is over within one turn would leave its neighbours nothing, or all."""
+        case = ("--json", "--pcpus", "1", "--vcpus", "1", "--vms", vms, "--gpu-cap", cap,
+                "--kernel-ms", "10", "--seeds", "3")  # fmt: skip
+        assert json.loads(output(capsys, *case))["cpus_unsplit"] == pytest.approx(left, abs=0.03)
+
     def test_a_driver_that_changes_its_mind_is_only_simulated(
         self, capsys: pytest.CaptureFixture[str]
     ) -> None:
