@@ -14,79 +14,54 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
-from typing import Any
+
+from gpusplit.cuda import SPIN, Driver
 
 #: Milliseconds that a kernel takes, and how often it is waited for.
 LENGTHS = ((10.0, 60), (1.0, 300), (0.1, 1500), (0.02, 3000))
 WARM_UP = 12
 BLOCKING = 4
 
-PTX = b"""
-.version 6.0
-.target sm_50
-.address_size 64
-.visible .entry spin(.param .u64 ns)
-{
-    .reg .pred %p;
-    .reg .u64 %now, %end, %ns;
-    ld.param.u64 %ns, [ns];
-    mov.u64 %now, %globaltimer;
-    add.u64 %end, %now, %ns;
-AGAIN:
-    mov.u64 %now, %globaltimer;
-    setp.lt.u64 %p, %now, %end;
-    @%p bra AGAIN;
-    ret;
-}
-"""
-
-
-def checked(result: int) -> None:
-    if result:
-        raise SystemExit(f"CUDA's driver says {result}")
-
 
 class Gpu:
     """A context, a stream, an event and a kernel that takes as long as it is told."""
 
     def __init__(self, flag: bool) -> None:
-        cuda: Any = ctypes.CDLL("libcuda.so.1")
-        self.cuda = cuda
-        checked(cuda.cuInit(0))
+        self.call = call = Driver().call
         if flag:
-            checked(cuda.cuDevicePrimaryCtxSetFlags_v2(0, BLOCKING))
+            call("cuDevicePrimaryCtxSetFlags_v2", 0, BLOCKING)
         context, module = ctypes.c_void_p(), ctypes.c_void_p()
-        checked(cuda.cuDevicePrimaryCtxRetain(ctypes.byref(context), 0))
-        checked(cuda.cuCtxSetCurrent(context))
+        call("cuDevicePrimaryCtxRetain", ctypes.byref(context), 0)
+        call("cuCtxSetCurrent", context)
         self.stream, self.event, self.spin = (ctypes.c_void_p() for _ in range(3))
-        checked(cuda.cuStreamCreate(ctypes.byref(self.stream), 1))
-        checked(cuda.cuEventCreate(ctypes.byref(self.event), 2))
-        checked(cuda.cuModuleLoadData(ctypes.byref(module), PTX))
-        checked(cuda.cuModuleGetFunction(ctypes.byref(self.spin), module, b"spin"))
+        call("cuStreamCreate", ctypes.byref(self.stream), 1)
+        call("cuEventCreate", ctypes.byref(self.event), 2)
+        call("cuModuleLoadData", ctypes.byref(module), SPIN)
+        call("cuModuleGetFunction", ctypes.byref(self.spin), module, b"spin")
         memory, self.host = ctypes.c_void_p(), ctypes.create_string_buffer(64)
-        checked(cuda.cuMemAlloc_v2(ctypes.byref(memory), ctypes.c_size_t(64)))
+        call("cuMemAlloc_v2", ctypes.byref(memory), ctypes.c_size_t(64))
         self.memory = memory
 
     def launch(self, milliseconds: float) -> None:
         nanoseconds = ctypes.c_uint64(int(milliseconds * 1e6))
         arguments = (ctypes.c_void_p * 1)(ctypes.addressof(nanoseconds))
         one = (1,) * 6
-        checked(self.cuda.cuLaunchKernel(self.spin, *one, 0, self.stream, arguments, None))
+        self.call("cuLaunchKernel", self.spin, *one, 0, self.stream, arguments, None)
 
     def wait_stream(self) -> None:
-        checked(self.cuda.cuStreamSynchronize(self.stream))
+        self.call("cuStreamSynchronize", self.stream)
 
     def wait_event(self) -> None:
-        checked(self.cuda.cuEventRecord(self.event, self.stream))
-        checked(self.cuda.cuEventSynchronize(self.event))
+        self.call("cuEventRecord", self.event, self.stream)
+        self.call("cuEventSynchronize", self.event)
 
     def wait_context(self) -> None:
-        checked(self.cuda.cuCtxSynchronize())
+        self.call("cuCtxSynchronize")
 
     def wait_copy(self) -> None:
         """A copy to memory that the driver does not know comes back when it is done."""
         size = ctypes.c_size_t(64)
-        checked(self.cuda.cuMemcpyDtoHAsync_v2(self.host, self.memory, size, self.stream))
+        self.call("cuMemcpyDtoHAsync_v2", self.host, self.memory, size, self.stream)
 
 
 def cpu() -> float:

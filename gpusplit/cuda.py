@@ -1,7 +1,7 @@
-"""How CUDA's driver waits, by its driver interface alone: `python cuda.py` prints JSON.
+"""How CUDA's driver waits, by its driver interface alone: `python -m gpusplit.cuda` prints JSON.
 
-A process of its own, run by its path: whether the native library is below it is for its caller to
-say, and nothing of the driver stays in the caller.
+A process of its own: whether the native library is below it is for its caller to say, and nothing
+of the driver stays in the caller.
 """
 
 from __future__ import annotations
@@ -12,10 +12,13 @@ import os
 import time
 from typing import Any
 
+from gpusplit.cpu_wanted import cpu_wanted
+
 #: Seconds that a kernel takes, and how often it is waited for; the last time counts.
 _LENGTHS = ((0.05, 4), (0.5, 2))
 
-_PTX = b"""
+#: A kernel, `spin`, that takes as many nanoseconds as it is told; in PTX, for every GPU.
+SPIN = b"""
 .version 6.0
 .target sm_50
 .address_size 64
@@ -65,11 +68,11 @@ class Driver:
         return text.value.decode("utf-8", "replace")
 
     def waits(self, device: int) -> list[tuple[float, float]]:
-        """Some waits for a stream: seconds, and the part of a core that this thread wanted."""
+        """Some waits for a stream: seconds, and the part of a core that this process wanted."""
         context, module, kernel, stream = (ctypes.c_void_p() for _ in range(4))
         self.call("cuDevicePrimaryCtxRetain", ctypes.byref(context), device)
         self.call("cuCtxSetCurrent", context)
-        self.call("cuModuleLoadData", ctypes.byref(module), _PTX)
+        self.call("cuModuleLoadData", ctypes.byref(module), SPIN)
         self.call("cuModuleGetFunction", ctypes.byref(kernel), module, b"spin")
         self.call("cuStreamCreate", ctypes.byref(stream), 1)
         measured = []
@@ -78,21 +81,11 @@ class Driver:
                 length = ctypes.c_uint64(int(seconds * 1e9))
                 arguments = (ctypes.c_void_p * 1)(ctypes.addressof(length))
                 self.call("cuLaunchKernel", kernel, *(1,) * 6, 0, stream, arguments, None)
-                wall, cpu = time.perf_counter(), _wanted()
+                wall, cpu = time.perf_counter(), cpu_wanted()
                 self.call("cuStreamSynchronize", stream)
-                wall, cpu = time.perf_counter() - wall, _wanted() - cpu
+                wall, cpu = time.perf_counter() - wall, cpu_wanted() - cpu
             measured.append((wall, min(1.0, cpu / wall)))
         return measured
-
-
-def _wanted() -> float:
-    """Seconds that this thread has run, or stood ready while others ran (proc(5), schedstat)."""
-    try:
-        with open("/proc/thread-self/schedstat", encoding="ascii") as file:
-            ran, stood, _ = map(int, file.read().split())
-    except OSError:
-        return time.thread_time()
-    return (ran + stood) * 1e-9
 
 
 def main() -> None:

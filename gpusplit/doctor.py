@@ -9,8 +9,6 @@ import sys
 import time
 import warnings
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from pathlib import Path
 from typing import Any, TextIO
 
 import numpy as np
@@ -18,6 +16,7 @@ import pyopencl as cl
 
 from gpusplit import cuda, devices, events, reaching, running, tenancy
 from gpusplit.config import Config
+from gpusplit.cpu_wanted import cpu_wanted
 
 _BUSY = """
 kernel void gpusplit_busy(global float *out, int rounds)
@@ -93,8 +92,8 @@ def _examine_cuda(out: TextIO) -> int:
 
 
 def _ask_cuda(environ: Mapping[str, str]) -> dict[str, Any]:
-    """What cuda.py says in this environment."""
-    command = [sys.executable, cuda.__file__]
+    """What gpusplit.cuda says in this environment."""
+    command = [sys.executable, "-m", cuda.__name__]
     try:
         done = subprocess.run(
             command, env=environ, capture_output=True, text=True, check=True, timeout=300
@@ -164,19 +163,6 @@ def describe_waits(measured: Sequence[tuple[float, float]]) -> str:
     return f"the driver {verdict} ({span} % of a core while a kernel runs)"
 
 
-def _cpu_wanted() -> float:
-    """Seconds for which threads of this process ran, or would have if a CPU had been free.
-
-    On a busy machine a wait that spins gets a part of a core, and looks as if it slept in part:
-    Documentation/scheduler/sched-stats of Linux.  Where it does not count, what ran is told alone.
-    """
-    delayed = 0
-    for path in Path("/proc/self/task").glob("*/schedstat"):
-        with suppress(OSError, ValueError):  # a thread has just ended
-            delayed += int(path.read_text().split()[1])
-    return time.process_time() + delayed / 1e9
-
-
 def measure_waits(device: cl.Device) -> list[tuple[float, float]] | None:
     """Some waits: seconds, and CPU use of this process, 1.0 being one core; None for CPUs."""
     if device.type & cl.device_type.CPU:
@@ -191,10 +177,10 @@ def measure_waits(device: cl.Device) -> list[tuple[float, float]] | None:
     for length in _LENGTHS:
         while True:
             kernel.set_args(buffer, np.int32(rounds))
-            wall, cpu = time.perf_counter(), _cpu_wanted()
+            wall, cpu = time.perf_counter(), cpu_wanted()
             event = cl._cl.enqueue_nd_range_kernel(queue, kernel, (items,), None)
             events.driver_wait(event)
-            wall, cpu = time.perf_counter() - wall, _cpu_wanted() - cpu
+            wall, cpu = time.perf_counter() - wall, cpu_wanted() - cpu
             if wall >= length or rounds >= _MOST_ROUNDS:
                 break
             # By a factor of two at most: the first launch of a kernel may be slow.
