@@ -1,9 +1,8 @@
-"""What splitting and waiting cost: python -m bench.split_overhead --json
+"""What splitting and waiting cost: python -m bench.split_overhead [--json]
 
-The naive 16x16-tile matrix product, unsplit under the driver's own wait and split under gpusplit,
-in turn, so that clocks and heat meet both alike.  Every figure stands beside the unsplit driver's
-from the same run.  On a CPU device, where kernels and waits share the cores, the figures mean
-nothing and are judged by nobody.
+The naive 16x16-tile matrix product under the driver's own call and wait, and under gpusplit's
+layer, by turns in one process; and what single calls cost beyond the driver's.  On a CPU device,
+where kernels and waits share the cores, the figures mean nothing.
 """
 
 from __future__ import annotations
@@ -11,235 +10,123 @@ from __future__ import annotations
 import argparse
 import datetime
 import json
+import math
+import os
 import statistics
+import subprocess
 import sys
-import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pyopencl as cl
+from gpusplit.running import LIBRARY
 
-import gpusplit
-from gpusplit import history, patch, queues
-
-TILE = 16
-SOURCE = """
-kernel __attribute__((reqd_work_group_size(16, 16, 1)))
-void product(global const float *a, global const float *b, global float *c, int n)
-{
-    local float ta[16][16], tb[16][16];
-    const int x = get_local_id(0), y = get_local_id(1);
-    const int col = get_global_id(0), row = get_global_id(1);
-    float sum = 0;
-    for (int t = 0; t < n; t += 16) {
-        ta[y][x] = a[row * n + t + x];
-        tb[y][x] = b[(t + y) * n + col];
-        barrier(CLK_LOCAL_MEM_FENCE);
-        for (int k = 0; k < 16; k++)
-            sum += ta[y][k] * tb[k][x];
-        barrier(CLK_LOCAL_MEM_FENCE);
-    }
-    c[row * n + col] = sum;
-}
-kernel void empty(global float *a) { }
-"""
-
-#: What the project promises for an NVIDIA H200 class GPU (issue 3).
-BARS = {
-    "slowdown_20_groups_large": 0.005,
-    "slowdown_20_groups_small": 0.005,
-    "slowdown_500_groups_large": 0.010,
-    "cpu_use_20_groups_large": 0.015,
-    "first_launch_cpu_use": 0.05,
-    "first_launch_late": 0.01,
-    "enqueue_added_us": 3.0,
-}
+PROBE = Path(__file__).with_name("split_probe.py")
+GROUPS = (20, 500)
+#: Slices of a launch where the cost of one is measured.
+CALLS = 100
+NEIGHBOURS = 4
+#: What keeps a CPU busy.
+BURN = "while True: pass"
 
 
-@dataclass(frozen=True)
-class Run:
-    """Seconds of one launch from its enqueue to the end of the wait, and CPU seconds used."""
-
-    wall: float
-    cpu: float
-
-
-class Product:
-    """An n x n matrix product to launch again and again."""
-
-    def __init__(self, queue: cl.CommandQueue, program: cl.Program, n: int) -> None:
-        """n: a multiple of 16."""
-        self.queue = queue
-        self.n = n
-        self.kernel = cl.Kernel(program, "product")
-        rng = np.random.default_rng(1)
-        host = rng.random((n, n), np.float32)
-        flags = cl.mem_flags
-        self.a, self.b = (
-            cl.Buffer(queue.context, flags.READ_ONLY | flags.COPY_HOST_PTR, hostbuf=host)
-            for _ in range(2)
-        )
-        self.c = cl.Buffer(queue.context, flags.WRITE_ONLY, host.nbytes)
-        self.launch().wait()
-
-    def launch(self) -> cl.Event:
-        """One product."""
-        return self.kernel(
-            self.queue, (self.n, self.n), (TILE, TILE), self.a, self.b, self.c, np.int32(self.n)
-        )
-
-    def timed(self) -> Run:
-        """One product, waited for."""
-        cpu, wall = time.process_time(), time.perf_counter()
-        self.launch().wait()
-        return Run(time.perf_counter() - wall, time.process_time() - cpu)
+def environment(groups: int, **more: str) -> dict[str, str]:
+    """The environment of a probe whose launches the layer cuts into so many groups."""
+    options = {
+        "policy": "fixed",
+        "groups": str(groups),
+        "judge": "wait",
+        "python": sys.executable,
+    } | more
+    return (
+        os.environ
+        | {"OPENCL_LAYERS": LIBRARY}
+        | {f"GPUSPLIT_{name.upper()}": value for name, value in options.items()}
+    )
 
 
-#: Launches of one kind before the other has its turn; the first of them is not counted, since a
-#: program installs gpusplit once and not before every launch.
-BLOCK = 4
-
-
-def block(product: Product, **options: Any) -> tuple[list[Run], int]:
-    """BLOCK launches, under gpusplit if there are *options*; runs, and groups of the last."""
-    if not options:
-        return [product.timed() for _ in range(BLOCK)][1:], 1
-    with gpusplit.active(gpusplit.Config(), **options):
-        runs = [product.timed() for _ in range(BLOCK)][1:]
-        with gpusplit.recording() as launches:
-            product.timed()
-    return runs, launches[0].groups
-
-
-def compare(product: Product, groups: int, repeats: int) -> dict[str, Any]:
-    """Unsplit and *groups* groups in turn; medians over *repeats* pairs of blocks."""
-    options = {"policy": "fixed", "groups": groups, "wait": "cooperative"}
-    driver: list[Run] = []
-    split: list[Run] = []
-    slowdowns: list[float] = []
-    block(product, **options)  # teaches the predictor
-    made = 0
-    for _ in range(repeats):
-        unsplit_runs, _ = block(product)
-        split_runs, made = block(product, **options)
-        driver += unsplit_runs
-        split += split_runs
-        slowdowns.append(
-            statistics.median(r.wall for r in split_runs)
-            / statistics.median(r.wall for r in unsplit_runs)
-            - 1
-        )
-    return {
-        "n": product.n,
-        "groups_asked": groups,
-        "groups_made": made,
-        "driver_seconds": statistics.median(r.wall for r in driver),
-        "split_seconds": statistics.median(r.wall for r in split),
-        "slowdown": statistics.median(slowdowns),
-        "slowdown_spread": [min(slowdowns), max(slowdowns)],
-        "driver_cpu_use": sum(r.cpu for r in driver) / sum(r.wall for r in driver),
-        "split_cpu_use": sum(r.cpu for r in split) / sum(r.wall for r in split),
-    }
-
-
-def first_launch(product: Product, repeats: int) -> dict[str, Any]:
-    """An unsplit launch under a cooperative wait that has never seen the kernel."""
-    driver: list[Run] = []
-    first: list[Run] = []
-    for _ in range(repeats):
-        driver.append(product.timed())
-        with gpusplit.active(gpusplit.Config(), policy="unsplit", wait="cooperative"):
-            queues.state(product.queue).pending.clear()
-            history.launches.forget()
-            first.append(product.timed())
-    late = [f.wall / d.wall - 1 for d, f in zip(driver, first, strict=True)]
-    return {
-        "seconds": statistics.median(r.wall for r in first),
-        "late": statistics.median(late),
-        "cpu_use": statistics.median(r.cpu / r.wall for r in first),
-    }
-
-
-def enqueue_cost(queue: cl.CommandQueue, program: cl.Program, repeats: int) -> dict[str, Any]:
-    """Microseconds of a call of the empty kernel, by the driver alone and under gpusplit."""
-    kernel = cl.Kernel(program, "empty")
-    buffer = cl.Buffer(queue.context, cl.mem_flags.READ_WRITE, 64)
-
-    def batch() -> list[float]:
-        times = []
-        for _ in range(200):
-            begin = time.perf_counter()
-            kernel(queue, (1,), (1,), buffer)
-            times.append(time.perf_counter() - begin)
-        queue.finish()
-        return times
-
-    batch()
-    plain: list[float] = []
-    under: list[float] = []
-    # The wrappers that remember arguments come with the import; take them off for the plain calls.
-    with_arguments = _without_argument_wrappers
-    for _ in range(repeats):
-        plain += with_arguments(batch)
-        # The count says two VMs, so that only the kernel's size keeps it whole.
-        with gpusplit.active(gpusplit.Config(), policy="vms", vms="static:2"):
-            under += batch()
-    plain_us, under_us = statistics.median(plain) * 1e6, statistics.median(under) * 1e6
-    return {"driver_us": plain_us, "gpusplit_us": under_us, "added_us": under_us - plain_us}
-
-
-def _without_argument_wrappers(call: Callable[[], list[float]]) -> list[float]:
-    wrapped = {}
-    for name in ("_set_arg_multi", "_set_arg_buf_multi", "_set_arg_buf_pack_multi"):
-        current = getattr(cl._cl.Kernel, name)
-        wrapped[name] = current
-        setattr(cl._cl.Kernel, name, current.gpusplit_original)
+@contextmanager
+def neighbours(count: int) -> Iterator[None]:
+    """So many busy processes on one CPU, which children begun meanwhile have to share."""
+    cpus = os.sched_getaffinity(0)
+    if count:
+        os.sched_setaffinity(0, {max(cpus)})
+    burners = [subprocess.Popen([sys.executable, "-c", BURN]) for _ in range(count)]
     try:
-        return call()
+        yield
     finally:
-        for name, current in wrapped.items():
-            setattr(cl._cl.Kernel, name, current)
+        os.sched_setaffinity(0, cpus)
+        for burner in burners:
+            burner.kill()
+            burner.wait()
 
 
-def measure(device: cl.Device, large: int, small: int, repeats: int) -> dict[str, Any]:
-    """All figures on *device*, with matrices of *large* and *small*."""
-    patch.uninstall()
-    context = cl.Context([device])
-    queue = cl.CommandQueue(context)
-    program = cl.Program(context, SOURCE).build()
-    big, little = Product(queue, program, large), Product(queue, program, small)
-    result: dict[str, Any] = {
-        "device": device.name.strip(),
-        "driver": device.driver_version,
-        "is_gpu": bool(device.type & cl.device_type.GPU),
-        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "pyopencl": cl.VERSION_TEXT,
-        "large_20": compare(big, 20, repeats),
-        "large_500": compare(big, 500, repeats),
-        "small_20": compare(little, 20, 4 * repeats),
-        "first_launch": first_launch(big, max(3, repeats // 2)),
-        "enqueue": enqueue_cost(queue, program, 4 * repeats),
+def probe(environ: dict[str, str], *words: str) -> dict[str, Any]:
+    """What one probe measures."""
+    done = subprocess.run(
+        [sys.executable, str(PROBE), *words], env=environ, capture_output=True, text=True,
+        timeout=900, check=False,
+    )  # fmt: skip
+    if done.returncode or " 0 split" in done.stderr:
+        raise SystemExit(f"the probe failed: {done.stderr.strip() or done.stdout}")
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def slow_down(figures: dict[str, Any]) -> dict[str, float]:
+    """The relative slow-down of the layer's blocks over the driver's, each beside its own.
+
+    >>> slow_down({"driver": {"seconds": [1, 1, 1]}, "layer": {"seconds": [1.01, 1.02, 1.03]}})
+    {'median': 0.02, 'low': 0.01, 'high': 0.03, 'blocks': 3}
+    """
+    pairs = zip(figures["layer"]["seconds"], figures["driver"]["seconds"], strict=True)
+    ratios = sorted(math.log(ours / plain) for ours, plain in pairs)
+    low, high = _interval(len(ratios))
+    found = {"median": statistics.median(ratios), "low": ratios[low], "high": ratios[high]}
+    return {name: round(math.expm1(each), 6) for name, each in found.items()} | {
+        "blocks": len(ratios)
     }
-    figures = {
-        "slowdown_20_groups_large": result["large_20"]["slowdown"],
-        "slowdown_20_groups_small": result["small_20"]["slowdown"],
-        "slowdown_500_groups_large": result["large_500"]["slowdown"],
-        "cpu_use_20_groups_large": result["large_20"]["split_cpu_use"],
-        "first_launch_cpu_use": result["first_launch"]["cpu_use"],
-        "first_launch_late": result["first_launch"]["late"],
-        "enqueue_added_us": result["enqueue"]["added_us"],
-    }
-    result["figures"] = {
-        name: {
-            "value": value,
-            "bar": BARS[name],
-            # What a CPU device does is judged by nobody.
-            "within": value <= BARS[name] if result["is_gpu"] else None,
-        }
-        for name, value in figures.items()
-    }
+
+
+def _interval(n: int) -> tuple[int, int]:
+    """The places of a median's interval of at least 95 % among n sorted values (by binomial
+    probabilities; all of them where n is below 6).
+
+    >>> _interval(10)
+    (1, 8)
+    """
+    low = 0
+    while 2 * sum(math.comb(n, k) for k in range(low + 2)) <= 0.05 * 2**n:
+        low += 1
+    return low, n - 1 - low
+
+
+def measure(large: int, small: int, blocks: int) -> dict[str, Any]:
+    """All figures, with matrices of *large* and *small*."""
+    sizes = [str(large), str(small)]
+    result: dict[str, Any] = {}
+    for groups in GROUPS:
+        print(f"{groups} groups", file=sys.stderr)
+        found = probe(environment(groups, summary="1"), *sizes, "--blocks", str(blocks))
+        result |= {key: found[key] for key in ("device", "driver", "is_gpu")}
+        for n in sizes:
+            result[f"N = {n}, {groups} groups"] = slow_down(found[n]) | {
+                "seconds": statistics.median(found[n]["driver"]["seconds"]),
+                "driver_cpu": found[n]["driver"]["cpu"],
+                "cpu": found[n]["layer"]["cpu"],
+            }
+    print(f"beside {NEIGHBOURS} busy processes", file=sys.stderr)
+    words = (str(small), "--blocks", str(4 * blocks))
+    with neighbours(NEIGHBOURS):
+        found = probe(environment(GROUPS[-1], summary="1"), *words)
+    name = f"N = {small}, {GROUPS[-1]} groups, beside {NEIGHBOURS} on one CPU"
+    result[name] = slow_down(found[str(small)])
+    print("calls", file=sys.stderr)
+    # So that a launch of one work-item is not worth a split, and one of 6,400 is.
+    found = probe(environment(CALLS, cores="64"), "--calls", "--blocks", str(blocks))
+    result |= {key: found[key] for key in found if key.endswith("_us")}
+    result["date"] = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     return result
 
 
@@ -247,24 +134,18 @@ def main(arguments: list[str] | None = None) -> int:
     """Measure and print; 0 unless something could not be measured."""
     parser = argparse.ArgumentParser(prog="python -m bench.split_overhead", description=__doc__)
     parser.add_argument("--json", action="store_true", help="print everything as JSON")
-    parser.add_argument("--large", type=int, help="side of the large matrices (a multiple of 16)")
-    parser.add_argument("--small", type=int, help="side of the small matrices")
-    parser.add_argument(
-        "--repeats", type=int, default=5, help="pairs of blocks of launches per figure"
-    )
+    parser.add_argument("--large", type=int, default=10240, help="side of the large matrices")
+    parser.add_argument("--small", type=int, default=5120, help="side of the small matrices")
+    parser.add_argument("--blocks", type=int, default=5, metavar="N", help="turns of each (5)")
     options = parser.parse_args(arguments)
-    device = cl.create_some_context(interactive=False).devices[0]
-    is_gpu = bool(device.type & cl.device_type.GPU)
-    large = options.large or (10240 if is_gpu else 512)
-    small = options.small or (5120 if is_gpu else 256)
-    result = measure(device, large, small, options.repeats)
+    if not Path(LIBRARY).exists():
+        raise SystemExit("gpusplit's native library is not built: install gpusplit again")
+    result = measure(options.large, options.small, options.blocks)
     if options.json:
-        print(json.dumps(result, indent=2))
+        print(json.dumps(result, indent=1))
         return 0
-    print(f"{result['device']}, driver {result['driver']}, {result['date']}")
-    for name, figure in result["figures"].items():
-        verdict = ("within" if figure["within"] else "ABOVE") if is_gpu else "not judged"
-        print(f"{name:28} {figure['value']:10.4f}   bar {figure['bar']:g}   {verdict}")
+    for name, found in result.items():
+        print(f"{name}: {json.dumps(found)}")
     return 0
 
 
