@@ -1,39 +1,78 @@
 #include "events.h"
 
+#include <pthread.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "objects.h"
 #include "options.h"
+
+/* What is known of a launch's ends.  Slices may be sent when the program has the event already. */
+struct end {
+    unsigned n;
+    handle slices[MOST_LANES];
+};
 
 struct stand {
     struct object object;
-    unsigned n_first, n_last;
-    handle first[MOST_LANES], last[MOST_LANES];
+    struct end first, last;
 };
 
-static void stand_end(void *given)
+/* Of all stands' ends; nobody calls the driver under it, but to retain. */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+
+static void end_free(struct end *end)
+{
+    for (unsigned i = 0; i < end->n; i++)
+        next_clReleaseEvent(end->slices[i]);
+}
+
+static struct end end_get(const struct end *end)
+{
+    pthread_mutex_lock(&lock);
+    const struct end found = *end;
+    for (unsigned i = 0; i < found.n; i++)
+        next_clRetainEvent(found.slices[i]);
+    pthread_mutex_unlock(&lock);
+    return found;
+}
+
+static void end_set(struct end *end, const handle *slices, unsigned n)
+{
+    pthread_mutex_lock(&lock);
+    struct end before = *end;
+    for (unsigned i = 0; i < n; i++)
+        next_clRetainEvent(end->slices[i] = slices[i]);
+    end->n = n;
+    pthread_mutex_unlock(&lock);
+    end_free(&before);
+}
+
+static void stand_free(void *given)
 {
     struct stand *stand = given;
-    for (unsigned i = 0; i < stand->n_first; i++)
-        next_clReleaseEvent(stand->first[i]);
-    for (unsigned i = 0; i < stand->n_last; i++)
-        next_clReleaseEvent(stand->last[i]);
+    end_free(&stand->first);
+    end_free(&stand->last);
     free(stand);
 }
 
-void event_stands(handle event, const handle *first, unsigned n_first, const handle *last, unsigned n_last)
+struct stand *event_stands(handle event)
 {
     struct stand *stand = calloc(1, sizeof *stand);
     if (!stand)
-        return;
-    stand->n_first = n_first;
-    stand->n_last = n_last;
-    for (unsigned i = 0; i < n_first; i++)
-        next_clRetainEvent(stand->first[i] = first[i]);
-    for (unsigned i = 0; i < n_last; i++)
-        next_clRetainEvent(stand->last[i] = last[i]);
-    object_keep(&stand->object, KIND_EVENT, event, stand_end);
+        return NULL;
+    object_keep(&stand->object, KIND_EVENT, event, stand_free);
+    return object_get(KIND_EVENT, event);
+}
+
+void stand_begins(struct stand *stand, const handle *slices, unsigned n)
+{
+    end_set(&stand->first, slices, n);
+}
+
+void stand_ends(struct stand *stand, const handle *slices, unsigned n)
+{
+    end_set(&stand->last, slices, n);
 }
 
 void event_released(handle event)
@@ -53,9 +92,13 @@ cl_int our_clRetainEvent(handle event)
 /* The barrier waits; the launch runs as soon as one of its slices does. */
 static cl_int status(const struct stand *stand, cl_int of_barrier)
 {
-    for (unsigned i = 0; of_barrier > CL_RUNNING && i < stand->n_first; i++)
-        if (event_status(stand->first[i]) <= CL_RUNNING)
-            return CL_RUNNING;
+    if (of_barrier <= CL_RUNNING)
+        return of_barrier;
+    struct end first = end_get(&stand->first);
+    for (unsigned i = 0; of_barrier > CL_RUNNING && i < first.n; i++)
+        if (event_status(first.slices[i]) <= CL_RUNNING)
+            of_barrier = CL_RUNNING;
+    end_free(&first);
     return of_barrier;
 }
 
@@ -76,7 +119,8 @@ cl_int our_clGetEventInfo(handle event, ANSWER)
     return result;
 }
 
-/* The start of the launch is that of its first slice, and its end that of its last. */
+/* The start of the launch is that of its first slice, and its end that of its last.  It was given to the
+ * queue when the barrier or the first slice was, whichever is earlier. */
 cl_int our_clGetEventProfilingInfo(handle event, ANSWER)
 {
     /* First, so that an event without times says what it always does. */
@@ -84,18 +128,21 @@ cl_int our_clGetEventProfilingInfo(handle event, ANSWER)
     struct stand *stand = result == CL_SUCCESS && value ? object_get(KIND_EVENT, event) : NULL;
     if (!stand)
         return result;
-    const int ends = what == CL_PROFILING_COMMAND_END || what == CL_PROFILING_COMMAND_COMPLETE;
-    const handle *events = ends ? stand->last : stand->first;
-    const unsigned n = ends ? stand->n_last : stand->n_first;
+    const bool ends = what == CL_PROFILING_COMMAND_END || what == CL_PROFILING_COMMAND_COMPLETE;
+    const bool ran = ends || what == CL_PROFILING_COMMAND_START;
+    struct end end = end_get(ends ? &stand->last : &stand->first);
     uint64_t all = 0, one;
-    cl_int found = n ? CL_SUCCESS : CL_PROFILING_INFO_NOT_AVAILABLE;
-    for (unsigned i = 0; i < n && found == CL_SUCCESS; i++) {
-        found = next_clGetEventProfilingInfo(events[i], what, sizeof one, &one, NULL);
-        if (i == 0 || (ends ? one > all : one < all))
+    cl_int found = end.n ? CL_SUCCESS : CL_PROFILING_INFO_NOT_AVAILABLE;
+    if (!ran)
+        memcpy(&all, value, sizeof all);
+    for (unsigned i = 0; i < end.n && found == CL_SUCCESS; i++) {
+        found = next_clGetEventProfilingInfo(end.slices[i], what, sizeof one, &one, NULL);
+        if ((i == 0 && ran) || (ends ? one > all : one < all))
             all = one;
     }
     if (found == CL_SUCCESS)
         memcpy(value, &all, sizeof all);
+    end_free(&end);
     object_drop(stand);
     return found;
 }

@@ -3,11 +3,18 @@
 #ifndef GPUSPLIT_EVENTS_H
 #define GPUSPLIT_EVENTS_H
 
+#include "objects.h"
 #include "opencl.h"
 
-/* Lets `event`, which the program is given, answer for slices that begin with `first` and end with
- * `last`. */
-void event_stands(handle event, const handle *first, unsigned n_first, const handle *last, unsigned n_last);
+struct stand;
+
+/* Lets `event`, which the program is given, answer for a launch; NULL without memory, else to be dropped
+ * once both ends of the launch are told. */
+struct stand *event_stands(handle event);
+
+/* The slices that it begins with, or ends with, and which were sent. */
+void stand_begins(struct stand *stand, const handle *slices, unsigned n);
+void stand_ends(struct stand *stand, const handle *slices, unsigned n);
 
 /* The program is about to release an event. */
 void event_released(handle event);

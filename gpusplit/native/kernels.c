@@ -27,12 +27,14 @@ static void release(const void *object)
 cl_int our_clReleaseMemObject(handle memory)
 {
     release(memory);
+    holds_released(memory, next_clRetainMemObject, next_clReleaseMemObject);
     return next_clReleaseMemObject(memory);
 }
 
 cl_int our_clReleaseSampler(handle sampler)
 {
     release(sampler);
+    holds_released(sampler, next_clRetainSampler, next_clReleaseSampler);
     return next_clReleaseSampler(sampler);
 }
 
@@ -254,4 +256,31 @@ handle kernel_stand_in(struct kernel *kernel, handle program)
     }
     one->version = kernel->version;
     return one->kernel;
+}
+
+handle kernel_copy(const struct kernel *kernel, handle program, struct hold **hold)
+{
+    handle objects[kernel->n + 1];
+    unsigned n = 0;
+    cl_int error;
+    for (cl_uint i = 0; i < kernel->n; i++)
+        if (kernel->arguments[i].has_value && kernel->arguments[i].size == sizeof *objects)
+            memcpy(&objects[n++], kernel->arguments[i].value, sizeof *objects);
+    *hold = hold_begin(objects, n);
+    /* Asked now: what is released from here on is held. */
+    handle copy = *hold && !kernel_arguments(kernel, true)
+                      ? next_clCreateKernel(program, kernel->name, &error)
+                      : NULL;
+    for (cl_uint i = 0; copy && i < kernel->n; i++) {
+        const struct argument *argument = &kernel->arguments[i];
+        if (next_clSetKernelArg(copy, i, argument->size, argument->has_value ? argument->value : NULL)) {
+            next_clReleaseKernel(copy);
+            copy = NULL;
+        }
+    }
+    if (!copy) {
+        hold_end(*hold);
+        *hold = NULL;
+    }
+    return copy;
 }

@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <stdbool.h>
 
+#include "holds.h"
 #include "objects.h"
 #include "opencl.h"
 #include "programs.h"
@@ -26,6 +27,13 @@ struct stand_in {
     struct stand_in *next;
 };
 
+/* How a kernel was launched when the driver had no objection. */
+struct accepted {
+    handle context;
+    bool has_local;
+    size_t local[3];
+};
+
 struct kernel {
     struct object object;
     pthread_mutex_t lock; /* of the rest: one launch or argument at a time */
@@ -37,6 +45,7 @@ struct kernel {
     struct argument *arguments;
     uint64_t version; /* counts arguments set */
     struct stand_in *stand_ins;
+    struct accepted accepted; /* how the driver took a slice of it */
 };
 
 /* Why a kernel cannot be split for its arguments; NULL if it can.  replay: they have to be set on
@@ -45,5 +54,9 @@ const char *kernel_arguments(const struct kernel *kernel, bool replay);
 
 /* The kernel of a variant, with the arguments of this one; NULL where there is none. */
 handle kernel_stand_in(struct kernel *kernel, handle program);
+
+/* A kernel of ours alone of that program, with the arguments that this one has now, to be released; NULL
+ * where there is none.  hold: keeps its arguments, to be ended with it. */
+handle kernel_copy(const struct kernel *kernel, handle program, struct hold **hold);
 
 #endif

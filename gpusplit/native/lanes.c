@@ -3,114 +3,182 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "events.h"
-#include "options.h"
-
 /* The first slices go out at once; later ones may travel in small batches, which costs less. */
 #define FLUSH_FIRST 4
 #define FLUSH_EVERY 4
+/* Markers that are tried, should a command come each time. */
+#define MOST_MARKERS 8
 
-cl_int lanes_begin(struct lanes *lanes, struct queue *queue, handle kernel, unsigned n_wait,
+/* A user event that is over. */
+static handle over_already(handle context)
+{
+    cl_int error;
+    handle event = next_clCreateUserEvent(context, &error);
+    if (event)
+        next_clSetUserEventStatus(event, CL_COMPLETE);
+    return event;
+}
+
+static cl_int mark(const struct queue *queue, struct flight *flight, unsigned n_wait,
                    const handle *wait_list)
 {
-    const unsigned more = queue->out_of_order || !queue->plain ? 0 : options()->lanes - 1;
-    lanes->queue = queue;
-    lanes->kernel = kernel;
-    lanes->n_wait = n_wait;
-    lanes->wait_list = wait_list;
-    lanes->n_sent = 0;
-    lanes->queues[0] = queue->object.handle;
-    const unsigned companions = queue_companions(queue, more);
-    memcpy(lanes->queues + 1, queue->companions, companions * sizeof *lanes->queues);
-    lanes->n_queues = companions + 1;
-    lanes->after = calloc(n_wait + 1, sizeof *lanes->after);
-    if (!lanes->after)
-        return CL_OUT_OF_HOST_MEMORY;
-    for (unsigned i = 0; i < n_wait; i++)
-        lanes->after[i] = wait_list[i];
-    return next_clEnqueueMarkerWithWaitList(lanes->queues[0], 0, NULL, &lanes->after[n_wait]);
-}
-
-void lanes_free(struct lanes *lanes)
-{
-    if (lanes->after && lanes->after[lanes->n_wait])
-        next_clReleaseEvent(lanes->after[lanes->n_wait]);
-    free(lanes->after);
-}
-
-cl_int lanes_send(struct lanes *lanes, const struct ndrange *part)
-{
-    const unsigned at = lanes->n_sent, lane = at % lanes->n_queues;
-    unsigned n = 0;
-    const handle *list = NULL;
-    if (lanes->queue->device.one_at_a_time && at > 0) {
-        n = 1;
-        list = &lanes->sent[at - 1];
-    } else if (lanes->queue->out_of_order && at >= 2) {
-        n = 1;
-        list = &lanes->sent[at - 2];
-    } else if (lanes->queue->out_of_order || at == 0) {
-        n = lanes->n_wait;
-        list = lanes->wait_list;
-    } else if (at == lane) { /* the first one on a companion */
-        n = lanes->n_wait + 1;
-        list = lanes->after;
+    handle nothing = NULL;
+    if (queue->out_of_order && n_wait == 0) {
+        /* Without a list it would wait for all that is before. */
+        nothing = over_already(queue->context);
+        n_wait = 1;
+        wait_list = &nothing;
     }
     const cl_int result =
-        next_clEnqueueNDRangeKernel(lanes->queues[lane], lanes->kernel, part->dimensions, part->offset,
-                                    part->global, part->has_local ? part->local : NULL, n,
-                                    n ? list : NULL, &lanes->sent[at]);
+        next_clEnqueueMarkerWithWaitList(queue->object.handle, n_wait, wait_list, &flight->start);
+    if (nothing)
+        next_clReleaseEvent(nothing);
+    return result;
+}
+
+/* The command that waits for the launch, by its last slices or by `until`. */
+static cl_int hold_together(const struct enqueueing *e, handle *event)
+{
+    struct flight *flight = e->flight;
+    const unsigned n = flight->until ? 1 : flight_ends(flight);
+    const handle *list = flight->until ? &flight->until : flight->sent + flight->n_sent - n;
+    return (flight->out_of_order ? next_clEnqueueMarkerWithWaitList : next_clEnqueueBarrierWithWaitList)(
+        e->queue->object.handle, n, list, event);
+}
+
+/* The barrier, before slices that it waits for are sent. */
+static cl_int close_early(struct enqueueing *e)
+{
+    cl_int error = CL_OUT_OF_HOST_MEMORY;
+    struct flight *flight = e->flight;
+    flight->until = next_clCreateUserEvent(e->queue->context, &error);
+    if (!flight->until)
+        return error;
+    e->phase = LANES_JOIN;
+    error = hold_together(e, &flight->end);
+    e->phase = LANES_SEND;
+    if (error != CL_SUCCESS) {
+        next_clReleaseEvent(flight->until);
+        flight->until = NULL;
+    }
+    return error;
+}
+
+/* A callback in the middle of the launch enqueues a command. */
+static void between(struct queue *queue)
+{
+    struct enqueueing *e = queue->enqueueing;
+    if (e->phase == LANES_MARK)
+        e->disturbed = true;
+    else if (queue->out_of_order)
+        return; /* nothing is ordered but by events */
+    else if (e->phase == LANES_JOIN)
+        hold_together(e, NULL);
+    else if (!e->flight->until)
+        close_early(e);
+}
+
+bool lanes_begin(struct enqueueing *e, struct queue *queue, const struct cut *cut,
+                 const struct shape *shape, handle kernel, unsigned n_wait, const handle *wait_list)
+{
+    const unsigned n = queue_companions(queue, queue->out_of_order ? 1 : options()->lanes);
+    struct flight *flight = n ? calloc(1, sizeof *flight + cut->parts * sizeof *flight->sent) : NULL;
+    if (!flight)
+        return false;
+    flight->cut = *cut;
+    flight->shape = *shape;
+    flight->kernel = kernel;
+    flight->n_parts = (unsigned)cut->parts;
+    flight->n_lanes = n;
+    memcpy(flight->lanes, queue->companions, n * sizeof *flight->lanes);
+    flight->out_of_order = queue->out_of_order;
+    flight->one_at_a_time = queue->device.one_at_a_time;
+    flight->keep = queue->device.pocl;
+    flight->side = queue->out_of_order ? 2 : n;
+    *e = (struct enqueueing){ queue, flight, LANES_MARK, false };
+    queue->enqueueing = e;
+    queue->between = between;
+    for (unsigned i = 0; i < MOST_MARKERS; i++) {
+        e->disturbed = false;
+        if (mark(queue, flight, n_wait, wait_list) != CL_SUCCESS)
+            break;
+        if (!e->disturbed) {
+            e->phase = LANES_SEND;
+            /* Companions wait for it, and nobody else may flush for them. */
+            next_clFlush(queue->object.handle);
+            return true;
+        }
+        next_clReleaseEvent(flight->start);
+        flight->start = NULL;
+    }
+    lanes_give_up(e);
+    return false;
+}
+
+void lanes_give_up(struct enqueueing *e)
+{
+    struct flight *flight = e->flight;
+    const handle until = flight->until;
+    e->queue->enqueueing = NULL;
+    flight->until = NULL;
+    flight_free(flight);
+    if (until)
+        lanes_over(until, CL_SUCCESS);
+}
+
+void lanes_flush(struct flight *flight)
+{
+    if (flight->n_flushed == flight->n_sent)
+        return;
+    for (unsigned i = 0; i < flight->n_lanes; i++)
+        next_clFlush(flight->lanes[i]);
+    flight->n_flushed = flight->n_sent;
+}
+
+cl_int lanes_send(struct flight *flight)
+{
+    const unsigned at = flight->n_sent, lane = at % flight->n_lanes;
+    const handle *after = NULL; /* what it waits for, besides the order of its queue */
+    if (flight->one_at_a_time && at > 0)
+        after = &flight->sent[at - 1];
+    else if (flight->out_of_order)
+        after = at < 2 ? &flight->start : &flight->sent[at - 2];
+    else if (at == lane) /* the first one on a companion */
+        after = &flight->start;
+    const struct ndrange part = split_shaped(&flight->shape, split_part(&flight->cut, at));
+    const cl_int result = next_clEnqueueNDRangeKernel(
+        flight->lanes[lane], flight->kernel, part.dimensions, part.offset, part.global,
+        part.has_local ? part.local : NULL, after ? 1 : 0, after, &flight->sent[at]);
     if (result != CL_SUCCESS)
         return result;
-    lanes->n_sent++;
     /* The device is to begin now, not when all slices are enqueued. */
-    if (lanes->n_sent <= FLUSH_FIRST || lanes->n_sent % FLUSH_EVERY == 0)
-        next_clFlush(lanes->queues[lane]);
+    if (at < FLUSH_FIRST || at % FLUSH_EVERY == FLUSH_EVERY - 1)
+        next_clFlush(flight->lanes[lane]);
     return CL_SUCCESS;
 }
 
-/* The command that waits for the last slices, and its event. */
-static cl_int hold_together(struct lanes *lanes, const handle *last, unsigned n_last, handle *event)
+cl_int lanes_join(struct enqueueing *e)
 {
-    handle queue = lanes->queues[0];
-    if (lanes->queue->out_of_order)
-        return next_clEnqueueMarkerWithWaitList(queue, n_last, last, event);
-    if (lanes->n_queues == 1) {
-        *event = last[0];
-        return next_clRetainEvent(*event);
+    struct flight *flight = e->flight;
+    cl_int result = CL_SUCCESS;
+    lanes_flush(flight);
+    if (flight->n_sent < flight->n_parts && !flight->until) {
+        result = close_early(e);
+        if (result != CL_SUCCESS)
+            flight->n_parts = flight->n_sent;
     }
-    for (unsigned i = 1; i < lanes->n_queues; i++)
-        next_clFlush(lanes->queues[i]);
-    return next_clEnqueueBarrierWithWaitList(queue, n_last, last, event);
+    if (!flight->until) {
+        e->phase = LANES_JOIN;
+        const cl_int joined = hold_together(e, &flight->end);
+        result = result == CL_SUCCESS ? joined : result;
+    }
+    next_clFlush(e->queue->object.handle);
+    e->queue->enqueueing = NULL;
+    return result;
 }
 
-cl_int lanes_join(struct lanes *lanes, bool stands, handle *event)
+void lanes_over(handle until, cl_int failure)
 {
-    const unsigned n = lanes->n_sent, side = lanes->queue->out_of_order ? 2 : lanes->n_queues;
-    const unsigned n_ends = n < side ? n : side;
-    const handle *last = lanes->sent + n - n_ends;
-    /* PoCL 3.1 aborts if a command fails whose event nobody holds. */
-    const bool keep = lanes->queue->device.pocl;
-    handle kept[MOST_IN_FLIGHT + 2];
-    unsigned n_kept = 0;
-    *event = NULL;
-    const cl_int result = hold_together(lanes, last, n_ends, event);
-    /* Companions wait for the marker, and nobody else will flush for them. */
-    next_clFlush(lanes->queues[0]);
-    if (result == CL_SUCCESS && stands)
-        event_stands(*event, lanes->sent, n_ends, last, n_ends);
-    /* The last ones tell when it is over. */
-    for (unsigned i = 0; i < n - n_ends; i++) {
-        if (keep)
-            kept[n_kept++] = lanes->sent[i];
-        else
-            next_clReleaseEvent(lanes->sent[i]);
-    }
-    if (keep) {
-        next_clRetainEvent(kept[n_kept++] = lanes->after[lanes->n_wait]);
-        if (*event)
-            next_clRetainEvent(kept[n_kept++] = *event);
-    }
-    queue_span(lanes->queue, last, n_ends, kept, n_kept, n);
-    return result;
+    next_clSetUserEventStatus(until, failure < CL_COMPLETE ? failure : CL_COMPLETE);
+    next_clReleaseEvent(until);
 }

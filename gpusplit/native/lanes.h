@@ -1,43 +1,53 @@
 /* The queues that the slices of one launch travel on, and the events that hold them together.
  *
- * In-order queue: a marker on it says when everything before is over; the first slice on each companion
- * waits for that.  Slices go to the queues in turn, each queue running one at a time.  A barrier on the
- * program's queue waits for all, so that what comes next there comes after all slices, and is the event
- * of the launch.
+ * A marker on the program's queue says when the launch may begin: when what it waits for is over, and in
+ * an in-order queue everything before.  Slices go to companions of the queue, in turn, each running one
+ * at a time; the first on each waits for the marker.  A barrier on the program's queue waits for the
+ * slices, so that what comes next there comes after them, and is the event of the launch.  Where slices
+ * are yet to be sent, it waits for a user event in their place, which is set when they are over: the
+ * program's queue needs nothing more, and whoever uses it need not wait for the sender.
  *
- * Out-of-order queue: all slices go to it; each waits for the last but one, so that two run at a time.
- * Nothing else is ordered, since the program's command would not be.
+ * Out-of-order queue: one companion, of its kind.  Each slice waits for the last but one, so that two run
+ * at a time; the barrier is a marker, since the program's command would order nothing else.
  *
- * One at a time, where a device needs that (uses.h): each slice waits for the one before. */
+ * One at a time, where a device needs that (uses.h): each slice waits for the one before.
+ *
+ * A driver may call a program's callback inside our own calls, and that may enqueue on the same queue.
+ * No slice is on that queue; but such a command must not get between the marker and the barrier, where it
+ * would run beside slices.  While the marker is enqueued, another marker comes after the command; later the
+ * barrier is enqueued at once, before the command. */
 #ifndef GPUSPLIT_LANES_H
 #define GPUSPLIT_LANES_H
 
+#include "flights.h"
 #include "queues.h"
-#include "split.h"
 
-struct lanes {
+/* A launch on its way to a queue, whose gate is held from begin to end. */
+struct enqueueing {
     struct queue *queue;
-    handle kernel;
-    unsigned n_queues, n_wait;
-    handle queues[MOST_LANES];
-    const handle *wait_list; /* what the launch waits for; the last one is the marker */
-    handle *after;           /* the same with the marker, n_wait + 1 */
-    unsigned n_sent;
-    handle sent[MOST_IN_FLIGHT];
+    struct flight *flight;
+    enum { LANES_MARK, LANES_SEND, LANES_JOIN } phase;
+    bool disturbed; /* a command came while the marker was enqueued */
 };
 
-/* Begins a launch; an error if the driver gives no marker. */
-cl_int lanes_begin(struct lanes *lanes, struct queue *queue, handle kernel, unsigned n_wait,
-                   const handle *wait_list);
+/* Begins a launch; false if the driver gives no marker, companion or memory, and then nothing happened. */
+bool lanes_begin(struct enqueueing *e, struct queue *queue, const struct cut *cut,
+                 const struct shape *shape, handle kernel, unsigned n_wait, const handle *wait_list);
 
-/* Sends one slice. */
-cl_int lanes_send(struct lanes *lanes, const struct ndrange *part);
+/* Sends the next slice; who calls counts it. */
+cl_int lanes_send(struct flight *flight);
 
-/* Ends the launch: what comes next on the queue waits for all that was sent.  *event is over then, and the
- * caller's to release.  stands: the program gets it, and it answers for the launch. */
-cl_int lanes_join(struct lanes *lanes, bool stands, handle *event);
+/* Has the device begin with what was sent. */
+void lanes_flush(struct flight *flight);
 
-/* Frees what the lanes hold, but for what goes on. */
-void lanes_free(struct lanes *lanes);
+/* Ends the launch: what comes next on the queue waits for all of it, also for what is sent later, and so
+ * does flight->end.  An error of the driver's: what comes next waits for what was sent, if it can. */
+cl_int lanes_join(struct enqueueing *e);
+
+/* Undoes a launch of which no slice was taken. */
+void lanes_give_up(struct enqueueing *e);
+
+/* Lets what waits for a launch that was sent later go on, with its result: it is over, or failed. */
+void lanes_over(handle until, cl_int failure);
 
 #endif

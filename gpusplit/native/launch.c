@@ -12,6 +12,7 @@
 #include "options.h"
 #include "programs.h"
 #include "queues.h"
+#include "sender.h"
 #include "split.h"
 #include "tally.h"
 #include "uses.h"
@@ -21,6 +22,8 @@
 /* Bits of a global offset that a device keeps: NVIDIA 32; PoCL 3.1 only 16 where the launch is small. */
 #define OFFSET_BITS 32
 #define POCLS_BITS 16
+/* Of one launch; cutting more than one dimension can make more slices than were wanted. */
+#define MOST_PARTS 2000000
 
 /* A call, as the program made it. */
 struct call {
@@ -37,6 +40,7 @@ struct call {
 struct plan {
     struct cut cut;
     handle kernel;      /* the program's, or its variant's */
+    handle program;     /* that this one is of */
     struct shape shape; /* carriers is 0 for the program's own */
 };
 
@@ -80,6 +84,7 @@ static const char *use_variant(struct plan *plan, struct kernel *kernel, const s
                                    &plan->shape.form, plan->shape.constant, &why);
     if (!program)
         return why;
+    plan->program = program;
     plan->kernel = kernel_stand_in(kernel, program);
     return plan->kernel ? NULL : why;
 }
@@ -119,48 +124,131 @@ static const char *make_plan(struct plan *plan, const struct call *c, struct que
         (why = split_beyond(&range, device->address_bits, device->nvidia)) ||
         (why = fix_local(&range, c, device, verdict)))
         return why;
-    size_t groups = o->groups < o->in_flight ? o->groups : o->in_flight;
-    do
-        plan->cut = split_cut(&range, groups, cores, units);
-    while (plan->cut.parts > o->in_flight && (groups = groups * 7 / 8) > 1);
-    if (plan->cut.parts > o->in_flight)
-        return "it cannot be cut into few enough slices";
+    plan->cut = split_cut(&range, o->groups, cores, units);
     if (plan->cut.parts < 2)
         return "one slice fills the device";
+    if (plan->cut.parts > MOST_PARTS)
+        return "it cannot be cut into few enough slices";
     plan->kernel = c->kernel;
+    plan->program = kernel->program;
     plan->shape.carriers = 0;
     return verdict->asks ? use_variant(plan, kernel, answer, verdict, device) : NULL;
 }
 
 /* Doing it. */
 
-/* Sends the slices; false if not even the first is taken: then nothing has happened, and the driver is
- * to say what is wrong.  An error at a later slice is the program's. */
-static bool send(const struct plan *plan, const struct call *c, struct queue *queue, struct use *use,
-                 cl_int *result)
+/* Whether the driver took a slice of such a launch before: what it objects to, it objects to at once, and
+ * slices that are sent later can tell nobody. */
+static bool accepted(const struct kernel *kernel, const struct queue *queue, const struct ndrange *range)
 {
-    struct lanes lanes;
-    *result = lanes_begin(&lanes, queue, plan->kernel, c->n_wait, c->wait_list);
-    for (size_t at = 0; *result == CL_SUCCESS && at < plan->cut.parts; at++) {
-        const struct ndrange part = split_shaped(&plan->shape, split_part(&plan->cut, at));
-        *result = lanes_send(&lanes, &part);
+    const struct accepted *before = &kernel->accepted;
+    return before->context == queue->context && before->has_local == range->has_local &&
+           !memcmp(before->local, range->local, sizeof before->local);
+}
+
+static void accepts(struct kernel *kernel, const struct queue *queue, const struct ndrange *range)
+{
+    kernel->accepted.context = queue->context;
+    kernel->accepted.has_local = range->has_local;
+    memcpy(kernel->accepted.local, range->local, sizeof range->local);
+}
+
+/* The kernel that slices are sent of when the call is back. */
+static handle copy_for_later(const struct plan *plan, const struct kernel *kernel, struct hold **hold)
+{
+    struct build *now = plan->kernel == kernel->object.handle ? build_get(plan->program) : NULL;
+    const bool other = now && now != kernel->build; /* the program was built again since */
+    build_drop(now);
+    return other ? NULL : kernel_copy(kernel, plan->program, hold);
+}
+
+/* What tells how long its slices take from how long others do (FNV-1a). */
+static uint64_t key_of(const struct kernel *kernel, const struct cut *cut)
+{
+    uint64_t key = 0xcbf29ce484222325u ^ cut->parts;
+    for (const char *c = kernel->name; *c; c++)
+        key = (key ^ (unsigned char)*c) * 0x100000001b3u;
+    for (unsigned d = 0; d < 3; d++)
+        key = (key ^ cut->whole.global[d]) * 0x100000001b3u;
+    return key;
+}
+
+/* The launch is on its way: its event, and who goes on with it. */
+static void go_on(struct queue *queue, struct flight *flight, const struct call *c, struct use *use)
+{
+    if (use && flight->end)
+        use_add(use, queue, flight->end, true, &flight->start, 1);
+    if (c->event && flight->end) {
+        flight->stand = event_stands(flight->end);
+        next_clRetainEvent(*c->event = flight->end);
     }
-    const bool sent = lanes.n_sent > 0;
-    if (sent) {
-        handle event;
-        const bool failed = *result != CL_SUCCESS;
-        /* What is enqueued cannot be taken back, but what comes next waits for it. */
-        const cl_int joined = lanes_join(&lanes, c->event && !failed, &event);
-        if (use && event)
-            use_add(use, queue, event, true, lanes.after, lanes.n_wait + 1);
-        *result = failed ? *result : joined;
-        if (c->event && *result == CL_SUCCESS)
-            *c->event = event;
-        else if (event)
-            next_clReleaseEvent(event);
+    if (flight->stand) {
+        stand_begins(flight->stand, flight->sent, flight_ends(flight));
+        if (!flight->until) {
+            const unsigned n = flight_ends(flight);
+            stand_ends(flight->stand, flight->sent + flight->n_sent - n, n);
+            object_drop(flight->stand);
+            flight->stand = NULL;
+        }
     }
-    lanes_free(&lanes);
-    return sent;
+    if (!flight->keep && flight->end) {
+        next_clReleaseEvent(flight->end);
+        flight->end = NULL;
+    }
+    const bool more = flight->until;
+    queue_flies(queue, flight);
+    if (more)
+        sender_wakes(queue);
+}
+
+/* Sends the slices, or as many as may be in flight; why it did not, and then nothing has happened and the
+ * driver is to say what is wrong.  An error at a later slice is the program's. */
+static const char *send(const struct plan *plan, const struct call *c, struct queue *queue,
+                        struct kernel *kernel, struct use *use, cl_int *result)
+{
+    const struct ndrange *range = &plan->cut.whole;
+    const unsigned bound = options()->in_flight, parts = (unsigned)plan->cut.parts;
+    struct hold *hold = NULL;
+    struct enqueueing e;
+    bool unsent;
+    const unsigned in_flight = queue_in_flight(queue, &unsent);
+    /* Behind slices that are yet to be sent none can be sent now. */
+    unsigned now = unsent ? 0 : in_flight + 1 < bound ? bound - in_flight : 1;
+    now = now < parts ? now : parts;
+    if (!now && !accepted(kernel, queue, range))
+        return "another launch is not sent yet, and one like it was never sent";
+    handle copy = now < parts ? copy_for_later(plan, kernel, &hold) : NULL;
+    if (now < parts && !copy)
+        return "its kernel cannot be copied";
+    if (!lanes_begin(&e, queue, &plan->cut, &plan->shape, copy ? copy : plan->kernel, c->n_wait,
+                     c->wait_list)) {
+        if (copy)
+            next_clReleaseKernel(copy);
+        hold_end(hold);
+        return "the driver refused what holds its slices together";
+    }
+    struct flight *flight = e.flight;
+    flight->key = key_of(kernel, &plan->cut);
+    flight->copied = copy;
+    flight->hold = hold;
+    *result = CL_SUCCESS;
+    while (flight->n_sent < now && (*result = lanes_send(flight)) == CL_SUCCESS)
+        flight->n_sent++;
+    if (*result != CL_SUCCESS && !flight->n_sent) {
+        lanes_give_up(&e);
+        return "the driver refused its first slice";
+    }
+    if (*result != CL_SUCCESS) /* what is enqueued cannot be taken back, but what comes next waits for it */
+        flight->n_parts = flight->n_sent;
+    else
+        accepts(kernel, queue, range);
+    const cl_int joined = lanes_join(&e);
+    *result = *result != CL_SUCCESS ? *result : joined;
+    struct call told = *c;
+    if (*result != CL_SUCCESS)
+        told.event = NULL;
+    go_on(queue, flight, &told, use);
+    return NULL;
 }
 
 /* A whole launch on a device where slices must not run beside it. */
@@ -192,29 +280,24 @@ static cl_int whole_in_use(const struct call *c, struct queue *queue, struct use
 }
 
 /* The launch, with its kernel locked and its queue's gate held; why: it stays whole. */
-static cl_int launch_on(struct queue *queue, const char *name, const struct call *c, struct use *use,
-                        const struct plan *plan, const char *why, unsigned *slices)
+static cl_int launch_on(struct queue *queue, struct kernel *kernel, const char *name,
+                        const struct call *c, struct use *use, const struct plan *plan, const char *why,
+                        unsigned *slices)
 {
     cl_int result;
     queue_tidy(queue);
-    if (!why && queue->sending)
+    if (!why && queue->enqueueing)
         why = "it comes from a callback in the middle of another launch";
     if (!why && atomic_load(&queue->blocked))
         why = "another thread waits in a transfer of the same queue";
     if (!why && use && use_elsewhere(use, queue))
         why = "PoCL before version 6 cannot run it on two queues at once";
-    if (!why && queue->in_flight + plan->cut.parts > options()->in_flight)
-        why = "too many slices are in flight";
-    if (!why) {
-        queue->sending = true;
-        const bool sent = send(plan, c, queue, use, &result);
-        queue->sending = false;
-        if (sent) {
-            *slices = (unsigned)plan->cut.parts;
-            tally(name, *slices, options()->reason);
-            return result;
-        }
-        why = "the driver refused its first slice";
+    if (!why && !queue->plain)
+        why = "its queue has properties of its own";
+    if (!why && !(why = send(plan, c, queue, kernel, use, &result))) {
+        *slices = (unsigned)plan->cut.parts;
+        tally(name, *slices, options()->reason);
+        return result;
     }
     result = use ? whole_in_use(c, queue, use) : whole(c);
     if (result == CL_SUCCESS)
@@ -242,7 +325,7 @@ static cl_int launch_call(const struct call *c, unsigned *slices)
     const char *why = make_plan(&plan, c, queue, kernel);
     struct use *use = queue->device.one_at_a_time ? use_enter(name) : NULL;
     pthread_mutex_lock(&queue->gate);
-    const cl_int result = launch_on(queue, name, c, use, &plan, why, slices);
+    const cl_int result = launch_on(queue, kernel, name, c, use, &plan, why, slices);
     pthread_mutex_unlock(&queue->gate);
     use_leave(use);
     if (kernel)

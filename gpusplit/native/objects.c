@@ -33,6 +33,12 @@ void object_drop(void *given)
         object->end(object);
 }
 
+void object_use(void *given)
+{
+    struct object *object = given;
+    atomic_fetch_add(&object->uses, 1);
+}
+
 void object_keep(struct object *object, enum kind kind, void *handle, void (*end)(void *))
 {
     object->kind = kind;

@@ -25,6 +25,9 @@ void object_keep(struct object *object, enum kind kind, void *handle, void (*end
 void *object_get(enum kind kind, void *handle);
 void object_drop(void *object);
 
+/* Once more, by who has it already. */
+void object_use(void *object);
+
 /* The program retained the handle, or is about to release it. */
 void object_retained(enum kind kind, void *handle);
 void object_released(enum kind kind, void *handle);

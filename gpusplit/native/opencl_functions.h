@@ -20,7 +20,9 @@
     X(clGetCommandQueueInfo, 12, cl_int, (handle queue, ANSWER))                                     \
     X(clSetCommandQueueProperty, 13, cl_int,                                                         \
       (handle queue, cl_bitfield properties, cl_uint enable, cl_bitfield *old))                      \
+    X(clRetainMemObject, 17, cl_int, (handle memory))                                                \
     X(clReleaseMemObject, 18, cl_int, (handle memory))                                               \
+    X(clRetainSampler, 23, cl_int, (handle sampler))                                                 \
     X(clReleaseSampler, 24, cl_int, (handle sampler))                                                \
     X(clCreateProgramWithSource, 26, handle,                                                         \
       (handle context, cl_uint n, const char **strings, const size_t *lengths, cl_int *error))       \
@@ -68,6 +70,10 @@
        const size_t *local, WAIT_LIST))                                                              \
     X(clEnqueueTask, 60, cl_int, (handle queue, handle kernel, WAIT_LIST))                           \
     X(clGetExtensionFunctionAddress, 65, void *, (const char *name))                                 \
+    X(clSetEventCallback, 81, cl_int,                                                                \
+      (handle event, cl_int type, void (*notify)(handle, cl_int, void *), void *what))               \
+    X(clCreateUserEvent, 84, handle, (handle context, cl_int *error))                                \
+    X(clSetUserEventStatus, 85, cl_int, (handle event, cl_int status))                               \
     X(clEnqueueReadBufferRect, 86, cl_int,                                                           \
       (handle queue, handle memory, cl_uint blocking, const size_t *origin, const size_t *to_origin, \
        const size_t *region, size_t row, size_t slice, size_t to_row, size_t to_slice, void *to,     \

@@ -10,7 +10,7 @@ struct options {
     unsigned groups;    /* for every launch; 1: none is cut */
     const char *reason; /* why so many, in words */
     unsigned lanes;     /* GPUSPLIT_QUEUES: queues that slices go to in turn */
-    unsigned in_flight; /* GPUSPLIT_IN_FLIGHT: slices of a queue that are not over */
+    unsigned in_flight; /* GPUSPLIT_IN_FLIGHT: slices of a queue that are enqueued and not over */
     size_t cores;       /* GPUSPLIT_CORES; 0: the device is asked */
     bool waits;         /* GPUSPLIT_JUDGE=wait: a launch waits for its verdict */
     bool summary;       /* GPUSPLIT_SUMMARY: say at the end what was split */
@@ -18,8 +18,9 @@ struct options {
 };
 
 #define MOST_LANES 4
-/* NVIDIA's driver blocks, and spins, with about 340 commands behind a running kernel. */
-#define MOST_IN_FLIGHT 256
+/* Slices in flight where waits sleep: NVIDIA's driver blocks, and spins, with about 340 commands behind a
+ * running kernel.  Where waits are the driver's it is 1, as in the paper. */
+#define USUALLY_IN_FLIGHT 64
 
 /* Read once.  What makes no sense is told once, and then nothing is split. */
 const struct options *options(void);

@@ -7,85 +7,51 @@
 
 #include "uses.h"
 
-/* Launches whose queue is gone, though they were not over (PoCL aborts if a command fails whose event
- * nobody holds). */
-static struct span *orphans;
-static pthread_mutex_t orphans_lock = PTHREAD_MUTEX_INITIALIZER;
-
-static bool over(const struct span *span)
-{
-    for (unsigned i = 0; i < span->n_last; i++)
-        if (event_status(span->last[i]) > CL_COMPLETE)
-            return false;
-    for (unsigned i = 0; i < span->n_kept; i++)
-        if (event_status(span->kept[i]) > CL_COMPLETE)
-            return false;
-    return true;
-}
-
-static void span_free(struct span *span)
-{
-    for (unsigned i = 0; i < span->n_last; i++)
-        next_clReleaseEvent(span->last[i]);
-    for (unsigned i = 0; i < span->n_kept; i++)
-        next_clReleaseEvent(span->kept[i]);
-    free(span->kept);
-    free(span);
-}
-
-static void tidy_orphans(struct span *more)
-{
-    pthread_mutex_lock(&orphans_lock);
-    while (more) {
-        struct span *next = more->next;
-        more->next = orphans;
-        orphans = more;
-        more = next;
-    }
-    for (struct span **at = &orphans; *at;) {
-        struct span *span = *at;
-        if (!over(span) && span->n_kept) {
-            at = &span->next;
-            continue;
-        }
-        *at = span->next;
-        span_free(span);
-    }
-    pthread_mutex_unlock(&orphans_lock);
-}
-
 void queue_tidy(struct queue *queue)
 {
-    while (queue->first && over(queue->first)) {
-        struct span *span = queue->first;
-        queue->first = span->next;
-        if (!queue->first)
-            queue->last = &queue->first;
-        queue->in_flight -= span->slices;
-        span_free(span);
+    struct flight *gone = NULL;
+    pthread_mutex_lock(&queue->lock);
+    for (struct flight **at = &queue->first; *at;) {
+        struct flight *flight = *at;
+        if (!flight_over(flight)) {
+            if (!queue->out_of_order)
+                break; /* then later ones are not over either */
+            at = &flight->next;
+            continue;
+        }
+        *at = flight->next;
+        if (!flight->next)
+            queue->last = at;
+        flight->next = gone;
+        gone = flight;
+    }
+    pthread_mutex_unlock(&queue->lock);
+    while (gone) {
+        struct flight *next = gone->next;
+        flight_free(gone);
+        gone = next;
     }
 }
 
-void queue_span(struct queue *queue, const handle *last, unsigned n_last, const handle *kept,
-                unsigned n_kept, unsigned slices)
+unsigned queue_in_flight(struct queue *queue, bool *unsent)
 {
-    struct span *span = calloc(1, sizeof *span);
-    handle *copy = n_kept ? malloc(n_kept * sizeof *copy) : NULL;
-    if (!span || (n_kept && !copy)) { /* then they are held for ever, which harms least */
-        free(span);
-        free(copy);
-        return;
+    unsigned n = 0;
+    *unsent = false;
+    pthread_mutex_lock(&queue->lock);
+    for (const struct flight *flight = queue->first; flight; flight = flight->next) {
+        n += flight->n_sent - flight->n_done;
+        *unsent = *unsent || flight->n_sent < flight->n_parts;
     }
-    if (n_kept)
-        memcpy(copy, kept, n_kept * sizeof *copy);
-    memcpy(span->last, last, n_last * sizeof *last);
-    span->slices = slices;
-    span->n_last = n_last;
-    span->n_kept = n_kept;
-    span->kept = copy;
-    *queue->last = span;
-    queue->last = &span->next;
-    queue->in_flight += slices;
+    pthread_mutex_unlock(&queue->lock);
+    return n;
+}
+
+void queue_flies(struct queue *queue, struct flight *flight)
+{
+    pthread_mutex_lock(&queue->lock);
+    *queue->last = flight;
+    queue->last = &flight->next;
+    pthread_mutex_unlock(&queue->lock);
 }
 
 /* Queues as the program makes them. */
@@ -95,7 +61,8 @@ static void queue_end(void *given)
     struct queue *queue = given;
     for (unsigned i = 0; i < queue->n_companions; i++)
         next_clReleaseCommandQueue(queue->companions[i]);
-    tidy_orphans(queue->first);
+    flights_orphan(queue->first);
+    pthread_mutex_destroy(&queue->lock);
     pthread_mutex_destroy(&queue->gate);
     free(queue);
 }
@@ -112,6 +79,7 @@ static void made(handle handle_of, bool plain)
     pthread_mutexattr_settype(&again, PTHREAD_MUTEX_RECURSIVE);
     pthread_mutex_init(&queue->gate, &again);
     pthread_mutexattr_destroy(&again);
+    pthread_mutex_init(&queue->lock, NULL);
     object_keep(&queue->object, KIND_QUEUE, handle_of, queue_end);
 }
 
@@ -152,7 +120,7 @@ cl_int our_clReleaseCommandQueue(handle given)
         queue_leave(queue);
         object_released(KIND_QUEUE, given);
         uses_tidy();
-        tidy_orphans(NULL);
+        flights_orphan(NULL);
     }
     return next_clReleaseCommandQueue(given);
 }
@@ -174,8 +142,11 @@ cl_int our_clSetCommandQueueProperty(handle given, cl_bitfield properties, cl_ui
 struct queue *queue_enter(handle given)
 {
     struct queue *queue = object_get(KIND_QUEUE, given);
-    if (queue)
-        pthread_mutex_lock(&queue->gate);
+    if (!queue)
+        return NULL;
+    pthread_mutex_lock(&queue->gate);
+    if (queue->enqueueing)
+        queue->between(queue);
     return queue;
 }
 
@@ -225,7 +196,8 @@ void queue_ask(struct queue *queue)
 
 unsigned queue_companions(struct queue *queue, unsigned wanted)
 {
-    const cl_bitfield properties = queue->profiled ? CL_QUEUE_PROFILING : 0;
+    const cl_bitfield properties = (queue->profiled ? CL_QUEUE_PROFILING : 0) |
+                                   (queue->out_of_order ? CL_QUEUE_OUT_OF_ORDER : 0);
     cl_int error;
     while (queue->n_companions < wanted) {
         handle one = next_clCreateCommandQueue(queue->context, queue->device.handle, properties, &error);

@@ -6,35 +6,30 @@
 #include <stdbool.h>
 
 #include "device.h"
+#include "flights.h"
 #include "objects.h"
 #include "opencl.h"
-#include "options.h"
-
-/* A launch in slices that was not over when last looked at. */
-struct span {
-    unsigned slices;
-    unsigned n_last, n_kept;
-    handle last[MOST_LANES]; /* its last slices, which are held */
-    handle *kept;            /* what else is held until it is over */
-    struct span *next;
-};
 
 struct queue {
     struct object object;
     /* Held while a command is enqueued: none comes between the slices of a launch.  Nobody sleeps
      * under it. */
     pthread_mutex_t gate;
-    bool sending;            /* slices are being enqueued by who holds the gate */
+    /* A launch is being enqueued by who holds the gate: to be called before another command, which a
+     * callback of the driver's enqueues in the middle of it. */
+    void (*between)(struct queue *queue);
+    struct enqueueing *enqueueing;
     _Atomic unsigned blocked; /* threads in a blocking command, which may be enqueued at any time */
     bool known;              /* the rest is asked for when first needed */
     bool plain;              /* nothing about it is special: it may have companions */
     bool out_of_order, profiled;
     handle context;
     struct device device;
-    handle companions[MOST_LANES - 1];
+    handle companions[MOST_LANES];
     unsigned n_companions;
-    struct span *first, **last; /* oldest first */
-    unsigned in_flight;      /* slices of these */
+    pthread_mutex_t lock;         /* of what follows: never held while something is enqueued */
+    struct flight *first, **last; /* oldest first */
+    bool sender;                  /* a thread sends what is yet to be sent */
 };
 
 /* The queue with its gate held; NULL if it is not known. */
@@ -54,8 +49,10 @@ unsigned queue_companions(struct queue *queue, unsigned wanted);
 /* Forgets launches that are over. */
 void queue_tidy(struct queue *queue);
 
-/* Adds one that has just begun; the events are its own from now on. */
-void queue_span(struct queue *queue, const handle *last, unsigned n_last, const handle *kept,
-                unsigned n_kept, unsigned slices);
+/* Slices that were sent and were not over when last looked at; *unsent: a launch has more to send. */
+unsigned queue_in_flight(struct queue *queue, bool *unsent);
+
+/* Adds a launch that has begun; it is the queue's from now on. */
+void queue_flies(struct queue *queue, struct flight *flight);
 
 #endif

@@ -49,13 +49,18 @@ class Layer:
     def verdicts_folder(self) -> Path:
         return self.folder / "cache" / "gpusplit" / "verdicts"
 
+    @property
+    def watcher(self) -> Path:
+        return self.library.parent / "watching_layer.so"
+
     def environment(
-        self, emugpu: EmuGpu | None, computes: str = "full", **options: str
+        self, below: EmuGpu | Path | None, computes: str = "full", **options: str
     ) -> dict[str, str]:
         environ = {k: v for k, v in os.environ.items() if not k.startswith("GPUSPLIT_")}
-        below = [str(emugpu.library)] if emugpu is not None else []
+        lower = below.library if isinstance(below, EmuGpu) else below
+        layers = [self.library] if lower is None else [lower, self.library]
         return environ | {
-            "OPENCL_LAYERS": ":".join([*below, str(self.library)]),
+            "OPENCL_LAYERS": ":".join(map(str, layers)),
             "EMUGPU_EXEC": computes,
             "EMUGPU_SCALE": "0.01",
             "XDG_CACHE_HOME": str(self.folder / "cache"),
@@ -64,10 +69,10 @@ class Layer:
             **{f"GPUSPLIT_{name.upper()}": value for name, value in options.items()},
         }
 
-    def run(self, program: str, emugpu: EmuGpu | None, **options: str) -> Ran:
+    def run(self, program: str, below: EmuGpu | Path | None, **options: str) -> Ran:
         done = subprocess.run(
             [sys.executable, "-W", "ignore", "-c", PRELUDE + textwrap.dedent(program)],
-            env=self.environment(emugpu, **options), capture_output=True, text=True, timeout=300,
+            env=self.environment(below, **options), capture_output=True, text=True, timeout=300,
             check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
@@ -87,6 +92,13 @@ class Ran:
             rf"gpusplit: {kernel}: (\d+) launches, (\d+) split, (\d+) slices", self.errors
         )
         return (int(found[1]), int(found[2]), int(found[3])) if found else (0, 0, 0)
+
+    @property
+    def in_flight(self) -> int:
+        """Kernels that were at most enqueued and not over, where the watching layer is below."""
+        found = re.search(r"watched: \d+ kernels, (\d+) in flight", self.errors)
+        assert found is not None, self.errors
+        return int(found[1])
 
     def why_whole(self, kernel: str = "k") -> str:
         found = re.search(rf"gpusplit: {kernel}: .*; whole: (.*)", self.errors)
@@ -116,9 +128,9 @@ def install(folder: Path, sanitize: str = "") -> Layer:
         pytest.skip("this sanitizer's runtime is not installed")
     assert made.returncode == 0, made.stderr
     tests = ROOT / "tests" / "native"
+    built = [out / name for name in ("split_calls", "callback_calls", "watching_layer.so")]
     subprocess.run(
-        ["make", "-s", "-C", tests, f"OUT={out}", f"SANITIZE={sanitize}", out / "split_calls"],
-        check=True,
+        ["make", "-s", "-C", tests, f"OUT={out}", f"SANITIZE={sanitize}", *built], check=True
     )
     return found
 
@@ -144,9 +156,11 @@ def test_a_program_prints_the_same_however_its_launches_are_cut(
 ) -> None:
     program, kernel, launches = PROGRAMS[name]
     plain = layer.run(program, device).facts
+    # Where fewer slices may be in flight than a launch has, the rest is sent when the call is back.
+    numbers = [("2", "0"), ("3", "1"), ("7", "3")]
     # The emulated GPU runs its kernels on PoCL as well: what it adds is seen with one number.
-    for groups in ("2", "3", "7") if device is None else ("3",):
-        ours = layer.run(program, device, **FORCED, groups=groups)
+    for groups, in_flight in numbers if device is None else numbers[2:]:
+        ours = layer.run(program, device, **FORCED, groups=groups, in_flight=in_flight)
         assert ours.facts == plain, groups
         made, split, slices = ours.split(kernel)
         assert made >= launches
@@ -190,8 +204,8 @@ def test_a_native_program_prints_the_same_however_its_launches_are_cut(
         return Ran(done.stdout, done.stderr)
 
     plain = run()
-    for groups in ("2", "3", "7"):
-        ours = run(**FORCED | {"judge": judge}, groups=groups)
+    for groups, in_flight in (("2", "0"), ("3", "1"), ("7", "3")):
+        ours = run(**FORCED | {"judge": judge}, groups=groups, in_flight=in_flight)
         assert ours.facts == plain.facts
         assert ours.split("k1")[0] == 52
         if judge == "wait":
@@ -230,18 +244,143 @@ def test_a_count_of_vms_that_is_given_counts(layer: Layer) -> None:
     assert alone.split() == (1, 0, 1)
 
 
-def test_more_slices_than_may_be_in_flight_are_never_made(layer: Layer) -> None:
+# Slices that are sent when the call is back.
+
+#: Ten launches of 512 slices, which no call waits for.
+MANY = """
+source = "kernel void k(global int *a, int n) { int x = get_num_groups(0); \\
+    for (int i = 0; i < n; i++) x = x * 3 + 1; a[get_global_id(0)] += x; }"
+kernel = cl.Kernel(cl.Program(context, source).build(), "k")
+a = cl.Buffer(context, flags, hostbuf=np.zeros(4096, np.int32))
+out = np.empty(4096, np.int32)
+def go(wait_for=None):
+    return kernel(queue, (4096,), (8,), a, np.int32(300), wait_for=wait_for)
+"""
+
+
+@pytest.mark.parametrize("in_flight", [1, 40])
+@pytest.mark.parametrize("wait", ["cooperative", "driver"])
+def test_a_bounded_number_of_slices_is_in_flight(layer: Layer, in_flight: int, wait: str) -> None:
     program = (
-        LAUNCHES
+        MANY
         + """
-large = cl.Buffer(context, flags, hostbuf=np.zeros(4096, np.int32))
-kernel(queue, (4096,), (8,), large)
-say()
+events = [go() for _ in range(10)]
+cl.enqueue_copy(queue, out, a)
+say(values=sorted(set(out.tolist())), status=[e.command_execution_status for e in events])
 """
     )
-    made, split, slices = layer.run(program, None, **FORCED, groups="500", in_flight="40").split()
-    assert (made, split) == (1, 1)
-    assert 20 < slices <= 40
+    options = FORCED | {"groups": "512", "in_flight": str(in_flight), "wait": wait}
+    ran = layer.run(program, layer.watcher, **options)
+    assert ran.facts == layer.run(program, None).facts
+    assert ran.split() == (10, 10, 5120)
+    assert ran.in_flight <= in_flight
+
+
+def test_nothing_waits_inside_an_enqueue(layer: Layer) -> None:
+    # What the first launch waits for comes when the last one is enqueued.
+    program = (
+        MANY
+        + """
+for properties in 0, OUT_OF_ORDER:
+    queue = cl.CommandQueue(context, properties=properties)
+    user = cl.UserEvent(context)
+    events = [go([user])]
+    for _ in range(4):
+        events.append(go([events[-1]]))
+    queue.flush()
+    waiting = [e.command_execution_status > 1 for e in events]
+    user.set_status(COMPLETE)
+    events[-1].wait()
+cl.enqueue_copy(queue, out, a)
+say(values=sorted(set(out.tolist())), waiting=waiting)
+"""
+    )
+    ran = layer.run(program, None, **FORCED, groups="512", in_flight="4")
+    assert ran.facts == layer.run(program, None).facts
+    # Out of order, PoCL before version 6 does not split a kernel that it runs just now.
+    assert ran.split()[0] == 10
+    assert ran.split()[1] >= 6
+
+
+def test_out_of_order_a_launch_may_wait_for_one_behind_it(layer: Layer) -> None:
+    program = (
+        MANY
+        + """
+queue = cl.CommandQueue(context, properties=OUT_OF_ORDER)
+user = cl.UserEvent(context)
+first = go([user])
+second = go()
+queue.flush()
+second.wait()
+user.set_status(COMPLETE)
+first.wait()
+cl.enqueue_copy(queue, out, a)
+say(values=sorted(set(out.tolist())))
+"""
+    )
+    ran = layer.run(program, None, **FORCED, groups="512", in_flight="4")
+    assert ran.facts == layer.run(program, None).facts
+    assert ran.split()[1] > 0
+
+
+def test_a_slice_that_the_driver_refuses_fails_its_launch(layer: Layer) -> None:
+    program = """
+import os
+os.environ["WATCH_REFUSES"] = "7"
+""" + (
+        MANY
+        + """
+try:
+    event = go()
+    event.wait()
+    code = 0
+except cl.Error as error:
+    code = error.code
+queue = cl.CommandQueue(context)
+go().wait()
+say(failed=code < 0)
+"""
+    )
+    for in_flight in ("4", "600"):  # sent later, and sent in the call
+        ran = layer.run(program, layer.watcher, **FORCED, groups="512", in_flight=in_flight)
+        assert ran.facts == '{"failed": true}'
+
+
+def test_a_program_may_end_with_slices_to_be_sent(layer: Layer) -> None:
+    program = (
+        MANY
+        + """
+import ctypes, sys
+# Whoever was registered before comes after us, and finds the launches whole.
+def at_last():
+    cl.enqueue_copy(queue, out, a)
+    say(values=sorted(set(out.tolist())))
+at_last = ctypes.CFUNCTYPE(None)(at_last)
+ctypes.CDLL(None).atexit(at_last)
+for _ in range(10):
+    go()
+sys.stdout.flush()
+ctypes.CDLL(None).exit(0)
+"""
+    )
+    ran = layer.run(program, None, **FORCED, groups="512", in_flight="4")
+    assert ran.facts == layer.run(program, None).facts
+    assert ran.split() == (10, 10, 5120)
+
+
+@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize("in_flight", ["0", "2"])
+def test_a_callback_in_the_middle_of_a_launch_does_not_come_between_slices(
+    layer: Layer, after: bool, in_flight: str
+) -> None:
+    environ = layer.environment(layer.watcher, **FORCED, groups="7", in_flight=in_flight)
+    environ |= {"WATCH_CALLS_BACK": "1"} | ({"WATCH_AFTER": "1"} if after else {})
+    done = subprocess.run(
+        [layer.library.parent / "callback_calls"], env=environ, capture_output=True, text=True,
+        check=True, timeout=120,
+    )  # fmt: skip
+    assert done.stdout == "0 seen by halves, last 24; called 1\n"
+    assert Ran("", done.stderr).split() == (24, 24, 168)
 
 
 # The judge.

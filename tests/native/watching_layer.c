@@ -1,0 +1,139 @@
+/* An OpenCL layer below gpusplit's, for test_native_split.py.  It says at the end how many kernels were at
+ * most enqueued and not over.  It refuses the kernel whose number WATCH_REFUSES is.
+ *
+ * A driver may call a program's callback inside any call: this one does so, inside the call whose number
+ * is the callback's argument, counted from when it was set; first before the call, and in another round
+ * (WATCH_AFTER) when the driver has made it. */
+#define CL_TARGET_OPENCL_VERSION 120
+#define CL_USE_DEPRECATED_OPENCL_1_1_APIS
+#include <CL/cl.h>
+#include <CL/cl_icd.h>
+#include <CL/cl_layer.h>
+#include <pthread.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define EXPORT __attribute__((visibility("default")))
+#define MOST 100000
+
+static struct _cl_icd_dispatch below, ours;
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static cl_event events[MOST];
+static unsigned n_events, first_event, most, kernels, refused;
+
+static void (*callback)(cl_event, cl_int, void *);
+static cl_event called_for;
+static void *given;
+static intptr_t calls_left;
+
+static void count(cl_event event)
+{
+    unsigned in_flight = 0;
+    pthread_mutex_lock(&lock);
+    kernels++;
+    events[n_events++ % MOST] = event;
+    for (unsigned i = first_event; i < n_events; i++) {
+        cl_int status = CL_COMPLETE;
+        below.clGetEventInfo(events[i % MOST], CL_EVENT_COMMAND_EXECUTION_STATUS, sizeof status, &status,
+                             NULL);
+        in_flight += status > CL_COMPLETE;
+        if (status <= CL_COMPLETE && i == first_event)
+            below.clReleaseEvent(events[first_event++ % MOST]);
+    }
+    if (in_flight > most)
+        most = in_flight;
+    pthread_mutex_unlock(&lock);
+}
+
+static void a_call(int after)
+{
+    if (!callback || !!getenv("WATCH_AFTER") != after || calls_left-- > 0)
+        return;
+    void (*now)(cl_event, cl_int, void *) = callback;
+    callback = NULL;
+    now(called_for, CL_COMPLETE, given);
+}
+
+static cl_int CL_API_CALL kernel(cl_command_queue queue, cl_kernel kernel, cl_uint dimensions,
+                                 const size_t *offset, const size_t *global, const size_t *local,
+                                 cl_uint n, const cl_event *list, cl_event *event)
+{
+    const char *refuses = getenv("WATCH_REFUSES");
+    cl_event own;
+    if (refuses && kernels + 1 == (unsigned)atoi(refuses) && !refused++)
+        return CL_INVALID_OPERATION; /* after others, pyopencl tries once more */
+    a_call(0);
+    const cl_int result =
+        below.clEnqueueNDRangeKernel(queue, kernel, dimensions, offset, global, local, n, list, &own);
+    if (result != CL_SUCCESS)
+        return result;
+    if (event) {
+        *event = own;
+        below.clRetainEvent(own);
+    }
+    count(own);
+    a_call(1);
+    return CL_SUCCESS;
+}
+
+static cl_int CL_API_CALL marker(cl_command_queue queue, cl_uint n, const cl_event *list, cl_event *event)
+{
+    a_call(0);
+    const cl_int result = below.clEnqueueMarkerWithWaitList(queue, n, list, event);
+    a_call(1);
+    return result;
+}
+
+static cl_int CL_API_CALL barrier(cl_command_queue queue, cl_uint n, const cl_event *list, cl_event *event)
+{
+    a_call(0);
+    const cl_int result = below.clEnqueueBarrierWithWaitList(queue, n, list, event);
+    a_call(1);
+    return result;
+}
+
+static cl_int CL_API_CALL set_callback(cl_event event, cl_int type,
+                                       void(CL_CALLBACK *notify)(cl_event, cl_int, void *), void *what)
+{
+    if (!getenv("WATCH_CALLS_BACK"))
+        return below.clSetEventCallback(event, type, notify, what);
+    called_for = event;
+    given = what;
+    calls_left = (intptr_t)what;
+    callback = notify;
+    return CL_SUCCESS;
+}
+
+EXPORT cl_int CL_API_CALL clGetLayerInfo(cl_layer_info what, size_t size, void *value, size_t *size_ret)
+{
+    const cl_layer_api_version version = CL_LAYER_API_VERSION_100;
+    (void)what;
+    if (value && size >= sizeof version)
+        memcpy(value, &version, sizeof version);
+    if (size_ret)
+        *size_ret = sizeof version;
+    return CL_SUCCESS;
+}
+
+EXPORT cl_int CL_API_CALL clInitLayer(cl_uint count_of, const struct _cl_icd_dispatch *target,
+                                      cl_uint *count_ret, const struct _cl_icd_dispatch **answer)
+{
+    const size_t size = count_of * sizeof(void *) < sizeof below ? count_of * sizeof(void *) : sizeof below;
+    memcpy(&below, target, size);
+    memcpy(&ours, target, size);
+    ours.clEnqueueNDRangeKernel = kernel;
+    ours.clEnqueueMarkerWithWaitList = marker;
+    ours.clEnqueueBarrierWithWaitList = barrier;
+    ours.clSetEventCallback = set_callback;
+    *count_ret = (cl_uint)(size / sizeof(void *));
+    *answer = &ours;
+    return CL_SUCCESS;
+}
+
+__attribute__((destructor)) static void tell(void)
+{
+    if (kernels)
+        fprintf(stderr, "watched: %u kernels, %u in flight\n", kernels, most);
+}
