@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "cuda.h"
+#include "drivers.h"
 
 #if defined __x86_64__
 #define DLSYM_VERSION "GLIBC_2.2.5"
@@ -51,13 +52,14 @@ void *reach_driver(const char *name)
 }
 
 /* Called by dlsym below before anything else: the function that answers it, which is the real one
- * for all names but CUDA's, and for handles whose meaning depends on who asks. */
+ * for all names but CUDA's and those by which OpenCL's drivers are found, and for handles whose
+ * meaning depends on who asks. */
 __attribute__((visibility("hidden"), used)) dlsym_fn *reach_choose(void *handle, const char *name);
 
 static void *by_name(void *handle, const char *name)
 {
     void *real = reach_dlsym(handle, name);
-    return real ? cuda_instead(real) : NULL;
+    return !real ? NULL : name[1] == 'u' ? cuda_instead(real) : drivers_instead(real, name);
 }
 
 /* Where no driver is, nothing is behind us, and we are nothing either. */
@@ -71,6 +73,8 @@ static void *behind(void *handle, const char *name)
 EARLY dlsym_fn *reach_choose(void *handle, const char *name)
 {
     find_dlsym();
+    if (name && name[0] == 'c' && name[1] == 'l' && handle != RTLD_NEXT && handle != RTLD_DEFAULT)
+        return drivers_has(name) ? by_name : reach_dlsym;
     if (!name || name[0] != 'c' || name[1] != 'u' || !cuda_has(name))
         return reach_dlsym;
     return handle != RTLD_NEXT ? by_name : reach_driver(name) ? reach_dlsym : behind;
