@@ -1,0 +1,127 @@
+"""Sequences of calls end the same with launches cut as without: results, errors, events, times.
+
+SEQUENCES of call_maker.py by default, half of them on the emulated GPU; LONG_TESTS=50 in the
+environment runs 50,000.  A sequence that differs, or kills or hangs its process, is named by its
+number and made as short as it can be.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from call_draw import Sequence, draw
+from call_maker import Plan
+from conftest import EmuGpu
+from test_native_split import FORCED, Layer, install
+
+pytestmark = pytest.mark.opencl
+
+SEQUENCES = 1000 * int(os.environ.get("LONG_TESTS", "1"))
+GROUPS = (2, 3, 7)
+#: Of one process, which they add little to.
+BATCH = 1000
+#: Shorter sequences that are tried of one that fails, a few seconds each.
+TRIES = 60
+RUNNER = Path(__file__).with_name("call_runner.py")
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A device, with the layer above it and without."""
+
+    layer: Layer
+    emugpu: EmuGpu | None
+
+    def environment(self, groups: int | None) -> dict[str, str]:
+        if groups is not None:
+            return self.layer.environment(self.emugpu, **FORCED, groups=str(groups))
+        plain = self.layer.environment(self.emugpu)
+        plain["OPENCL_LAYERS"] = str(self.emugpu.library) if self.emugpu is not None else ""
+        return plain
+
+    def run(self, sequences: list[Sequence], groups: int | None) -> tuple[list[Any], str]:
+        """The answers, up to the one that ended the process, and what was said."""
+        lines = []
+        for sequence in sequences:
+            plan = Plan(sequence)
+            given = {"own": sequence.own, "phases": plan.phases, "left": plan.left()}
+            lines.append(json.dumps(given))
+        done = subprocess.run(
+            [sys.executable, RUNNER], input="\n".join(lines), env=self.environment(groups),
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        return [json.loads(line) for line in done.stdout.splitlines()], done.stderr
+
+    def differs(self, sequence: Sequence, groups: int) -> bool:
+        plain, _ = self.run([sequence], None)
+        ours, _ = self.run([sequence], groups)
+        return plain != ours
+
+    def shortened(self, sequence: Sequence, groups: int) -> Sequence:
+        """As few of its intents as still differ, of what TRIES find."""
+        tries, step = TRIES, len(sequence.intents)
+        while step and tries:
+            at = 0
+            while at < len(sequence.intents) and tries:
+                tries -= 1
+                kept = sequence.intents[:at] + sequence.intents[at + step :]
+                shorter = replace(sequence, intents=kept)
+                if self.differs(shorter, groups):
+                    sequence = shorter
+                else:
+                    at += step
+            step //= 2
+        return sequence
+
+    def describe(self, sequence: Sequence, groups: int) -> str:
+        """What is to be known of one that differs."""
+        short = self.shortened(sequence, groups)
+        ours, errors = self.run([short], groups)
+        plan = Plan(short).phases
+        calls = "\n".join(
+            f"{phase} {thread} {call}"
+            for phase, threads in enumerate(plan)
+            for thread, calls in enumerate(threads)
+            for call in calls
+        )
+        plain, _ = self.run([short], None)
+        return (
+            f"sequence {sequence.seed} in {groups} groups, made short (phase, thread, call):\n"
+            f"{calls}\nplain: {plain}\nsplit: {ours}\n{errors[-3000:]}"
+        )
+
+
+@pytest.mark.parametrize("device", ["PoCL", "emulated"])
+def test_sequences_of_calls_end_the_same(
+    tmp_path_factory: pytest.TempPathFactory, emugpu: EmuGpu, device: str
+) -> None:
+    emulated = device == "emulated"
+    machine = Machine(install(tmp_path_factory.mktemp("calls")), emugpu if emulated else None)
+    seeds = range(SEQUENCES)[int(emulated) :: 2]
+    launches = split = 0
+    for first in range(0, len(seeds), BATCH):
+        batch = [draw(seed) for seed in seeds[first : first + BATCH]]
+        parts = [batch[at :: len(GROUPS)] for at in range(len(GROUPS))]
+        with ThreadPoolExecutor(2) as both:  # two processes at a time
+            plains = both.map(lambda part: machine.run(part, None), parts)
+            ours = both.map(machine.run, parts, GROUPS)
+        for part, groups, (plain, why), (found, said) in zip(
+            parts, GROUPS, plains, ours, strict=True
+        ):
+            assert len(plain) == len(part), f"the driver alone ends at {part[len(plain)]}:\n{why}"
+            for at, sequence in enumerate(part):
+                if at >= len(found) or found[at] != plain[at]:
+                    pytest.fail(machine.describe(sequence, groups))
+            told = re.findall(r"gpusplit: (\w+): (\d+) launches, (\d+) split", said)
+            launches += sum(int(n) for name, n, _ in told if not name.startswith("speaks"))
+            split += sum(int(n) for *_, n in told)
+    assert split > launches / 2, "it shows nothing about launches that stay whole"
