@@ -14,23 +14,26 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import TypeAdapter
 from rich.console import Console
 
 from harness.errors import HarnessError
 from harness.judge.claims import Claim, Kind, Outcome, Verdict, load_claims
 from harness.keep.durations import earlier_durations
+from harness.keep.manifest import read_manifest
 from harness.keep.results import LATEST, RunFolder
 from harness.lab.lab import Lab
-from harness.lab.opening import LABS, lab_folder_of, open_lab
+from harness.lab.opening import LABS, lab_folder_of, open_lab, own_programs
 from harness.measure.progress import RunProgress
 from harness.measure.run import Options, Run
 from harness.plan.profiles import DEFAULT_PROFILE, PROFILES, Profile
+from harness.plan.programs import Program, Programs, Work
 from harness.report.outlook import outlook, outlook_lines
 from harness.report.table import print_tables
 from harness.whole_run import FinishedRun, run_experiment
@@ -122,6 +125,32 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="measure only what this experiment judges, fig2 say; may be given more than once",
     )
     group.addoption(
+        "--gpu-job",
+        metavar="COMMAND",
+        help="measure this program in the GPU VM, as one would type it there: plain, and under "
+        "`gpusplit run`",
+    )
+    group.addoption(
+        "--cpu-job",
+        metavar="COMMAND",
+        help="measure this program in the CPU VMs, in place of products of matrices",
+    )
+    for side in ("gpu", "cpu"):
+        group.addoption(
+            f"--{side}-work",
+            choices=[str(work) for work in Work],
+            default=str(Work.TIME),
+            help=f"how the work of --{side}-job is counted: by the time that it takes until it "
+            "ends, or by the lines that it prints where it runs on (default: %(default)s)",
+        )
+    group.addoption(
+        "--job-files",
+        type=Path,
+        metavar="FOLDER",
+        help="where both are started; it is copied into every guest. Without it they have to be "
+        "there already (in the lab local: where pytest was started)",
+    )
+    group.addoption(
         "--list",
         action="store_true",
         help="say what would be measured and about how long that takes, and measure nothing",
@@ -159,16 +188,44 @@ def pytest_configure(config: pytest.Config) -> None:
     _asked(config)  # what cannot be measured is said before a lab is asked for anything
 
 
-def _asked(config: pytest.Config) -> tuple[Profile, Options]:
-    """Return what is to be measured, as far as it is known without the lab."""
+def _programs(config: pytest.Config) -> Programs | None:
+    """Return the operator's own programs; of a run that goes on those that it began with."""
+    resumed = config.getoption("--resume")
+    typed = {side: config.getoption(f"--{side}-job") for side in ("gpu", "cpu")}
+    if not any(typed.values()):
+        if resumed is None:
+            return None
+        with suppress(HarnessError):  # which the run itself will meet, and tell
+            began = read_manifest(RunFolder.find(config.getoption("--results"), resumed))
+            return TypeAdapter(Programs | None).validate_python(began.parameters.get("programs"))
+        return None
+    try:
+        return Programs(
+            **{
+                side: Program.typed(command, config.getoption(f"--{side}-work"))
+                for side, command in typed.items()
+                if command is not None
+            }
+        )
+    except ValueError as error:
+        raise pytest.UsageError(f"--gpu-job, --cpu-job: {error}") from error
+
+
+def _profile(config: pytest.Config) -> Profile:
+    """Return the profile that was asked for."""
     # argparse does not hold a default against the choices, and $PROFILE is one.
     if config.getoption("--profile") not in PROFILES:
         raise pytest.UsageError(
             f"PROFILE={config.getoption('--profile')}: choose one of {', '.join(sorted(PROFILES))}"
         )
+    profile, programs = PROFILES[config.getoption("--profile")], _programs(config)
+    return profile.with_programs(programs) if programs else profile
+
+
+def _asked(config: pytest.Config) -> tuple[Profile, Options]:
+    """Return what is to be measured, as far as it is known without the lab."""
     kind, repetitions = config.getoption("--lab"), config.getoption("--repetitions")
-    profile = PROFILES[config.getoption("--profile")]
-    profile = profile.for_lab(kind, USUAL_CLOCKS[kind], repetitions)
+    profile = _profile(config).for_lab(kind, USUAL_CLOCKS[kind], repetitions)
     options = Options(
         points=tuple(config.getoption("--point")),
         experiments=tuple(config.getoption("--experiment")),
@@ -185,7 +242,7 @@ def _asked(config: pytest.Config) -> tuple[Profile, Options]:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Make a test of every claim that the profile allows to judge."""
     if "claim" in metafunc.fixturenames:
-        profile = PROFILES[metafunc.config.getoption("--profile")]
+        profile = _profile(metafunc.config)
         claims = load_claims(profile, metafunc.config.getoption("--lab"))
         ids = [f"{claim.experiment}-{claim.id}" for claim in claims]
         metafunc.parametrize("claim", claims, ids=ids)
@@ -193,7 +250,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture(scope="session")
 def profile(pytestconfig: pytest.Config) -> Profile:
-    return PROFILES[pytestconfig.getoption("--profile")]
+    return _profile(pytestconfig)
 
 
 @pytest.fixture(scope="session")
@@ -204,8 +261,12 @@ def labs(pytestconfig: pytest.Config) -> Iterator[list[Lab]]:
             folders += map(lab_folder_of, pytestconfig.getoption("--inventory") or [])
             kind = pytestconfig.getoption("--lab")
             build = ROOT / "build" / "harness"
+            files = pytestconfig.getoption("--job-files")
+            if files is None and kind == "local":
+                files = pytestconfig.invocation_params.dir
+            own = own_programs(build, files) if _programs(pytestconfig) else None
             opened = [
-                stack.enter_context(open_lab(kind, folder, build))
+                stack.enter_context(open_lab(kind, folder, build, own))
                 for folder in folders or [ROOT / ".lab"]
             ]
         yield opened

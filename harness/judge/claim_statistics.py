@@ -176,6 +176,11 @@ def waiting_gain(run: Measurements, n: int) -> Estimate:
     return _gain(run, n, run.at(n, Mode.UNSPLIT_COOPERATIVE)).estimate()
 
 
+def waiting_cost(run: Measurements, n: int) -> Estimate:
+    """Relative time that the GPU job loses by cooperative waiting alone."""
+    return _slow_down(run, n, run.at(n, Mode.UNSPLIT_COOPERATIVE)).estimate()
+
+
 def splitting_gain(run: Measurements, n: int) -> Estimate:
     """CPU gain over unsplit by splitting alone (the ablation)."""
     return _gain(run, n, run.at(n, Mode.PAPER, alpha=run.profile.alpha)).estimate()
@@ -296,6 +301,7 @@ STATISTICS: dict[str, Callable[[Measurements, int], Estimate]] = {
         many_groups_gain,
         many_groups_slow_down,
         waiting_gain,
+        waiting_cost,
         splitting_gain,
         sweep_gain,
         adaptive_cpu_gain,

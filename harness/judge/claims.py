@@ -150,7 +150,8 @@ def load_claims(profile: Profile, lab: str, path: Path = CLAIMS_FILE) -> list[Cl
         "timeline": (None,) if profile.timeline_vms else (),
         "repeat_unsplit": profile.repeat_unsplit,
         "blocking_driver": profile.blocking_driver,
-        "run": (None,),
+        "program_vms": profile.program_vms,
+        "run": () if profile.programs else (None,),
     }
     claims = []
     for table in tables:

@@ -37,9 +37,9 @@ class SampleResult:
     cpu_throughputs: dict[str, float]
     """Multiplications per second of each CPU VM."""
     gpu_seconds: float | None
-    """Duration of the GPU job."""
+    """Duration of the GPU job; where its lines are counted, of a line."""
     gpu_vm_cpu_seconds: float | None
-    """CPU time that the GPU VM used in the window, by the lab's accounting."""
+    """CPU time that the GPU VM used meanwhile, by the lab's accounting."""
     work_rates: dict[str, float]
     """Multiplications of each CPU VM per second of CPU time that the accounting gives it."""
     problems: tuple[str, ...]
@@ -121,6 +121,8 @@ def evaluate(samples: PointSamples) -> SampleResult:
             )
             continue
         ends = [moment - offset for moment in cpu.ends]
+        if not samples.own_cpu_jobs:
+            continue  # a piece of foreign work is not like the next one
         try:
             parts = work_rate(ends, samples.accounting, cpu.vm, start, end)
             rates[cpu.vm] = parts / cpu.parts
@@ -136,6 +138,18 @@ def evaluate(samples: PointSamples) -> SampleResult:
         except NotCovered as problem:
             problems.append(f"the accounting of {samples.gpu_vm} has a gap: {problem}")
 
+    gpu_seconds = samples.gpu.end - samples.gpu.start if samples.gpu else None
+    if samples.gpu and samples.gpu.lines:
+        offset = clocks[samples.gpu_vm].offset
+        try:
+            gpu_seconds = 1 / throughput(samples.gpu.lines, start + offset, end + offset)
+        except (NotCovered, ZeroDivisionError) as problem:
+            gpu_seconds = None
+            problems.append(f"the GPU program's lines do not cover the window: {problem}")
+        if gpu_vm_cpu_seconds is not None:
+            lines = (end - start) / gpu_seconds if gpu_seconds else None
+            gpu_vm_cpu_seconds = gpu_vm_cpu_seconds / lines if lines else None
+
     launches = samples.gpu.launches if samples.gpu else ()
     return SampleResult(
         point=point,
@@ -145,7 +159,7 @@ def evaluate(samples: PointSamples) -> SampleResult:
         wanted=_only({launch.wanted for launch in launches}),
         cpu_throughput=mean(throughputs.values()) if complete else None,
         cpu_throughputs=throughputs,
-        gpu_seconds=samples.gpu.end - samples.gpu.start if samples.gpu else None,
+        gpu_seconds=gpu_seconds,
         gpu_vm_cpu_seconds=gpu_vm_cpu_seconds,
         work_rates=rates,
         problems=tuple(problems),

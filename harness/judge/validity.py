@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 CLOCK_TOLERANCE = 0.05
 """Seconds to which the difference of a guest's clock from the reference must be known."""
 
+LEAST_PIECES = 5
+"""Runs of an operator's program, or lines of it, that must end within a window: of those at its
+edges nobody knows what part lies inside."""
+
 LONGEST_GAP = 1.5
 """Seconds between two samples of the accounting beyond which some are missing."""
 
@@ -36,6 +40,7 @@ def problems_of(samples: PointSamples) -> Iterator[str]:
     yield from _missing_samples(samples)
     yield from _stolen_time(samples)
     yield from _unexpected_groups(samples)
+    yield from _few_pieces(samples)
 
 
 def accounting_disagreements(results: Sequence[SampleResult]) -> dict[int, list[str]]:
@@ -101,6 +106,8 @@ def _missing_samples(samples: PointSamples) -> Iterator[str]:
 
 def _stolen_time(samples: PointSamples) -> Iterator[str]:
     """Check that the VMs had the shared CPUs to themselves: CPU VMs never leave one idle."""
+    if not samples.own_cpu_jobs:
+        return  # foreign ones may idle
     wanted = min(samples.shared_cpus, samples.point.cpu_vms)
     inside = [
         sample
@@ -123,8 +130,8 @@ def _stolen_time(samples: PointSamples) -> Iterator[str]:
 def _unexpected_groups(samples: PointSamples) -> Iterator[str]:
     """Check that the GPU job was split as the point says."""
     point = samples.point
-    if point.mode is Mode.NO_GPU or samples.gpu is None:
-        return
+    if point.mode is Mode.NO_GPU or samples.gpu is None or not samples.gpu.launches:
+        return  # an operator's program does not tell of its launches
     groups = sorted({launch.groups for launch in samples.gpu.launches})
     wanted = sorted({launch.wanted for launch in samples.gpu.launches})
     if point.adaptive:
@@ -143,3 +150,21 @@ def _unexpected_groups(samples: PointSamples) -> Iterator[str]:
         counted = {launch.vm_count for launch in samples.gpu.launches} - {running}
         if counted:
             yield f"{running} VMs were running, gpusplit counted {counted}"
+
+
+def _few_pieces(samples: PointSamples) -> Iterator[str]:
+    """Check that an operator's program did enough pieces of work to be counted by them."""
+    foreign = [] if samples.own_cpu_jobs else [(cpu.vm, cpu.ends) for cpu in samples.cpus]
+    if samples.gpu is not None and samples.gpu.lines:
+        foreign.append((samples.gpu_vm, samples.gpu.lines))
+    clocks = tightest(samples.clocks)
+    for vm, marks in foreign:
+        ahead = clocks[vm].offset
+        start, end = samples.window_start + ahead, samples.window_end + ahead
+        count = sum(start <= mark <= end for mark in marks)
+        if count < LEAST_PIECES:
+            yield (
+                f"the program in {vm} did {count} piece{'s' * (count != 1)} of work in a window "
+                f"of {end - start:.1f} s, and {LEAST_PIECES} are the least that can be counted: "
+                "make a piece (a run, or a line) smaller, or the GPU program's run longer"
+            )

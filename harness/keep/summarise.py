@@ -68,7 +68,8 @@ def summarise(
         calibration=calibrations,
         claims=tuple(_claim(verdict) for verdict in verdicts),
         physical_limits={
-            str(n): physical_limit(n, measurements.shared_cpus) for n in profile.cpu_vms
+            str(n): physical_limit(n, measurements.shared_cpus)
+            for n in profile.cpu_vms or profile.program_vms
         },
         verification=measurements.verification,
         timeline=measurements.timeline,

@@ -57,8 +57,10 @@ class PointSummary:
     blocking_driver: bool
     launches: int | None
     cpu_throughput: float | None
-    """Multiplications per second, mean over the CPU VMs."""
+    """Multiplications per second, mean over the CPU VMs; of an operator's program runs or lines
+    per second (`parameters.programs`)."""
     gpu_seconds: float | None
+    """Of the GPU job; where an operator's program is counted by its lines, of a line."""
     gpu_vm_cpu_seconds: float | None
     cpu_throughput_interval: Interval | None
     gpu_seconds_interval: Interval | None

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from harness.lab.hosts import Event, Job
 from harness.lab.samples import CpuSample
 from harness.plan.conditions import Scheduling
 from harness.plan.profiles import Profile
+from harness.plan.programs import Program
 
 
 class Sampler(Protocol):
@@ -64,6 +65,10 @@ class Lab(Protocol):
     @property
     def shared_cpus(self) -> int:
         """Physical CPUs that all VMs share."""
+
+    @property
+    def emulated_gpu(self) -> bool:
+        """Whether the GPU is the emulated one."""
 
     @property
     def accounting_tolerance(self) -> float:
@@ -119,6 +124,17 @@ class Lab(Protocol):
 
     def cpu_job(self, vm: str, *arguments: str) -> Job:
         """Start the CPU job in one VM; it is not ready yet."""
+
+    def start_gpu_program(
+        self, program: Program, environment: Mapping[str, str], options: Mapping[str, Any]
+    ) -> Job:
+        """Start what keeps an operator's program in the GPU VM (workloads/keeper.c).
+
+        The program runs with gpusplit's *options*; not yet.
+        """
+
+    def start_cpu_program(self, vm: str, program: Program) -> Job:
+        """Start what keeps an operator's program in a CPU VM; it does not run yet."""
 
     def sampler(self) -> Sampler:
         """Start what samples; it does not sample yet."""

@@ -17,16 +17,19 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from harness import workloads
 from harness.errors import LabUnsuitable
 from harness.lab.hosts import COMMAND_TIMEOUT, Event, Job
 from harness.lab.local_process import LocalProcess
 from harness.lab.local_sampler import LocalSampler
+from harness.lab.programs import PLAIN, OwnPrograms, words_of
 from harness.lab.samples import CpuSample
 from harness.lab.shares import Shares, make_shares
 from harness.plan.conditions import Scheduling
 from harness.plan.profiles import PAPER_GPU_SECONDS, Profile
+from harness.plan.programs import Program, Work
 
 ROOT = Path(workloads.__file__).parents[2]
 
@@ -80,6 +83,8 @@ class LocalLab:
     """The CPU that all jobs share."""
     emugpu: Path | None
     """The emulated GPU's library; None where there is a real GPU."""
+    own: OwnPrograms | None = None
+    """What starts an operator's own programs; None where there are none."""
 
     kind = "local"
     clock = "real"
@@ -93,6 +98,10 @@ class LocalLab:
     @property
     def host(self) -> str:
         return platform.node() or "localhost"
+
+    @property
+    def emulated_gpu(self) -> bool:
+        return self.emugpu is not None
 
     def prepare(self) -> None:
         """Everything is here already."""
@@ -118,7 +127,7 @@ class LocalLab:
 
         A real GPU does the paper's product in milliseconds, so its speed is measured first.
         """
-        if self.emugpu is not None:
+        if self.emugpu is not None or profile.gpu_program is not None:
             return profile.gpu_launches
         with self.gpu_job({}, "--size", str(profile.gpu_size)) as job:
             job.expect("ready", COMMAND_TIMEOUT)
@@ -133,15 +142,13 @@ class LocalLab:
     def gpu_job(self, environment: Mapping[str, str], *arguments: str) -> Job:
         # Before what is set already: that may be where pyopencl lies.
         path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
-        variables = {**environment, "PYTHONPATH": path, "PYTHONWARNINGS": "ignore"}
-        if self.emugpu is not None:
-            variables["OPENCL_LAYERS"] = str(self.emugpu)
+        variables = {**environment, "PYTHONPATH": path, "PYTHONWARNINGS": "ignore"} | self._layer()
         argv = [sys.executable, str(GPU_PROGRAM), *arguments]
         return self._start("the GPU job", GPU_VM, argv, variables)
 
     def check_gpu_job(self, ready: Event) -> None:
         emulated = "emulated" in str(ready["device"]).lower()
-        if emulated != (self.emugpu is not None):
+        if emulated != self.emulated_gpu:
             raise LabUnsuitable(
                 f"The GPU job found {ready['device']!r}, which is not what this lab found.",
                 "see `gpusplit doctor` for the devices; unset OPENCL_LAYERS",
@@ -149,6 +156,21 @@ class LocalLab:
 
     def cpu_job(self, vm: str, *arguments: str) -> Job:
         return self._start(f"the CPU job of {vm}", vm, [str(self.cpu_program), *arguments], {})
+
+    def start_gpu_program(
+        self, program: Program, environment: Mapping[str, str], options: Mapping[str, Any]
+    ) -> Job:
+        assert self.own is not None
+        words = words_of(program, sys.executable, str(self.own.gpusplit.parent), options)
+        way = "once" if program.work is Work.TIME else "lines"
+        plain = PLAIN if words == list(program.words) else {}
+        variables = {**environment, **self._layer(), **plain}
+        return self._keep(f"the GPU program `{program.command}`", GPU_VM, way, words, variables)
+
+    def start_cpu_program(self, vm: str, program: Program) -> Job:
+        way = "again" if program.work is Work.TIME else "lines"
+        name = f"the CPU program `{program.command}` of {vm}"
+        return self._keep(name, vm, way, program.words, {})
 
     def sampler(self) -> LocalSampler:
         return LocalSampler(self._sample)
@@ -189,6 +211,17 @@ class LocalLab:
         self.shares.started(vm, process.pid)
         return Job(name, process)
 
+    def _layer(self) -> dict[str, str]:
+        """Return what makes OpenCL find the emulated GPU, where it is to."""
+        return {} if self.emugpu is None else {"OPENCL_LAYERS": str(self.emugpu)}
+
+    def _keep(
+        self, name: str, vm: str, way: str, words: Sequence[str], environment: Mapping[str, str]
+    ) -> Job:
+        assert self.own is not None
+        folder = str(self.own.folder or Path.cwd())
+        return self._start(name, vm, [str(self.own.keeper), way, folder, *words], environment)
+
     def _sample(self) -> CpuSample:
         before = time.time()
         used = self.shares.cpu_seconds()
@@ -212,7 +245,9 @@ def processor_name(cpuinfo: str) -> str:
 
 
 @contextmanager
-def open_local_lab(cpu_program: Path, emugpu: Path | None) -> Iterator[LocalLab]:
+def open_local_lab(
+    cpu_program: Path, emugpu: Path | None, own: OwnPrograms | None = None
+) -> Iterator[LocalLab]:
     """Open this machine as a lab, and leave it as it was.
 
     The jobs get the last CPU that this process may use; the harness keeps to the others.
@@ -222,7 +257,7 @@ def open_local_lab(cpu_program: Path, emugpu: Path | None) -> Iterator[LocalLab]
     shares = make_shares((GPU_VM, *CPU_VMS))
     try:
         os.sched_setaffinity(0, allowed - {cpu} or allowed)
-        yield LocalLab(cpu_program, shares, cpu, emugpu)
+        yield LocalLab(cpu_program, shares, cpu, emugpu, own)
     finally:
         shares.remove()
         os.sched_setaffinity(0, allowed)

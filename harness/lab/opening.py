@@ -15,8 +15,14 @@ from harness.lab.connections import Connections
 from harness.lab.inventory import measuring_alone, read_inventory
 from harness.lab.lab import Lab
 from harness.lab.local_lab import find_gpus, open_local_lab
+from harness.lab.programs import OwnPrograms
 from harness.lab.xen_lab import XenLab
-from harness.workloads.build import build_cpu_matmul, build_emugpu
+from harness.workloads.build import (
+    build_cpu_matmul,
+    build_emugpu,
+    build_gpusplit,
+    build_keeper,
+)
 
 ANSIBLE_TIMEOUT = 60.0
 
@@ -24,7 +30,7 @@ LABS = ("dryrun", "bench", "local")
 
 
 @contextmanager
-def open_lab(kind: str, folder: Path, build: Path) -> Iterator[Lab]:
+def open_lab(kind: str, folder: Path, build: Path, own: OwnPrograms | None = None) -> Iterator[Lab]:
     """Open a lab, and keep other measurements out of it.
 
     `folder` is where the playbooks wrote a Xen host down; in `build` the CPU job is compiled.
@@ -32,7 +38,7 @@ def open_lab(kind: str, folder: Path, build: Path) -> Iterator[Lab]:
     program = build_cpu_matmul(build)
     if kind == "local":
         emugpu = None if find_gpus() else build_emugpu(build)
-        with measuring_alone(build), open_local_lab(program, emugpu) as lab:
+        with measuring_alone(build), open_local_lab(program, emugpu, own) as lab:
             yield lab
         return
     inventory = read_inventory(folder)
@@ -45,7 +51,14 @@ def open_lab(kind: str, folder: Path, build: Path) -> Iterator[Lab]:
         measuring_alone(inventory.folder),
         Connections(inventory.ssh_config, inventory.known_hosts) as connections,
     ):
-        yield XenLab(inventory, connections.host, program)
+        yield XenLab(inventory, connections.host, program, own=own)
+
+
+def own_programs(build: Path, folder: Path | None) -> OwnPrograms:
+    """Return what starts an operator's own programs, built; see OwnPrograms for the folder."""
+    if folder is not None and not folder.is_dir():
+        raise LabUnsuitable(f"There is no folder {folder}.", "see --job-files")
+    return OwnPrograms(build_keeper(build), build_gpusplit(), folder)
 
 
 def lab_folder_of(inventory: Path) -> Path:

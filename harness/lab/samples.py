@@ -41,12 +41,14 @@ class GpuReport:
     start: float
     end: float
     device: str
-    """The OpenCL device's name."""
+    """The OpenCL device's name; of an operator's program its command."""
     versions: dict[str, str]
-    """What the job ran on, by name."""
+    """What the job ran on, by name; nothing of an operator's program."""
     launches: tuple[Launch, ...]
     sleeps: int | None = None
     """How often a thread of it gave up the CPU to wait: each time it has to be woken up."""
+    lines: tuple[float, ...] = ()
+    """When it printed each line, where an operator's program is counted by them; ascending."""
 
 
 @dataclass(frozen=True)
@@ -127,6 +129,8 @@ class PointSamples:
     """Physical CPUs that the VMs share."""
     accounting_tolerance: float = 0.03
     """Relative difference allowed between the CPU jobs' own account and the lab's."""
+    own_cpu_jobs: bool = True
+    """The CPU jobs are the harness's own: all of their work is alike, and they never idle."""
     options: dict[str, Any] = field(default_factory=dict)
     """The emulated driver's settings and gpusplit's options."""
     incidents: tuple[str, ...] = ()

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from harness import workloads
 from harness.errors import LabUnsuitable
@@ -13,10 +14,12 @@ from harness.lab.deploy import deploy
 from harness.lab.hosts import Event, Host, Job
 from harness.lab.inventory import Inventory
 from harness.lab.logs import collect_logs
+from harness.lab.programs import PLAIN, OwnPrograms, put_folder, words_of
 from harness.lab.xen import SAMPLER, Xen, XenSampler
 from harness.lab.xen_scheduling import XenScheduling
 from harness.plan.conditions import Scheduling
 from harness.plan.profiles import Profile
+from harness.plan.programs import Program, Work
 from harness.workloads.gpu_matmul import package_digest
 
 GPU_PROGRAM = Path(workloads.__file__).with_name("gpu_matmul.py")
@@ -45,6 +48,8 @@ class XenLab:
     """The CPU job's binary, on the controller."""
     gpusplit: Path = OUR_GPUSPLIT
     """The library that the GPU VM must hold too."""
+    own: OwnPrograms | None = None
+    """What starts an operator's own programs; None where there are none."""
     xen: Xen = field(init=False)
 
     def __post_init__(self) -> None:
@@ -77,6 +82,10 @@ class XenLab:
     @property
     def shared_cpus(self) -> int:
         return self.inventory.shared_cpus
+
+    @property
+    def emulated_gpu(self) -> bool:
+        return self.kind == "dryrun"
 
     @property
     def accounting_tolerance(self) -> float:
@@ -139,16 +148,14 @@ class XenLab:
 
     def gpu_job(self, environment: Mapping[str, str], *arguments: str) -> Job:
         host = self.connect(self.gpu_vm)
-        variables = {"PYTHONPATH": GUEST_GPUSPLIT, **environment}
-        if self.kind == "dryrun":
-            variables["OPENCL_LAYERS"] = f"{GUEST_GPUSPLIT}/libemugpu.so"
+        variables = {"PYTHONPATH": GUEST_GPUSPLIT, **environment, **self._layer()}
         words = [f"{key}={value}" for key, value in variables.items()]
         words += ["python3", self._program(host, GPU_PROGRAM), *arguments]
         return Job(f"the GPU job on {host.name}", host.start(f"env {shlex.join(words)}"))
 
     def check_gpu_job(self, ready: Event) -> None:
         device = ready["device"]
-        if self.kind == "dryrun" and "emulated" not in device.lower():
+        if self.emulated_gpu and "emulated" not in device.lower():
             raise LabUnsuitable(
                 f"The GPU job found {device!r}, which is not the emulated GPU.",
                 f"see that {GUEST_GPUSPLIT}/libemugpu.so is in {self.gpu_vm}; "
@@ -165,6 +172,23 @@ class XenLab:
         words = [self._program(host, self.cpu_program), *arguments]
         return Job(f"the CPU job on {vm}", host.start(shlex.join(words)))
 
+    def start_gpu_program(
+        self, program: Program, environment: Mapping[str, str], options: Mapping[str, Any]
+    ) -> Job:
+        assert self.own is not None
+        host = self.connect(self.gpu_vm)
+        root = str(Path(self._folder(host, self.own.gpusplit)).parent)
+        words = words_of(program, "python3", root, options)
+        way = "once" if program.work is Work.TIME else "lines"
+        plain = PLAIN if words == list(program.words) else {}
+        variables = {**environment, **self._layer(), **plain}
+        return self._keep(f"the GPU program `{program.command}`", host, way, words, variables)
+
+    def start_cpu_program(self, vm: str, program: Program) -> Job:
+        way = "again" if program.work is Work.TIME else "lines"
+        name = f"the CPU program `{program.command}` on {vm}"
+        return self._keep(name, self.connect(vm), way, program.words, {})
+
     def sampler(self) -> XenSampler:
         return self.xen.sampler(self._program(self.xen.dom0, SAMPLER), self._names)
 
@@ -177,6 +201,33 @@ class XenLab:
 
     def _names(self) -> dict[int, str]:
         return {domid: name for name, domid in self._domids.items()}
+
+    def _layer(self) -> dict[str, str]:
+        """Return what makes OpenCL find the emulated GPU, where it is to."""
+        layer = f"{GUEST_GPUSPLIT}/libemugpu.so"
+        return {"OPENCL_LAYERS": layer} if self.emulated_gpu else {}
+
+    def _keep(
+        self,
+        name: str,
+        host: Host,
+        way: str,
+        words: Sequence[str],
+        environment: Mapping[str, str],
+    ) -> Job:
+        assert self.own is not None
+        keeper = self._program(host, self.own.keeper)
+        folder = self._folder(host, self.own.folder) if self.own.folder else "."
+        variables = [f"{key}={value}" for key, value in environment.items()]
+        line = shlex.join([*variables, keeper, way, folder, *words])
+        return Job(name, host.start(f"env {line}"))
+
+    def _folder(self, host: Host, local: Path) -> str:
+        """Return a folder's path on a host; put it there the first time."""
+        key = host.name, local
+        if key not in self._put:
+            self._put[key] = put_folder(host, local)
+        return self._put[key]
 
     def _program(self, host: Host, local: Path) -> str:
         """Return a program's path on a host; put it there the first time."""

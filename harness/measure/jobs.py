@@ -19,8 +19,10 @@ from harness.errors import CommandTimedOut, GivenUp, HarnessError, HostUnreachab
 from harness.lab.hosts import COMMAND_TIMEOUT, Event
 from harness.lab.lab import Lab, Sampler
 from harness.lab.samples import CpuReport, GpuReport, Launch, Verification
+from harness.measure.own_jobs import OwnCpuJob, OwnGpuJob
 from harness.plan.conditions import Scheduling
 from harness.plan.profiles import Profile
+from harness.plan.programs import Program
 
 Done = TypeVar("Done")
 
@@ -121,7 +123,8 @@ class Jobs:
         self._lab = lab
         self._profile = profile
         self._gpu: GpuJob | None = None
-        self._cpus: dict[str, CpuJob] = {}
+        self._own_gpu: OwnGpuJob | None = None
+        self._cpus: dict[str, CpuJob | OwnCpuJob] = {}
         self._sampler: Sampler | None = None
         self._new = False
         self._lost: dict[str, str] = {}
@@ -149,11 +152,26 @@ class Jobs:
             self._new = True
         return self._gpu
 
-    def cpus(self, vms: Collection[str]) -> dict[str, CpuJob]:
+    def own_gpu(
+        self, program: Program, environment: Mapping[str, str], options: Mapping[str, Any]
+    ) -> OwnGpuJob:
+        """Return an operator's program under gpusplit's options, to be started."""
+        self._stop_gpu()
+        start = partial(OwnGpuJob, self._lab, environment, program, options)
+        self._own_gpu = self._reaching(self._lab.gpu_vm, start)
+        self._new = True
+        return self._own_gpu
+
+    def cpus(self, vms: Collection[str]) -> dict[str, CpuJob | OwnCpuJob]:
         """Return the CPU jobs of these VMs; start those that are missing."""
+        own = self._profile.cpu_program
         for vm in vms:
             if vm not in self._cpus:
-                start = partial(CpuJob, self._lab, vm, self._profile)
+                start: Callable[[], CpuJob | OwnCpuJob] = (
+                    partial(OwnCpuJob, self._lab, vm, own)
+                    if own
+                    else partial(CpuJob, self._lab, vm, self._profile)
+                )
                 self._cpus[vm] = self._reaching(vm, start)
                 self._new = True
         return {vm: self._cpus[vm] for vm in vms}
@@ -227,6 +245,7 @@ class Jobs:
             self._sampler = None
 
     def _stop_gpu(self) -> None:
-        if self._gpu is not None:
-            self._gpu.job.stop()
-            self._gpu = None
+        for gpu in (self._gpu, self._own_gpu):
+            if gpu is not None:
+                gpu.job.stop()
+        self._gpu = self._own_gpu = None

@@ -16,7 +16,8 @@ from harness.judge.validity import CLOCK_TOLERANCE
 from harness.lab.hosts import COMMAND_TIMEOUT, Job
 from harness.lab.lab import Lab, Sampler
 from harness.lab.samples import ClockReading, PointSamples, Verification, tightest
-from harness.measure.jobs import CpuJob, Jobs
+from harness.measure.jobs import CpuJob, GpuJob, Jobs
+from harness.measure.own_jobs import LONGEST_RUN, OwnCpuJob, OwnGpuJob
 from harness.plan.experiments import Mode, Point, driver_environment, gpusplit_options
 from harness.plan.profiles import PAPER_GPU_SECONDS, Profile
 
@@ -58,6 +59,8 @@ def start_phase(point: Point, repetition: int) -> float:
 
 def run_timeout(point: Point, profile: Profile, window: float | None) -> float:
     """Return seconds of the controller's clock until a point's window must be over."""
+    if profile.gpu_program and window is None:
+        return LONGEST_RUN
     expected = window or PAPER_GPU_SECONDS * profile.gpu_scale
     # The more VMs share the CPU, the longer a GPU job may take that is slowed down by them.
     return LEAST_TIMEOUT + SLOWEST * expected * (1 + point.cpu_vms) / 2
@@ -75,32 +78,40 @@ def measure_point(
     point: Point,
     repetition: int,
     profile: Profile,
-    no_gpu_window: float | None = None,
+    window: float | None = None,
 ) -> PointSamples:
     """Measure one repetition of a point.
 
-    `no_gpu_window` is the window in seconds of a point without a GPU job; elsewhere the GPU
-    job's own time is the window. Raises HarnessError's kinds if it cannot be measured.
+    `window` is the seconds of the window of a point at which no GPU job's end bounds it; elsewhere
+    the GPU job's own time is the window. Raises HarnessError's kinds if it cannot be measured.
     """
     began = time.monotonic()
     has_gpu = point.mode is not Mode.NO_GPU
-    if not has_gpu and no_gpu_window is None:
+    if window is None and (not has_gpu or profile.counts_gpu_lines):
         raise ValueError(f"{point.label} needs the length of its window")
     cpu_vms = lab.cpu_vms[: point.cpu_vms]
     running = running_vms(lab, point)
-    timeout = run_timeout(point, profile, None if has_gpu else no_gpu_window)
+    timeout = run_timeout(point, profile, window)
 
     scheduling = jobs.schedule(point.condition.scheduling)
     identities = jobs.arrange(running)
     sampler = jobs.sampler()
     options: dict[str, object] = {"scheduling": asdict(scheduling)} if scheduling else {}
-    gpu = None
+    gpu: GpuJob | OwnGpuJob | None = None
     if has_gpu:
         # The GPU job first: its start is long, and must not have to share the CPU.
         environment = driver_environment(point, profile)
-        gpu = jobs.gpu(environment)
-        chosen = {**gpusplit_options(point), "vms": lab.vms_option(len(running))}
-        gpu.set(chosen)
+        chosen = gpusplit_options(point)
+        if profile.gpu_program:
+            # The library below a program of any kind knows no other source of the count.
+            chosen |= {"vms": f"static:{len(running)}"}
+            gpu = jobs.own_gpu(profile.gpu_program, environment, chosen)
+            if gpu.runs_on:
+                gpu.warm_up()
+        else:
+            chosen |= {"vms": lab.vms_option(len(running))}
+            gpu = jobs.gpu(environment)
+            gpu.set(chosen)
         options |= {**environment, **chosen}
     cpus = jobs.cpus(cpu_vms)
 
@@ -116,19 +127,26 @@ def measure_point(
     phase = start_phase(point, repetition)
     options["start_phase"] = phase
     sampler.wait_until(sampler.clock() + phase, timeout)
+    runs_on = isinstance(gpu, OwnGpuJob) and gpu.runs_on
     report = None
-    if gpu is not None:
-        report = gpu.go(point.launches or profile.gpu_launches, timeout)
+    if gpu is None or runs_on:
+        start = sampler.clock()
+        end = start + (window or 0.0)
+    else:
+        report = (
+            gpu.go(timeout)
+            if isinstance(gpu, OwnGpuJob)
+            else gpu.go(point.launches or profile.gpu_launches, timeout)
+        )
         offset = tightest(clocks)[lab.gpu_vm].offset
         start, end = report.start - offset, report.end - offset
-    else:
-        start = sampler.clock()
-        end = start + (no_gpu_window or 0.0)
     sampler.wait_until(end + AFTER_WINDOW, timeout)
     accounting = sampler.end()
 
     for cpu in cpus.values():
         cpu.halt()
+    if isinstance(gpu, OwnGpuJob) and gpu.runs_on:
+        report = gpu.halt(timeout)
     cpu_reports = tuple(cpu.report(COMMAND_TIMEOUT) for cpu in cpus.values())
 
     return PointSamples(
@@ -147,6 +165,7 @@ def measure_point(
         measured_in=time.monotonic() - began,
         shared_cpus=lab.shared_cpus,
         accounting_tolerance=lab.accounting_tolerance,
+        own_cpu_jobs=profile.cpu_program is None,
         options=options,
     )
 
@@ -157,7 +176,7 @@ def try_point(
     point: Point,
     repetition: int,
     profile: Profile,
-    no_gpu_window: float | None = None,
+    window: float | None = None,
 ) -> PointSamples:
     """Measure one repetition of a point; what goes wrong becomes its incident, and nothing runs on.
 
@@ -165,7 +184,7 @@ def try_point(
     """
     began = time.monotonic()
     try:
-        return measure_point(lab, jobs, point, repetition, profile, no_gpu_window)
+        return measure_point(lab, jobs, point, repetition, profile, window)
     except HarnessError as error:
         if not isinstance(error, GivenUp):
             jobs.stop()
@@ -203,7 +222,7 @@ def verify_numbers(lab: Lab, jobs: Jobs, profile: Profile) -> Verification:
     return gpu.verify(profile.verify_size)
 
 
-def jobs_by_vm(lab: Lab, gpu: Job | None, cpus: Mapping[str, CpuJob]) -> dict[str, Job]:
+def jobs_by_vm(lab: Lab, gpu: Job | None, cpus: Mapping[str, CpuJob | OwnCpuJob]) -> dict[str, Job]:
     """Return the jobs by the name of the VM in which they run."""
     jobs = {vm: cpu.job for vm, cpu in cpus.items()}
     return jobs if gpu is None else {lab.gpu_vm: gpu, **jobs}

@@ -27,7 +27,7 @@ from harness.keep.results import RunFolder, raw_name
 from harness.lab.lab import Lab
 from harness.lab.samples import PointSamples, Verification
 from harness.measure.jobs import Jobs
-from harness.measure.point import running_vms, try_point, verify_numbers
+from harness.measure.point import measure_point, running_vms, try_point, verify_numbers
 from harness.measure.progress import RunProgress
 from harness.measure.timeline import measure_timeline, timeline_seconds
 from harness.plan.experiments import ALONE, Best, Mode, Point, alone_split
@@ -101,6 +101,7 @@ class Run:
         self.times &= options.wants(TIMELINE)
         self.searches = options.wants("fig6")
         self.verifies = options.wants("checks") and self.verification is None
+        self.verifies &= profile.programs is None
         self.results: list[SampleResult] = [evaluate(sample) for sample in self.samples]
         self._measured = threading.Lock()
         self._stopped = threading.Event()
@@ -172,10 +173,9 @@ class Run:
 
     def _take(self, lab: Lab, jobs: Jobs, point: Point, repetition: int) -> None:
         """Measure one repetition of a point, keep its raw samples and its numbers."""
-        mine = [r for r in self.results if (r.host, r.point) == (lab.host, ALONE)]
-        alone = [r.gpu_seconds for r in mine if r.gpu_seconds and not r.problems]
-        window = alone[0] if alone else PAPER_GPU_SECONDS * self.profile.gpu_scale
-        samples = try_point(lab, jobs, point, repetition, self.profile, window)
+        # A program that cannot be measured at all is told at once, and not at every point.
+        measure = try_point if self._went_well_before(point) else measure_point
+        samples = measure(lab, jobs, point, repetition, self.profile, self._window(lab))
         try:
             self.folder.write_json(raw_name(point, repetition, samples.host), samples)
         except OSError as error:
@@ -184,6 +184,24 @@ class Run:
         with self._measured:
             self.samples.append(samples)
             self.results.append(evaluate(samples))
+
+    def _went_well_before(self, point: Point) -> bool:
+        """Whether points with the jobs of this one can be measured, as far as they are foreign."""
+        alike = (r for r in self.results if (r.point.cpu_vms > 0) == (point.cpu_vms > 0))
+        return self.profile.programs is None or any(not result.problems for result in alike)
+
+    def _window(self, lab: Lab) -> float | None:
+        """Return the seconds that a window has which no GPU job's end bounds.
+
+        As long as the GPU job alone; None where nobody knows yet how long a program takes.
+        """
+        if self.profile.counts_gpu_lines:
+            return self.profile.program_window
+        mine = [r for r in self.results if (r.host, r.point) == (lab.host, ALONE)]
+        alone = [r.gpu_seconds for r in mine if r.gpu_seconds and not r.problems]
+        if alone:
+            return alone[0]
+        return None if self.profile.gpu_program else PAPER_GPU_SECONDS * self.profile.gpu_scale
 
     def _take_timeline(self, lab: Lab, jobs: Jobs) -> None:
         """Measure the timeline; what goes wrong is kept, and costs the timeline only."""

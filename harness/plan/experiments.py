@@ -125,7 +125,9 @@ def split(
 
 def experiments(profile: Profile) -> tuple[Experiment, ...]:
     """Return the experiments of a profile, those with nothing to measure left out."""
-    made = (_fig2, _fig4, _fig5, _fig6, _g500, _ablation, _adaptive, _checks, _conditions)
+    made = (
+        _fig2, _fig4, _fig5, _fig6, _g500, _ablation, _adaptive, _checks, _conditions, _programs
+    )  # fmt: skip
     return tuple(
         Experiment(
             id=made_by.__name__.strip("_"),
@@ -176,7 +178,7 @@ def _fig6(profile: Profile) -> Made:
         points += [Point(n, Mode.NO_GPU), Point(n, Mode.UNSPLIT)]
         for mode in (Mode.GPUSPLIT, Mode.PAPER):
             points += [split(n, mode, alpha=alpha) for alpha in profile.alphas]
-    return "Groups chosen by the number of VMs", "Fig. 6", [ALONE, *points]
+    return "Groups chosen by the number of VMs", "Fig. 6", [ALONE, *points] if points else []
 
 
 def _g500(profile: Profile) -> Made:
@@ -240,6 +242,21 @@ def _conditions(profile: Profile) -> Made:
     return title, "ours: under which conditions the paper holds", points
 
 
+def _programs(profile: Profile) -> Made:
+    points = []
+    for n in profile.program_vms:
+        points += [Point(n, Mode.NO_GPU), Point(n, Mode.UNSPLIT)]
+        points.append(Point(n, Mode.UNSPLIT_COOPERATIVE))
+        points.append(split(n, Mode.GPUSPLIT, alpha=profile.alpha))
+    alone = [
+        ALONE,
+        Point(0, Mode.UNSPLIT_COOPERATIVE),
+        split(0, Mode.GPUSPLIT, alpha=profile.alpha),
+    ]
+    title = "A GPU program beside CPU programs, plain and under gpusplit"
+    return title, "the operator's own programs", alone + points if points else []
+
+
 def alone_split(wanted: Iterable[int]) -> list[Point]:
     """The GPU job alone, once with each number of groups that was asked for beside CPU VMs."""
     return [split(0, Mode.GPUSPLIT, groups=groups) for groups in sorted(set(wanted))]
@@ -301,7 +318,8 @@ def driver_environment(point: Point, profile: Profile, exec_mode: str = "none") 
     launch_seconds = PAPER_GPU_SECONDS / LAUNCHES * profile.gpu_scale
     return {
         "EMUGPU_EXEC": exec_mode,
-        "EMUGPU_SCALE": repr(profile.gpu_scale),
+        # An operator's program has the card at its own speed.
+        "EMUGPU_SCALE": repr(1.0 if profile.gpu_program else profile.gpu_scale),
         **point.condition.environment(launch_seconds),
         **({"EMUGPU_WAIT": "interrupt"} if point.blocking_driver else {}),
     }

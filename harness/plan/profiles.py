@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from harness.plan.conditions import Condition, hypotheses, polls
+from harness.plan.programs import Program, Programs, Work
 
 PAPER_GPU_SECONDS = 65.0
 """The time of the paper's GPU job alone; a profile's scale shortens it."""
@@ -77,6 +78,12 @@ class Profile:
     """Matrix size of the check against numpy: 9 tile rows, so that 4 groups leave a remainder."""
     verify_groups: int = 4
     """Groups into which the check against numpy is split."""
+    programs: Programs | None = None
+    """An operator's own; then what they do to each other is all that is measured."""
+    program_vms: tuple[int, ...] = ()
+    """The numbers of CPU VMs beside which they are measured."""
+    program_window: float = 20.0
+    """Seconds over which the lines of a GPU program are counted that runs on."""
 
     @property
     def most_cpu_vms(self) -> int:
@@ -84,16 +91,54 @@ class Profile:
         fig2 = [n + 1 for n in (*self.fig2_vms, *self.condition_vms)]
         # Beside those that compute, the timeline has one that comes and goes.
         timeline = [n + 1 for n in self.timeline_vms]
-        return max([*self.cpu_vms, *fig2, *self.sweep_vms, *timeline])
+        return max([*self.cpu_vms, *fig2, *self.sweep_vms, *timeline, *self.program_vms])
+
+    @property
+    def gpu_program(self) -> Program | None:
+        """An operator's program in the GPU job's place."""
+        return self.programs.gpu if self.programs else None
+
+    @property
+    def cpu_program(self) -> Program | None:
+        """An operator's program in the CPU jobs' place."""
+        return self.programs.cpu if self.programs else None
+
+    @property
+    def counts_gpu_lines(self) -> bool:
+        """Whether the GPU job runs on: no end of it bounds the window."""
+        return self.gpu_program is not None and self.gpu_program.work is Work.LINES
+
+    def with_programs(self, programs: Programs) -> Profile:
+        """Return the profile that measures these programs, beside as many CPU VMs, and no more."""
+        return replace(
+            self,
+            programs=programs,
+            program_vms=self.cpu_vms,
+            alphas=(self.alpha,),
+            cpu_vms=(),
+            fig2_vms=(),
+            sweep_vms=(),
+            g500_vms=(),
+            ablation_vms=(),
+            adaptive_vms=(),
+            timeline_vms=(),
+            repeat_unsplit=(),
+            blocking_driver=(),
+            conditions=(),
+            condition_vms=(),
+            waits=(),
+        )
 
     def for_lab(self, kind: str, clock: str, wanted: int | None = None) -> Profile:
         """Return the profile with as many repetitions as are wanted, or as a lab's clock asks for.
 
         On the deterministic clock repetitions agree within a fraction of a percent, and one does.
         What checks the emulated driver is left to the emulated host: a real driver has no such
-        setting. A timeline needs a host that tells the VM count while it changes.
+        setting. A timeline needs a host that tells the VM count while it changes. An operator's
+        programs vary by themselves, whatever the clock.
         """
-        least = wanted or (self.real_repetitions if clock == "real" else self.least_repetitions)
+        varies = clock == "real" or self.programs is not None
+        least = wanted or (self.real_repetitions if varies else self.least_repetitions)
         blocking = self.blocking_driver if kind == "dryrun" else ()
         timeline = self.timeline_vms if kind != "local" else ()
         conditions = self.conditions if kind == "dryrun" else ()

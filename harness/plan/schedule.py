@@ -85,7 +85,8 @@ def known(profile: Profile) -> tuple[str, ...]:
     """Return the experiments that a profile can be asked for, by name."""
     made = [experiment.id for experiment in experiments(profile)]
     timeline = [TIMELINE] if profile.timeline_vms else []
-    return tuple(dict.fromkeys([*made, "checks", *timeline]))
+    checks = [] if profile.programs else ["checks"]
+    return tuple(dict.fromkeys([*made, *checks, *timeline]))
 
 
 def judged_by(profile: Profile, names: Collection[str]) -> set[Point]:

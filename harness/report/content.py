@@ -14,6 +14,7 @@ from harness.keep.summary import ClaimSummary, PointSummary, Summary
 from harness.measure.progress import duration
 from harness.report.figures import figures
 from harness.report.points import outcome_of
+from harness.report.programs import programs_of
 from harness.report.series import Figure
 from harness.report.style import MODE_NAMES, MODE_TEXTS, OUTCOMES
 from harness.report.tables import (
@@ -155,7 +156,12 @@ def _facts(summary: Summary, device: str) -> tuple[tuple[str, str], ...]:
         ("Lab", LABS.get(summary.lab, summary.lab)),
         ("Clock", summary.clock),
         ("Profile", summary.profile),
-        ("GPU", device),
+        ("GPU program" if programs_of(summary).gpu else "GPU", device),
+        *(
+            (("CPU program", program.command),)
+            if (program := programs_of(summary).cpu) is not None
+            else ()
+        ),
         ("Started", f"{started:%Y-%m-%d %H:%M} {started.tzname() or ''}".strip()),
         ("Took", duration((finished - started).total_seconds())),
         ("Repetitions", f"up to {repetitions}" if repetitions > 1 else "one, so no error bars"),

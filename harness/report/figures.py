@@ -17,6 +17,7 @@ from harness.report.points import (
     points_of,
     select,
 )
+from harness.report.programs import programs_figure
 from harness.report.series import Datum, Figure, Panel, Series, relative
 from harness.report.style import MODE_NAMES
 
@@ -195,6 +196,7 @@ FIGURES: dict[str, Make] = {
     "g500": many_groups,
     "ablation": ablation,
     "adaptive": adaptive,
+    "programs": programs_figure,
 }
 """How each experiment is drawn, by its id."""
 

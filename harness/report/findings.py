@@ -65,16 +65,16 @@ def more_vms(cpu: Panel, gpu: Panel) -> str:
     seconds = gpu.trusted(gpu.series[0])
     alone = seconds.pop(0, None)
     clauses = []
-    if against_same := _relative(beside, same):
+    if against_same := ratios(beside, same):
         words = changes(against_same.values(), "faster", "slower")
         clauses.append(f"beside the unsplit GPU job a CPU VM is {words} than with no GPU VM")
-    if against_more := _relative(beside, more):
+    if against_more := ratios(beside, more):
         words = changes(against_more.values(), "faster", "slower")
         clauses.append(f"against one more CPU VM in the GPU VM's place it is {words}")
     if alone and seconds:
         words = changes((value / alone - 1 for value in seconds.values()), "slower", "faster")
         clauses.append(f"the GPU job is {words} than alone")
-    return _sentence(clauses)
+    return sentence(clauses)
 
 
 def groups_cpu(panels: tuple[Panel, ...]) -> str:
@@ -87,7 +87,7 @@ def groups_cpu(panels: tuple[Panel, ...]) -> str:
     if clauses and panels[0].limits:
         clauses.append(f"physically possible are {_from_to(*_reach(panels[0].limits))}")
     steps = [step for panel in panels if (step := _last_step(panel))]
-    return " ".join([_sentence(clauses), *steps, *_behind(panels)])
+    return " ".join([sentence(clauses), *steps, *_behind(panels)])
 
 
 def groups_gpu(panels: tuple[Panel, ...]) -> str:
@@ -97,7 +97,7 @@ def groups_gpu(panels: tuple[Panel, ...]) -> str:
         for panel in panels
         if (words := _fewest_and_most(panel, "slower", "faster"))
     ]
-    return " ".join([_sentence(clauses), *_bound(panels)])
+    return " ".join([sentence(clauses), *_bound(panels)])
 
 
 def best_alpha(summary: Summary, cpu: Panel, gpu: Panel) -> str:
@@ -105,7 +105,7 @@ def best_alpha(summary: Summary, cpu: Panel, gpu: Panel) -> str:
     trusted = {series.colour: cpu.trusted(series) for series in cpu.series}
     costs = {series.colour: gpu.trusted(series) for series in gpu.series}
     gains = {
-        mode: _relative(trusted.get(mode, {}), trusted.get(Mode.UNSPLIT, {}))
+        mode: ratios(trusted.get(mode, {}), trusted.get(Mode.UNSPLIT, {}))
         for mode in (Mode.GPUSPLIT, Mode.PAPER)
     }
     clauses = []
@@ -117,7 +117,7 @@ def best_alpha(summary: Summary, cpu: Panel, gpu: Panel) -> str:
         if costs.get(mode):
             words = changes(costs[mode].values(), "slower", "faster")
             clauses.append(f"its GPU job is {words} than unsplit")
-    sentences = [_sentence(clauses)]
+    sentences = [sentence(clauses)]
     limits = summary.physical_limits
     ours = gains[Mode.GPUSPLIT]
     shares = [gain / limits[str(n)] for n, gain in ours.items() if limits.get(str(n))]
@@ -147,7 +147,7 @@ def many_groups(cpu: Panel, gpu: Panel) -> str:
         for series in _most(gpu)
         if (cost := gpu.trusted(series))
     ]
-    return _sentence(clauses + costs)
+    return sentence(clauses + costs)
 
 
 def ablation(cpu: Panel, gpu: Panel) -> str:
@@ -170,7 +170,7 @@ def ablation(cpu: Panel, gpu: Panel) -> str:
             clauses.append(clause)
     if clauses:
         clauses[0] = f"against unsplit, {clauses[0]}"
-    sentences = [*_as_well_by_waiting(gains), _sentence(clauses)]
+    sentences = [*_as_well_by_waiting(gains), sentence(clauses)]
     split, wait = gains.get(Mode.PAPER, {}), gains.get(Mode.UNSPLIT_COOPERATIVE, {})
     common = split.keys() & wait.keys()
     for name, other, numbers in (
@@ -211,7 +211,7 @@ def adaptive(cpu: Panel, gpu: Panel) -> str:
             clauses.append(f"{whose} is {words} with the policy adaptive")
     if clauses:
         clauses[0] = f"against the best fixed alpha, {clauses[0]}"
-    return " ".join([_sentence(clauses), *_bound([gpu])])
+    return " ".join([sentence(clauses), *_bound([gpu])])
 
 
 def _fewest_and_most(panel: Panel, more: str, less: str) -> str:
@@ -287,7 +287,8 @@ def _bound(panels: Iterable[Panel]) -> list[str]:
     return [f"The bound of {bound} for the GPU job is kept."]
 
 
-def _relative(values: Mapping[int, float], base: Mapping[int, float]) -> dict[int, float]:
+def ratios(values: Mapping[int, float], base: Mapping[int, float]) -> dict[int, float]:
+    """Return by how much values differ from others, relative to those, where both are there."""
     return {n: value / base[n] - 1 for n, value in values.items() if base.get(n)}
 
 
@@ -305,6 +306,7 @@ def listed(words: Sequence[str]) -> str:
     return " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))
 
 
-def _sentence(clauses: list[str]) -> str:
+def sentence(clauses: list[str]) -> str:
+    """Join clauses to a sentence."""
     text = "; ".join(clauses)
     return f"{text[0].upper()}{text[1:]}." if text else NOTHING

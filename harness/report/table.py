@@ -9,6 +9,7 @@ from rich.text import Text
 from harness.keep.summary import PointSummary, Summary
 from harness.plan.experiments import Mode
 from harness.report.points import outcome_of
+from harness.report.programs import gpu_piece, pieces
 from harness.report.style import MODE_NAMES, OUTCOMES
 from harness.report.tables import THROUGHPUT
 
@@ -41,9 +42,9 @@ def points_table(summary: Summary) -> Table:
         "CPU VMs",
         "mode",
         "groups",
-        "multipl./s",
+        f"{pieces(summary)}/s".replace("multiplications", "multipl."),
         "gain",
-        "GPU job, s",
+        f"{gpu_piece(summary)}, s",
         "its VM's CPU, s",
     ):
         table.add_column(heading, justify="left" if heading == "mode" else "right")
@@ -84,7 +85,8 @@ def claims_table(summary: Summary, kind: str) -> Table:
 
 def print_tables(console: Console, summary: Summary) -> None:
     """Print what a run found."""
-    tables = (claims_table(summary, kind) for kind in ("paper", "ours"))
+    kinds = [k for k in ("paper", "ours") if any(claim.kind == k for claim in summary.claims)]
+    tables = (claims_table(summary, kind) for kind in kinds)
     console.print(Group(points_table(summary), *tables))
     for point in summary.points:
         for problem in point.problems:

@@ -15,6 +15,7 @@ from harness.report.points import (
     outcome_of,
     points_of,
 )
+from harness.report.programs import gpu_piece, pieces
 from harness.report.series import Datum, Figure, Panel, relative
 from harness.report.style import MODE_NAMES, OUTCOMES
 
@@ -240,8 +241,8 @@ def points_table(summary: Summary) -> Table:
         "mode",
         "n",
         "groups",
-        "multiplications/s",
-        "GPU job, s",
+        f"{pieces(summary)}/s",
+        f"{gpu_piece(summary)}, s",
         "GPU VM's CPU, s",
         "raw samples",
     )

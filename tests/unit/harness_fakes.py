@@ -72,6 +72,8 @@ class World:
     comings: list[str] = field(default_factory=list)
     """Commands by which VMs were created and destroyed."""
     files: set[tuple[str, str]] = field(default_factory=set)
+    folders: set[tuple[str, str]] = field(default_factory=set)
+    """What was unpacked where."""
     count_offset: int = 0
     """What the published VM count is off by."""
     clock_offset: dict[str, float] = field(default_factory=dict)
@@ -172,7 +174,13 @@ class FakeHost:
         self._reach()
         self.world.commands.append((self.name, command))
         if match := re.fullmatch(r"if test -e (\S+); then .*", command):
-            return "there\n" if (self.name, match[1]) in self.world.files else ""
+            places = {(self.name, match[1]), (self.name, match[1].rpartition("/")[0])}
+            return "there\n" if places & (self.world.files | self.world.folders) else ""
+        if match := re.fullmatch(r"rm -rf .* && mv -T \S+ (\S+)", command):
+            self.world.folders.add((self.name, match[1]))
+            return ""
+        if command.startswith("mkdir -p "):
+            return ""
         if self.name == "xen1":
             return self._dom0(command)
         raise CommandFailed(f"{self.name}: no such command: {command}", "fix the test")
@@ -182,12 +190,7 @@ class FakeHost:
         words = shlex.split(command)
         program = next(word for word in words if word.startswith("/opt/gpusplit-harness"))
         assert (self.name, program) in self.world.files, f"{program} was never put on {self.name}"
-        kinds = {
-            "cpu_matmul": FakeCpuJob,
-            "gpu_matmul.py": FakeGpuJob,
-            "xen_sampler.py": FakeSampler,
-        }
-        return kinds[program.rpartition("/")[2]](self, words)
+        return KINDS[program.rpartition("/")[2]](self, words)
 
     def put(self, local: Path, remote: str) -> None:
         self._reach()
@@ -473,3 +476,11 @@ class FakeGpuJob(FakeProcess):
 
     def ended(self) -> None:
         self.world.gpu_share = self.world.gpu_job = None
+
+
+KINDS: dict[str, type[FakeProcess]] = {
+    "cpu_matmul": FakeCpuJob,
+    "gpu_matmul.py": FakeGpuJob,
+    "xen_sampler.py": FakeSampler,
+}
+"""What answers for each program that is started."""

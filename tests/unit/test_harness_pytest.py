@@ -191,6 +191,21 @@ class TestList:
         result.stdout.no_fnmatch_line("*ablation*")
         result.stdout.no_fnmatch_line("*test session*")
 
+    def test_ones_own_programs_are_all_that_is_measured(self, pytester: pytest.Pytester) -> None:
+        pytester.makeconftest("from harness.conftest import *")
+        pytester.makepyfile(test_it="from harness.test_claims import *")
+        options = ("--profile=smoke", "--list", "--gpu-job=python train.py", "--lab=local")
+        result = pytester.runpytest_inprocess(*options, "-p", "no:cacheprovider")
+        assert result.ret == 0
+        result.stdout.fnmatch_lines(["programs: A GPU program *", "  3 x n1-gpusplit-alpha2 *"])
+        result.stdout.no_fnmatch_line("*fig6*")
+
+    def test_a_command_that_makes_no_sense(self, pytester: pytest.Pytester) -> None:
+        pytester.makeconftest("from harness.conftest import *")
+        result = pytester.runpytest_inprocess("--list", "--gpu-job=python 'train.py")
+        assert result.ret == pytest.ExitCode.USAGE_ERROR
+        result.stderr.fnmatch_lines(["*--gpu-job, --cpu-job: No closing quotation*"])
+
     def test_does_not_say_what_a_run_lacks(self, pytester: pytest.Pytester) -> None:
         pytester.makeconftest("from harness.conftest import *")
         result = pytester.runpytest_inprocess("--list", "--resume")

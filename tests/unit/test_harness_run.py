@@ -321,7 +321,7 @@ class TestOnePoint:
         world.on_cpu_go = lambda: seen.append(
             [name for name, vm in world.vms.items() if not vm.paused]
         )
-        self.measure(world, tmp_path, Point(1, Mode.NO_GPU), no_gpu_window=1.0)
+        self.measure(world, tmp_path, Point(1, Mode.NO_GPU), window=1.0)
         assert seen == [["cpu1"]]
 
     def test_the_window_is_the_gpu_jobs_time(self, tmp_path: Path) -> None:
@@ -336,6 +336,6 @@ class TestOnePoint:
         assert evaluate(samples).problems == ()
 
     def test_without_a_gpu_job_the_window_is_as_long_as_asked(self, tmp_path: Path) -> None:
-        samples = self.measure(World(), tmp_path, Point(2, Mode.NO_GPU), no_gpu_window=3.0)
+        samples = self.measure(World(), tmp_path, Point(2, Mode.NO_GPU), window=3.0)
         assert samples.window_end - samples.window_start == pytest.approx(3.0)
         assert evaluate(samples).problems == ()
