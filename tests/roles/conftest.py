@@ -27,8 +27,8 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 def host() -> Iterator[EmulatedHost]:
     """An emulated host; ended afterwards, with its log kept in its folder.
 
-    LAB_ROLES_DIR chooses the folder; images in it are used again. LAB_ROLES_KEEP=1 leaves the host
-    running, to be looked at.
+    LAB_ROLES_DIR chooses the folder; images in it are used again. LAB_ROLES_RELEASE=trixie
+    has the host run Debian 13. LAB_ROLES_KEEP=1 leaves the host running, to be looked at.
     """
     folder = Path(os.environ.get("LAB_ROLES_DIR", ROOT / ".lab-roles"))
     folder.mkdir(mode=0o700, exist_ok=True)

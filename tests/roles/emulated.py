@@ -26,6 +26,7 @@ WANTED: dict[str, str | int] = {
     # What only the inventory of a real host has. The disks are devices: nothing is copied.
     "gpu_vendor": "any",
     "guest_disk_size": 1,
+    "host_release": os.environ.get("LAB_ROLES_RELEASE", "bookworm"),
 }
 """Values that differ from what Xen and the dry run do by themselves."""
 

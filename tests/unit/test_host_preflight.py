@@ -72,9 +72,14 @@ def test_the_lab_is_for_one_architecture(host: HostFolder, monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize(
-    "release", ["ID=debian\nVERSION_ID=12\n", 'ID=ubuntu\nVERSION_ID="24.04"\n']
+    "release",
+    [
+        "ID=debian\nVERSION_ID=12\n",
+        'ID=debian\nVERSION_ID="13"\n',
+        'ID=ubuntu\nVERSION_ID="24.04"\n',
+    ],
 )
-def test_two_releases_are_supported(host: HostFolder, release: str) -> None:
+def test_these_releases_are_supported(host: HostFolder, release: str) -> None:
     host.write("etc/os-release", release)
     assert found(host) == []
 

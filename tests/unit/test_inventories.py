@@ -25,6 +25,7 @@ FOUND = {
     "gpu_functions": ["0000:01:00.0", "0000:01:00.1"],
     "guest_disks_paths": {name: f"/disks/{name}" for name in GUESTS},
     "role_path": str(ROOT / "roles/debian_images"),
+    "debian_images_xen_dom0": {"xen_dom0_packages": ["the-roles-xen"]},
     # As the dry run's dom0 says it.
     "xen_dom0_state": {
         "command_line": "placeholder dom0_mem=1536M,max:1536M dom0_max_vcpus=1 dom0_vcpus_pin "
@@ -239,7 +240,7 @@ def test_arguments_of_a_running_xen_are_whole_words(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("driver", ["nvidia", "amd", "intel", "pocl"])
-@pytest.mark.parametrize("suite", ["bookworm", "noble"])
+@pytest.mark.parametrize("suite", ["bookworm", "trixie", "noble"])
 def test_every_driver_has_its_packages_in_every_release(suite: str, driver: str) -> None:
     text = (ROOT / "roles/debian_images/vars/main.yml").read_text()
     needs = yaml.safe_load(text)["debian_images_suites"][suite][driver]
@@ -247,6 +248,28 @@ def test_every_driver_has_its_packages_in_every_release(suite: str, driver: str)
     assert len(kernels) == 1
     assert driver == "pocl" or "cloud" not in kernels[0], "it has no drivers for GPUs"
     assert "main" in needs["components"]
+
+
+@pytest.mark.parametrize(
+    ("host", "suite", "packages"),
+    [
+        ({}, "bookworm", ["the-roles-xen"]),
+        ({"host_release": "trixie", "xen_dom0_packages": ["my-xen"]}, "trixie", ["my-xen"]),
+    ],
+)
+def test_images_are_what_the_inventory_asks_for(
+    tmp_path: Path, host: dict[str, Any], suite: str, packages: list[str]
+) -> None:
+    inventory = tmp_path / "inventory"
+    inventory.mkdir()
+    (inventory / "group_vars").symlink_to(ROOT / "inventory/dryrun/group_vars")
+    hosts = yaml.safe_load((ROOT / "inventory/dryrun/hosts.yml").read_text())
+    hosts["all"]["children"]["xen_hosts"]["hosts"]["xen1"] = host
+    (inventory / "hosts.yml").write_text(yaml.safe_dump(hosts))
+    asked = ("debian_images_suite", "debian_images_dom0_packages")
+    status, answer, said = ask(tmp_path, inventory / "hosts.yml", ["debian_images"], asked)
+    assert status == 0, said
+    assert answer == dict(zip(asked, (suite, packages), strict=True))
 
 
 def test_what_cannot_be_evaluated_is_an_error_and_not_one_guest_less(tmp_path: Path) -> None:

@@ -47,7 +47,7 @@ EXAMPLES = r"""
     folder: /var/lib/gpusplit
     bridge: xenbr0
     bridge_address: 10.77.0.1/24
-    packages: [xen-hypervisor-4.17-amd64]
+    packages: [xen-system-amd64]
     accept: [boot-display]
 """
 

@@ -10,7 +10,7 @@ from ansible.module_utils.host_facts import Facts, network_of
 from ansible.module_utils.pci_card import the_card
 from ansible.module_utils.pci_devices import Device
 
-DISTRIBUTIONS = ("debian 12", "ubuntu 24.04")
+DISTRIBUTIONS = ("debian 12", "debian 13", "ubuntu 24.04")
 
 XEN_OVERHEAD = 384
 """MiB that Xen, its page tables and the guests' device models take beside dom0 and the guests."""
@@ -138,7 +138,7 @@ def _system(facts: Facts) -> Found:
         yield (
             "distribution",
             f"The host runs {facts.distribution.strip() or 'an unknown system'}; the roles are "
-            f"written for {' and '.join(DISTRIBUTIONS)}: install one of these.",
+            f"written for {', '.join(DISTRIBUTIONS)}: install one of these.",
         )
 
 

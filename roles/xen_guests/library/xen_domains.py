@@ -78,6 +78,11 @@ class Xl:
     def __init__(self, module: AnsibleModule) -> None:
         self._module = module
 
+    def runs(self) -> bool:
+        """Whether Xen does."""
+        xl = self._module.get_bin_path("xl", opt_dirs=["/usr/sbin"])
+        return bool(xl) and self._module.run_command([xl, "list"])[0] == 0
+
     def run(self, *words: str) -> str:
         code, out, err = self._module.run_command(["xl", *words])
         if code:
@@ -147,7 +152,8 @@ def main() -> None:
     if guests.keys() != module.params["addresses"].keys():
         module.fail_json(msg="Guests and addresses must name the same guests.")
     xl = Xl(module)
-    existing = xl.paused()
+    # Check mode may come before Xen.
+    existing = {} if module.check_mode and not xl.runs() else xl.paused()
     written = {path.stem: path.read_text() for path in folder.glob("*.cfg")}
     stale = [name for name, text in written.items() if guests.get(name) != text]
     destroy = [name for name in stale if name in existing]

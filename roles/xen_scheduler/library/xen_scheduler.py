@@ -29,6 +29,7 @@ short_description: Set and check Xen's scheduler parameters, shares and pinning
 description:
   - Sets what differs, reads everything back from Xen, and fails with every difference that is
     left. What is empty is left as it is.
+  - In check mode Xen and its guests need not run yet.
   - Holds until the host reboots; the scheduler itself is chosen at boot and only checked.
 options:
   scheduler: {type: str, required: true, description: The scheduler that must run.}
@@ -62,6 +63,12 @@ commands:
   type: list
   elements: str
 """
+
+
+def runs(module: AnsibleModule) -> bool:
+    """Whether Xen does."""
+    xl = module.get_bin_path("xl", opt_dirs=["/usr/sbin"])
+    return bool(xl) and module.run_command([xl, "info"])[0] == 0
 
 
 def ask(module: AnsibleModule) -> Host:
@@ -108,7 +115,8 @@ def main() -> None:
         supports_check_mode=True,
     )
     params = module.params
-    before = None if params["planned"] else ask(module)
+    asked = not params["planned"] and (not module.check_mode or runs(module))
+    before = ask(module) if asked else None
     cpus = before.cpus if before else MOST_CPUS
     try:
         domains = {name: wanted(of, cpus) for name, of in params["domains"].items()}
@@ -122,9 +130,15 @@ def main() -> None:
         if found:
             module.fail_json(msg="Xen cannot schedule as asked. " + " ".join(found), problems=found)
 
+    if before and module.check_mode and (lacks := impossible(request, before)):
+        # What comes first in a real run may make it possible.
+        module.warn(f"Not as the host is now: {' '.join(lacks)}")
+        before = None
     if before is None:
-        refuse(impossible(request, planned(request)))
-        module.exit_json(changed=False)
+        before = planned(request)
+        refuse(impossible(request, before))
+        if params["planned"]:
+            module.exit_json(changed=False)
     refuse(impossible(request, before))
     calls = commands(request, before)
     after = as_requested(request, before)

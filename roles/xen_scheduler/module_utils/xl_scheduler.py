@@ -133,7 +133,9 @@ def planned(request: Request) -> Host:
     return Host(
         scheduler=request.scheduler,
         cpus=MOST_CPUS,
-        schedule=Schedule(None, 0, {}) if request.scheduler in COMMANDS else None,
+        schedule=Schedule(None, 0, dict.fromkeys(request.domains, Share(256, 0)))
+        if request.scheduler in COMMANDS
+        else None,
         placements={
             name: Placement((frozenset(),) * (wanted.vcpus or 1))
             for name, wanted in request.domains.items()
