@@ -1,4 +1,4 @@
-"""The native library below OpenCL without a layer: loaders that take none, drivers opened directly."""
+"""The native library below OpenCL without a layer: loaders that take none, drivers alone."""
 
 from __future__ import annotations
 
@@ -147,9 +147,7 @@ def waits_of(emugpu: EmuGpu, folder: Path, program: str, **settings: str) -> dic
     return told
 
 
-def test_waits_sleep_without_a_layer(
-    emugpu: EmuGpu, preloaded: Preloaded, tmp_path: Path
-) -> None:
+def test_waits_sleep_without_a_layer(emugpu: EmuGpu, preloaded: Preloaded, tmp_path: Path) -> None:
     library = str(preloaded.layer.library)
     told = waits_of(emugpu, tmp_path, SLOW, OPENCL_LAYERS="", LD_PRELOAD=library)
     assert told["waits"] == 12
