@@ -1,4 +1,4 @@
-"""The command gpusplit: run, doctor, explain, watch, plan.  Also `python -m gpusplit`."""
+"""The command gpusplit: run, doctor, explain, watch, agent, plan.  Also `python -m gpusplit`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import fields
 
-from gpusplit.config import PREFIX, WITHOUT, Config, ConfigError
+from gpusplit.config import PAGE, PREFIX, WITHOUT, Config, ConfigError
 
 _HELP = {
     "policy": "unsplit, fixed, vms (groups = VMs x alpha), time (bounded group time) or adaptive "
@@ -53,6 +53,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     watch.add_argument(
         "--lines", type=int, default=0, metavar="N", help="end after so many lines (default: never)"
     )
+    agent = commands.add_parser(
+        "agent", help="keep the count of running VMs where every program of this VM may read it"
+    )
+    _add_options(agent, "vms")
+    agent.add_argument(
+        "--file", default=PAGE, metavar="FILE", help=f"where it is kept (default: {PAGE})"
+    )
     for command in (run, explain):
         command.add_argument("-m", dest="module", nargs=argparse.REMAINDER, help="run a module")
         command.add_argument("program", nargs=argparse.REMAINDER, help="program [arguments]")
@@ -93,6 +100,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from gpusplit.watch import watch as watch_count
 
         return watch_count(config, options.interval, options.json, options.lines, sys.stdout)
+    if options.command == "agent":
+        from gpusplit.agent import serve
+
+        return serve(config.vms, options.file, sys.stderr)
     words = options.module if options.module is not None else options.program
     if not words:
         command.error("name a program, or a module after -m")

@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 PREFIX = "GPUSPLIT_"
 
 #: What only the native library reads (native/settings.h, native/options.h).
-_LIBRARYS = ("OBSERVE", "PYTHON", "REPORT", "SPIN_US")
+_LIBRARYS = ("COUNT_FILE", "OBSERVE", "PYTHON", "REPORT", "SPIN_US")
+
+#: Where the agent of a GPU VM keeps the count of running VMs (page.py, native/count.c).
+PAGE = "/run/gpusplit/count"
 
 #: What follows where nobody looks at an option that makes no sense (native/settings.c, too).
 WITHOUT = "the program runs as if without gpusplit"

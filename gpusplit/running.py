@@ -14,7 +14,7 @@ import struct
 import sys
 from dataclasses import fields
 
-from gpusplit.config import PREFIX, Config
+from gpusplit.config import PAGE, PREFIX, Config
 
 TYPE_CHECKING = False  # as in lazily.py
 if TYPE_CHECKING:
@@ -107,7 +107,8 @@ def environment(
     for field in fields(Config):
         value = getattr(config, field.name)
         # The library splits only where a policy is named.
-        named = field.name == "policy" and layer and config.vms.startswith("static:")
+        counts = config.vms.startswith("static:") or os.path.exists(PAGE)
+        named = field.name == "policy" and layer and counts
         if value != field.default or named or PREFIX + field.name.upper() in environ:
             environ[PREFIX + field.name.upper()] = _text(value)
     environ.pop(PREFIX + "CONFIG", None)  # what it says is said now

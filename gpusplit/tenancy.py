@@ -1,21 +1,31 @@
 """How many VMs run on this host, as the host tells this guest.
 
-The count includes this VM; Xen's dom0 is not counted.  Sources: a number somebody wrote down, Xen's
-store, or a KVM guest's virtio-serial port.  A source never raises while kernels are launched: what
-is missing, stale or makes no sense is reported once as a warning and counts as unknown, and unknown
-is not split.
+The count includes this VM; Xen's dom0 is not counted.  Sources: a number somebody wrote down, the
+agent of this VM, Xen's store, or a KVM guest's virtio-serial port.  A source never raises while
+kernels are launched: what is missing, stale or makes no sense is reported once as a warning and
+counts as unknown, and unknown is not split.
 """
 
 from __future__ import annotations
 
 import functools
+import os
 from typing import Protocol
 
-from gpusplit import virtio, xenstore
+from gpusplit import page, virtio, xenstore
+from gpusplit.config import PAGE
 from gpusplit.count import TenancyError, TenancyWarning, parse_count
 from gpusplit.subscription import Subscription
 
-__all__ = ["Static", "Tenancy", "TenancyError", "TenancyWarning", "Unknown", "from_option"]
+__all__ = [
+    "Static",
+    "Tenancy",
+    "TenancyError",
+    "TenancyWarning",
+    "Unknown",
+    "from_option",
+    "listening",
+]
 
 
 class Tenancy(Protocol):
@@ -79,6 +89,14 @@ def from_option(option: str) -> Tenancy:
     >>> from_option("static:3").vm_count()
     3
     """
+    if option == "auto" and os.path.exists(PAGE):
+        # It alone listens: a KVM guest's port takes one reader.
+        return page.FromAgent(PAGE)
+    return listening(option)
+
+
+def listening(option: str) -> Tenancy:
+    """The same where no agent is asked: for the agent itself."""
     if option == "auto":
         return _found()
     if option in ("xenstore", "kvm"):

@@ -10,6 +10,7 @@
 #include "loaders.h"
 #include "objects.h"
 #include "options.h"
+#include "policy.h"
 #include "programs.h"
 #include "queues.h"
 #include "sender.h"
@@ -34,6 +35,7 @@ struct call {
     const handle *wait_list;
     handle *event;
     bool is_task;
+    uint64_t work; /* tells the kernel from others, whatever its sizes */
 };
 
 /* How it goes out in slices. */
@@ -104,8 +106,9 @@ static const char *make_plan(struct plan *plan, const struct call *c, struct que
         return "a task is one work-item";
     if (!ndrange_read(&range, c->dimensions, c->offset, c->global, c->local))
         return "its sizes are not understood";
-    if (o->groups < 2)
-        return o->reason;
+    const struct decision decision = policy_decide(c->work, ndrange_items(&range));
+    if (decision.groups < 2)
+        return decision.reason;
     if (ndrange_items(&range) < cores)
         return "fewer work-items than the device has cores";
     if (!device->modern)
@@ -124,7 +127,7 @@ static const char *make_plan(struct plan *plan, const struct call *c, struct que
         (why = split_beyond(&range, device->address_bits, device->nvidia)) ||
         (why = fix_local(&range, c, device, verdict)))
         return why;
-    plan->cut = split_cut(&range, o->groups, cores, units);
+    plan->cut = split_cut(&range, decision.groups, cores, units);
     if (plan->cut.parts < 2)
         return "one slice fills the device";
     if (plan->cut.parts > MOST_PARTS)
@@ -296,7 +299,7 @@ static cl_int launch_on(struct queue *queue, struct kernel *kernel, const char *
         why = "its queue has properties of its own";
     if (!why && !(why = send(plan, c, queue, kernel, use, &result))) {
         *slices = (unsigned)plan->cut.parts;
-        tally(name, *slices, options()->reason);
+        tally(name, *slices, NULL);
         return result;
     }
     result = use ? whole_in_use(c, queue, use) : whole(c);
@@ -336,17 +339,17 @@ static cl_int launch_call(const struct call *c, unsigned *slices)
     return result;
 }
 
-cl_int launch(handle queue, handle kernel, cl_uint dimensions, const size_t *offset, const size_t *global,
-              const size_t *local, WAIT_LIST, unsigned *slices)
+cl_int launch(uint64_t work, handle queue, handle kernel, cl_uint dimensions, const size_t *offset,
+              const size_t *global, const size_t *local, WAIT_LIST, unsigned *slices)
 {
-    const struct call call = { queue, kernel,    dimensions, offset, global, local,
-                               n_wait, wait_list, event,     false };
+    const struct call call = { queue,  kernel,    dimensions, offset, global, local,
+                               n_wait, wait_list, event,      false,  work };
     return launch_call(&call, slices);
 }
 
 cl_int our_clEnqueueTask(handle queue, handle kernel, WAIT_LIST)
 {
-    const struct call call = { queue, kernel, 1, NULL, NULL, NULL, n_wait, wait_list, event, true };
+    const struct call call = { queue, kernel, 1, NULL, NULL, NULL, n_wait, wait_list, event, true, 0 };
     unsigned slices;
     return splitting() ? launch_call(&call, &slices) : whole(&call);
 }

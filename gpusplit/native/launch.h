@@ -4,8 +4,9 @@
 
 #include "opencl.h"
 
-/* clEnqueueNDRangeKernel where launches are split; *slices is in how many it went. */
-cl_int launch(handle queue, handle kernel, cl_uint dimensions, const size_t *offset, const size_t *global,
-              const size_t *local, WAIT_LIST, unsigned *slices);
+/* clEnqueueNDRangeKernel where launches are split.  work: tells the kernel from others, whatever its
+ * sizes; *slices is in how many it went. */
+cl_int launch(uint64_t work, handle queue, handle kernel, cl_uint dimensions, const size_t *offset,
+              const size_t *global, const size_t *local, WAIT_LIST, unsigned *slices);
 
 #endif

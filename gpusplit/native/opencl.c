@@ -7,6 +7,7 @@
 
 #include "engine.h"
 #include "events.h"
+#include "history.h"
 #include "launch.h"
 #include "options.h"
 #include "queues.h"
@@ -53,6 +54,8 @@ static void wait_for(handle event, const struct moment *until)
     if (w.answer == ANSWER_DONE) {
         const uint64_t end = engine_now();
         engine_learn(key, begin, end, &w);
+        if (w.busy || w.naps) /* else it was over before, since who knows when */
+            history_took(key, (double)(end - begin) * 1e-9);
         work_over(until, end);
     }
 }
@@ -140,16 +143,23 @@ cl_int our_clEnqueueNDRangeKernel(handle queue, handle kernel, cl_uint dimension
                                   const size_t *global, const size_t *local, WAIT_LIST)
 {
     unsigned slices = 1;
+    const uint64_t work = splitting() || settings()->sleeps ? name_of(kernel) : 0;
     const cl_int result =
         splitting()
-            ? launch(queue, kernel, dimensions, offset, global, local, GIVEN_LIST, &slices)
+            ? launch(work, queue, kernel, dimensions, offset, global, local, GIVEN_LIST, &slices)
             : next_clEnqueueNDRangeKernel(queue, kernel, dimensions, offset, global, local, GIVEN_LIST);
     if (result != CL_SUCCESS || !settings()->sleeps)
         return result;
-    uint64_t key = name_of(kernel);
-    for (cl_uint d = 0; global && d < dimensions; d++)
+    uint64_t key = work;
+    size_t items = 1;
+    for (cl_uint d = 0; global && d < dimensions; d++) {
         key = engine_mix(engine_mix(key, global[d]), local ? local[d] : 0);
-    given(queue, slices > 1 ? engine_mix(key, slices) : key, event);
+        items *= global[d];
+    }
+    key = slices > 1 ? engine_mix(key, slices) : key;
+    given(queue, key, event);
+    if (splitting())
+        history_launched(work_alone(key | 1), work, items, slices);
     return result;
 }
 

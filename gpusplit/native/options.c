@@ -12,10 +12,12 @@
 
 #include "settings.h"
 
+/* Where every agent is (config.py). */
+#define COUNT_FILE "/run/gpusplit/count"
+
 static struct options found;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static atomic_bool ended;
-static char reason[96];
 
 static void senseless(const char *name, const char *value, const char *wanted)
 {
@@ -46,41 +48,53 @@ static unsigned whole(const char *name, unsigned otherwise, unsigned least, unsi
     return (unsigned)value;
 }
 
+/* Where the number of running VMs comes from.  Which channel it comes by is the agent's to know. */
+static void read_vms(void)
+{
+    const char *vms = getenv("GPUSPLIT_VMS"), *file = getenv("GPUSPLIT_COUNT_FILE");
+    char more;
+    found.count_file = strdup(file ? file : COUNT_FILE);
+    if (!vms || !strcmp(vms, "auto") || !strcmp(vms, "xenstore") || !strcmp(vms, "kvm"))
+        return;
+    if (sscanf(vms, "static:%u%c", &found.vms, &more) != 1 || !found.vms)
+        senseless("GPUSPLIT_VMS", vms, "auto, xenstore, kvm or static:N");
+}
+
 static void read_policy(const char *policy)
 {
-    found.groups = 1;
+    static const char above_0[] = "a number above 0";
     found.splits = true;
     if (!strcmp(policy, "fixed")) {
+        found.policy = POLICY_FIXED;
         found.groups = whole("GPUSPLIT_GROUPS", 10, 1, 1000000, "a whole number of at least 1");
-        snprintf(reason, sizeof reason, "policy fixed: %u groups", found.groups);
-        return;
+    } else if (!strcmp(policy, "vms")) {
+        found.policy = POLICY_VMS;
+        found.alpha = number("GPUSPLIT_ALPHA", 2, 1e-9, 1e9, above_0);
+        read_vms();
+    } else if (!strcmp(policy, "time")) {
+        found.policy = POLICY_TIME;
+        found.group_s = number("GPUSPLIT_GROUP_MS", 5, 1e-9, 1e9, above_0) * 1e-3;
+    } else if (!strcmp(policy, "adaptive")) {
+        found.policy = POLICY_ADAPTIVE;
+        found.budget = number("GPUSPLIT_BUDGET", 0.05, 1e-9, 1e9, above_0);
+        read_vms();
+    } else {
+        found.splits = false;
+        if (strcmp(policy, "unsplit") != 0)
+            senseless("GPUSPLIT_POLICY", policy, "one of unsplit, fixed, vms, time, adaptive");
     }
-    if (!strcmp(policy, "vms")) {
-        const char *vms = getenv("GPUSPLIT_VMS");
-        unsigned count;
-        char more;
-        if (vms && sscanf(vms, "static:%u%c", &count, &more) == 1) {
-            const double alpha = number("GPUSPLIT_ALPHA", 2, 1e-9, 1e9, "a number above 0");
-            const double groups = count > 1 ? rint(count * alpha) : 1; /* to even, as in Python */
-            found.groups = groups < 1 ? 1 : groups > 1e6 ? 1000000 : (unsigned)groups;
-            snprintf(reason, sizeof reason, "policy vms: %u VMs", count);
-            return;
-        }
-        fprintf(stderr, "gpusplit: the number of VMs is unknown below pyopencl, but as "
-                        "GPUSPLIT_VMS=static:N; no launch is split\n");
-    } else if (!strcmp(policy, "time") || !strcmp(policy, "adaptive")) {
-        fprintf(stderr, "gpusplit: the policy %s is pyopencl's only; no launch is split\n", policy);
-    } else if (strcmp(policy, "unsplit") != 0) {
-        senseless("GPUSPLIT_POLICY", policy, "one of unsplit, fixed, vms, time, adaptive");
+    found.measures = found.policy == POLICY_TIME || found.policy == POLICY_ADAPTIVE;
+    if (found.splits && found.measures && !settings()->sleeps) {
+        fprintf(stderr, "gpusplit: with the driver's waits nothing is measured that the policy %s needs; no "
+                        "launch is split\n", policy);
+        found.splits = false;
     }
-    found.splits = false;
 }
 
 static void read_all(void)
 {
     const char *policy = getenv("GPUSPLIT_POLICY"), *judge = getenv("GPUSPLIT_JUDGE");
     const char *summary = getenv("GPUSPLIT_SUMMARY"), *python = getenv("GPUSPLIT_PYTHON");
-    found.reason = reason;
     if (!policy || settings()->observes)
         return;
     read_policy(policy);

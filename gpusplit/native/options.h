@@ -7,8 +7,14 @@
 
 struct options {
     bool splits;        /* GPUSPLIT_POLICY was given, and can be carried out here */
-    unsigned groups;    /* for every launch; 1: none is cut */
-    const char *reason; /* why so many, in words */
+    enum { POLICY_FIXED, POLICY_VMS, POLICY_TIME, POLICY_ADAPTIVE } policy;
+    unsigned groups;    /* GPUSPLIT_GROUPS: of the policy fixed */
+    double alpha;       /* GPUSPLIT_ALPHA: groups per VM, of the policy vms */
+    double group_s;     /* GPUSPLIT_GROUP_MS, in seconds: of the policy time */
+    double budget;      /* GPUSPLIT_BUDGET: of the policy adaptive */
+    bool measures;      /* the policy goes by what launches took */
+    unsigned vms;       /* GPUSPLIT_VMS=static:N; 0: the agent of this VM says how many */
+    const char *count_file; /* GPUSPLIT_COUNT_FILE: where the agent says so */
     unsigned lanes;     /* GPUSPLIT_QUEUES: queues that slices go to in turn */
     unsigned in_flight; /* GPUSPLIT_IN_FLIGHT: slices of a queue that are enqueued and not over */
     size_t cores;       /* GPUSPLIT_CORES; 0: the device is asked */

@@ -2,7 +2,7 @@
 #ifndef GPUSPLIT_TALLY_H
 #define GPUSPLIT_TALLY_H
 
-/* A launch of `kernel` in so many slices (1: whole), and why. */
+/* A launch of `kernel` in so many slices; 1: whole, for that reason. */
 void tally(const char *kernel, unsigned slices, const char *reason);
 
 #endif

@@ -111,14 +111,30 @@ void work_forget_context(uintptr_t context)
     }
 }
 
+/* What a command adds to the sum. */
+static uint64_t added(uint64_t key)
+{
+    return (uint64_t)1 << 32 | (uint32_t)(key ^ key >> 32);
+}
+
+/* What work is called that adds so much. */
+static uint64_t called(uint64_t sum)
+{
+    return engine_mix(sum, 0x2545f4914f6cdd1du);
+}
+
+uint64_t work_alone(uint64_t key)
+{
+    return called(added(key));
+}
+
 void work_given(struct work *w, uint64_t key, uint64_t now)
 {
     uint64_t nothing = 0;
     feeding_fed(&w->feeding);
     atomic_compare_exchange_strong_explicit(&w->begin, &nothing, now, memory_order_relaxed,
                                             memory_order_relaxed);
-    atomic_fetch_add_explicit(&w->sum, (uint64_t)1 << 32 | (uint32_t)(key ^ key >> 32),
-                              memory_order_relaxed);
+    atomic_fetch_add_explicit(&w->sum, added(key), memory_order_relaxed);
 }
 
 struct moment work_until_now(struct work *w)
@@ -131,7 +147,7 @@ bool work_left(const struct moment *m, uint64_t *key, uint64_t *begin)
 {
     const uint64_t given = m->sum - atomic_load_explicit(&m->work->seen, memory_order_relaxed);
     const uint64_t since = atomic_load_explicit(&m->work->begin, memory_order_relaxed);
-    *key = engine_mix(given, 0x2545f4914f6cdd1du);
+    *key = called(given);
     *begin = since > m->begin ? since : m->begin;
     return (int64_t)given > 0 && since != 0 && m->begin != 0;
 }

@@ -56,6 +56,9 @@ struct moment work_until_now(struct work *work);
 /* Whether anything before `m` is not known to be over; its key, and when it began. */
 bool work_left(const struct moment *m, uint64_t *key, uint64_t *begin);
 
+/* The key of work that is one command, noted with `key`, alone. */
+uint64_t work_alone(uint64_t key);
+
 /* Everything before `m` was over at `now`; no news where a later moment is known to be past. */
 void work_over(const struct moment *m, uint64_t now);
 

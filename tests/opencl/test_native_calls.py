@@ -21,7 +21,7 @@ import pytest
 from call_draw import Sequence, draw
 from call_maker import Plan
 from conftest import EmuGpu
-from test_native_split import FORCED, Layer, install
+from native_layer import FORCED, Layer, install
 
 pytestmark = pytest.mark.opencl
 

@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 from conftest import EmuGpu
-from test_native_split import FORCED, THREADS, Layer, Ran, install
+from native_layer import FORCED, Layer, Ran, install
+from test_native_split import THREADS
 
 ROOT = Path(__file__).parents[2]
 

@@ -1,0 +1,68 @@
+#include "history.h"
+
+#include <pthread.h>
+#include <string.h>
+
+#include "adaptive.h"
+#include "options.h"
+
+/* Launches and kernels that are remembered; further ones take the place of others. */
+#define PLACES 1024
+/* So many launches of a kernel are remembered; the slowest of them counts. */
+#define REMEMBERED 4
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+
+static struct launch {
+    uint64_t key, kernel;
+    size_t items, groups;
+} launches[PLACES];
+
+static struct rate {
+    uint64_t kernel;
+    unsigned next;
+    double seconds[REMEMBERED]; /* per work-item; 0: none yet */
+} rates[PLACES];
+
+static unsigned place_of(uint64_t key)
+{
+    return key * 0x9e3779b97f4a7c15u >> 54;
+}
+
+void history_launched(uint64_t key, uint64_t kernel, size_t items, size_t groups)
+{
+    if (!options()->measures)
+        return;
+    pthread_mutex_lock(&lock);
+    launches[place_of(key)] = (struct launch){ key, kernel, items, groups };
+    pthread_mutex_unlock(&lock);
+}
+
+void history_took(uint64_t key, double seconds)
+{
+    if (!options()->measures || seconds <= 0)
+        return;
+    pthread_mutex_lock(&lock);
+    const struct launch launch = launches[place_of(key)];
+    if (launch.key == key && launch.items) {
+        struct rate *rate = &rates[place_of(launch.kernel)];
+        if (rate->kernel != launch.kernel)
+            *rate = (struct rate){ .kernel = launch.kernel };
+        rate->seconds[rate->next++ % REMEMBERED] = seconds / (double)launch.items;
+    }
+    pthread_mutex_unlock(&lock);
+    if (launch.key == key && launch.items)
+        adaptive_observe(launch.kernel, launch.items, launch.groups, seconds);
+}
+
+double history_seconds_per_item(uint64_t kernel)
+{
+    double most = 0;
+    pthread_mutex_lock(&lock);
+    const struct rate *rate = &rates[place_of(kernel)];
+    for (unsigned i = 0; rate->kernel == kernel && i < REMEMBERED; i++)
+        if (rate->seconds[i] > most)
+            most = rate->seconds[i];
+    pthread_mutex_unlock(&lock);
+    return most;
+}

@@ -1,0 +1,16 @@
+/* How many groups a launch is cut into: the policies of policy.py. */
+#ifndef GPUSPLIT_POLICY_H
+#define GPUSPLIT_POLICY_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct decision {
+    size_t groups;      /* 1: the launch stays whole, ... */
+    const char *reason; /* ... and why, in words that live until the thread asks again */
+};
+
+/* For a launch of so many work-items of a kernel (any number that tells it from others). */
+struct decision policy_decide(uint64_t kernel, size_t items);
+
+#endif

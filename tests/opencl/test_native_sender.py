@@ -1,0 +1,148 @@
+"""Slices that are sent when the call is back: a bounded number, and no sleep in an enqueue."""
+
+from __future__ import annotations
+
+import subprocess
+
+import pytest
+from native_layer import FORCED, Layer, Ran
+from native_layer import layer as layer
+
+pytestmark = pytest.mark.opencl
+
+#: Ten launches of 512 slices, which no call waits for.
+MANY = """
+source = "kernel void k(global int *a, int n) { int x = get_num_groups(0); \\
+    for (int i = 0; i < n; i++) x = x * 3 + 1; a[get_global_id(0)] += x; }"
+kernel = cl.Kernel(cl.Program(context, source).build(), "k")
+a = cl.Buffer(context, flags, hostbuf=np.zeros(4096, np.int32))
+out = np.empty(4096, np.int32)
+def go(wait_for=None):
+    return kernel(queue, (4096,), (8,), a, np.int32(300), wait_for=wait_for)
+"""
+
+
+@pytest.mark.parametrize("in_flight", [1, 40])
+@pytest.mark.parametrize("wait", ["cooperative", "driver"])
+def test_a_bounded_number_of_slices_is_in_flight(layer: Layer, in_flight: int, wait: str) -> None:
+    program = (
+        MANY
+        + """
+events = [go() for _ in range(10)]
+cl.enqueue_copy(queue, out, a)
+say(values=sorted(set(out.tolist())), status=[e.command_execution_status for e in events])
+"""
+    )
+    options = FORCED | {"groups": "512", "in_flight": str(in_flight), "wait": wait}
+    ran = layer.run(program, layer.watcher, **options)
+    assert ran.facts == layer.run(program, None).facts
+    assert ran.split() == (10, 10, 5120)
+    assert ran.in_flight <= in_flight
+
+
+def test_nothing_waits_inside_an_enqueue(layer: Layer) -> None:
+    # What the first launch waits for comes when the last one is enqueued.
+    program = (
+        MANY
+        + """
+for properties in 0, OUT_OF_ORDER:
+    queue = cl.CommandQueue(context, properties=properties)
+    user = cl.UserEvent(context)
+    events = [go([user])]
+    for _ in range(4):
+        events.append(go([events[-1]]))
+    queue.flush()
+    waiting = [e.command_execution_status > 1 for e in events]
+    user.set_status(COMPLETE)
+    events[-1].wait()
+cl.enqueue_copy(queue, out, a)
+say(values=sorted(set(out.tolist())), waiting=waiting)
+"""
+    )
+    ran = layer.run(program, None, **FORCED, groups="512", in_flight="4")
+    assert ran.facts == layer.run(program, None).facts
+    # Out of order, PoCL before version 6 does not split a kernel that it runs just now.
+    assert ran.split()[0] == 10
+    assert ran.split()[1] >= 6
+
+
+def test_out_of_order_a_launch_may_wait_for_one_behind_it(layer: Layer) -> None:
+    program = (
+        MANY
+        + """
+queue = cl.CommandQueue(context, properties=OUT_OF_ORDER)
+user = cl.UserEvent(context)
+first = go([user])
+second = go()
+queue.flush()
+second.wait()
+user.set_status(COMPLETE)
+first.wait()
+cl.enqueue_copy(queue, out, a)
+say(values=sorted(set(out.tolist())))
+"""
+    )
+    ran = layer.run(program, None, **FORCED, groups="512", in_flight="4")
+    assert ran.facts == layer.run(program, None).facts
+    assert ran.split()[1] > 0
+
+
+def test_a_slice_that_the_driver_refuses_fails_its_launch(layer: Layer) -> None:
+    program = """
+import os
+os.environ["WATCH_REFUSES"] = "7"
+""" + (
+        MANY
+        + """
+try:
+    event = go()
+    event.wait()
+    code = 0
+except cl.Error as error:
+    code = error.code
+queue = cl.CommandQueue(context)
+go().wait()
+say(failed=code < 0)
+"""
+    )
+    for in_flight in ("4", "600"):  # sent later, and sent in the call
+        ran = layer.run(program, layer.watcher, **FORCED, groups="512", in_flight=in_flight)
+        assert ran.facts == '{"failed": true}'
+
+
+def test_a_program_may_end_with_slices_to_be_sent(layer: Layer) -> None:
+    program = (
+        MANY
+        + """
+import ctypes, sys
+# Whoever was registered before comes after us, and finds the launches whole.
+def at_last():
+    cl.enqueue_copy(queue, out, a)
+    say(values=sorted(set(out.tolist())))
+at_last = ctypes.CFUNCTYPE(None)(at_last)
+# What C's atexit is made of; that itself is in no shared library.
+ctypes.CDLL(None).__cxa_atexit(at_last, None, None)
+for _ in range(10):
+    go()
+sys.stdout.flush()
+ctypes.CDLL(None).exit(0)
+"""
+    )
+    ran = layer.run(program, None, **FORCED, groups="512", in_flight="4")
+    assert ran.facts == layer.run(program, None).facts
+    assert ran.split() == (10, 10, 5120)
+
+
+@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize("in_flight", ["0", "2"])
+def test_a_callback_in_the_middle_of_a_launch_does_not_come_between_slices(
+    layer: Layer, after: bool, in_flight: str
+) -> None:
+    environ = layer.environment(layer.watcher, **FORCED, groups="7", in_flight=in_flight)
+    environ |= {"WATCH_CALLS_BACK": "1"} | ({"WATCH_AFTER": "1"} if after else {})
+    done = subprocess.run(
+        [layer.library.parent / "callback_calls"], env=environ, capture_output=True, text=True,
+        check=True, timeout=120,
+    )  # fmt: skip
+    assert done.stdout == "0 seen by halves, last 24; called 1\n"
+    assert Ran("", done.stderr).split() == (24, 24, 168)
