@@ -1,22 +1,33 @@
 """What the native library starts to learn a verdict: `python -I asked.py`, one question each.
 
-The library knows what a program was made from and has the device; what is kept on disk, and the
-judge, are asked here, so that a verdict is found once for all processes of a user.  Both sides
-write frames: a letter, the length (4 bytes, little-endian), so many bytes.
+The library knows what a program was made from and has the device; what is kept on disk, headers,
+and the judge, are asked here, so that a verdict is found once for all processes of a user.  Both
+sides write frames: a letter, the length (4 bytes, little-endian), so many bytes.
 
-To here: S source, O build options, A the device's address bits, D seven times what it is called
-(asking.device_key), P its binary of the program; then E, the end of the question.
-To the library: C a program to compile on the device, answered by N, the names of its kernels, or by
-R, the compiler's refusal.  Then K for each kernel: its name, why it stays whole (empty: it may be
-split), the functions that need a variant (separated by commas), and "1" where it sees its
-work-groups, separated by null bytes; W why others stay whole; V the variant's source; and E.
+To here, what the program was made from: S source, O build options, H its headers while it was
+built, as they were told by T below; or B for each of the binaries that it was made from.  Then one
+of these:
+
+- T with the folder where the program runs, as often as wanted: answered by H, the headers as they
+  are now, a text that is the same while they are.
+- G: the program gave the binaries B away, and may be made of them the next time.  No answer.
+- a question: A the device's address bits, D seven times what it is called (asking.device_key), P
+  its binary of the program; E, its end.
+
+To the library: O build options, where it does not know them.  C a program to compile on the device,
+answered by N, the names of its kernels, or by R, the compiler's refusal.  Then K for each kernel:
+its name, why it stays whole (empty: it may be split), the functions that need a variant (separated
+by commas), and "1" where it sees its work-groups, separated by null bytes; W why others stay whole;
+V the variant's source; H the headers that it needs as they were, if any; and E.
 F instead of these, with a reason: the judge could not be asked.
 """
 
 from __future__ import annotations
 
+import os
 import struct
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -25,6 +36,7 @@ if __package__ in (None, ""):
     sys.path.append(str(Path(__file__).resolve().parents[1]))
 
 from gpusplit import asking, device_macros, headers
+from gpusplit.judge import options
 from gpusplit.judge.ptx import is_ptx
 from gpusplit.judge.verdict import Answer, Request
 
@@ -63,29 +75,54 @@ class Frames:
         return payload.decode("ascii", "replace")
 
 
-def question(frames: Frames) -> asking.Question:
-    """Read what is asked."""
-    given: dict[str, list[bytes]] = {}
-    while (frame := frames.get())[0] != "E":
-        given.setdefault(frame[0], []).append(frame[1])
-    text = {kind: raw[0].decode("utf-8", "surrogateescape") for kind, raw in given.items()}
+Given = dict[str, list[bytes]]
+
+
+def origin(given: Given) -> Request | None:
+    """What the program was made from; None where it is not known."""
+    if "S" not in given:
+        return asking.taken_back(given.get("B", []))
+    source = _text(given, "S")
+    if "H" in given:
+        seen = Request.from_json(_text(given, "H"))
+    elif headers.includes(source):
+        seen = Request(trouble="its headers were not seen while it was built")
+    else:
+        seen = Request()
+    return replace(seen, source=source, options=_text(given, "O"))
+
+
+def headers_now(made: Request | None, folder: str) -> str:
+    """The headers of a program that runs in *folder*, as a text that is the same while they are."""
+    if made is None:
+        return Request(trouble="its source is not known").to_json()
+    try:
+        os.chdir(folder)
+    except OSError as error:
+        return Request(trouble=f"its folder is out of reach: {error.strerror}").to_json()
+    found, trouble = headers.take(made.source, options.read(made.options).folders)
+    return Request(headers=found, trouble=trouble).to_json()
+
+
+def question(frames: Frames, given: Given, made: Request) -> asking.Question:
+    """What is asked of a program that was *made* so."""
     image = given.get("P", [b""])[0]
-    trouble = ""
-    if headers.includes(text["S"]):
-        trouble = "its headers are not seen below pyopencl"
-    request = Request(
-        source=text["S"],
+    request = replace(
+        made,
         ptx=image.decode("utf-8", "replace") if is_ptx(image) else "",
-        trouble=trouble or asking.drivers_own_options(),
-        options=text["O"],
-        address_bits=int(text["A"]),
+        trouble=made.trouble or asking.drivers_own_options(),
+        address_bits=int(_text(given, "A")),
     )
     called = [raw.decode("utf-8", "surrogateescape") for raw in given["D"]]
     return asking.Question(request, asking.device_key(called), frames.compile)
 
 
-def tell(frames: Frames, answer: Answer) -> None:
-    """Send an answer."""
+def _text(given: Given, kind: str) -> str:
+    return given[kind][0].decode("utf-8", "surrogateescape")
+
+
+def tell(frames: Frames, answer: Answer, made: Request) -> None:
+    """Send an answer on a program that was *made* so."""
     for name, verdict in answer.kernels.items():
         shows = "1" if verdict.shows_work_group else ""
         frames.put(
@@ -93,21 +130,48 @@ def tell(frames: Frames, answer: Answer) -> None:
         )
     frames.put("W", answer.otherwise)
     frames.put("V", answer.variant)
+    if made.headers:
+        frames.put("H", Request(headers=made.headers).to_json())
     frames.put("E")
 
 
-def main() -> int:
-    """Answer one question."""
-    frames = Frames(sys.stdin.buffer, sys.stdout.buffer)
+def judge(frames: Frames, given: Given) -> None:
+    """Answer a question."""
+    made = origin(given)
+    if made is None:
+        unknown = "it was made from a binary whose source is not known"
+        tell(frames, Answer(otherwise=unknown), Request())
+        return
+    if "S" not in given:
+        frames.put("O", made.options)
+    asked = question(frames, given, made)
     try:
-        asked = question(frames)
-        try:
-            tell(frames, asked.stored() or asked.find())
-        except asking.Failed as error:
-            frames.put("F", str(error))
+        tell(frames, asked.stored() or asked.find(), made)
+    except asking.Failed as error:
+        frames.put("F", str(error))
+
+
+def main() -> int:
+    """Answer one question, or tell of headers as often as is asked."""
+    frames = Frames(sys.stdin.buffer, sys.stdout.buffer)
+    given: Given = {}
+    try:
+        while True:
+            kind, payload = frames.get()
+            if kind == "T":
+                folder = payload.decode("utf-8", "surrogateescape")
+                frames.put("H", headers_now(origin(given), folder))
+            elif kind == "G":
+                if (made := origin(given)) is not None:
+                    asking.given_away(made, given["B"])
+                return 0
+            elif kind == "E":
+                judge(frames, given)
+                return 0
+            else:
+                given.setdefault(kind, []).append(payload)
     except (EOFError, BrokenPipeError):
-        return 1  # the program has ended
-    return 0
+        return 1  # the program has ended, or knows what it wanted to
 
 
 if __name__ == "__main__":

@@ -61,8 +61,13 @@ class Question:
     def find(self, started: Started | None = None) -> Answer:
         """Ask the judge, and the device what the judge wants to know of it; Failed if in vain.
 
-        started: is told of the judge's process, and of None when it is over.
+        started: is told of the judge's process, and of None when it is over.  Of several processes
+        that ask the same at once (ranks of an MPI program, say) one asks the judge.
         """
+        with store.alone("verdicts", self._place, TIME_LIMIT):
+            return self.stored() or self._find(started)
+
+    def _find(self, started: Started | None) -> Answer:
         macros: device_macros.Values = {}
         for _ in range(_ROUNDS):
             found = ask_judge(replace(self._request, macros=macros), started)
@@ -76,6 +81,28 @@ class Question:
             except device_macros.Refused as error:
                 return Answer(otherwise=f"the device does not say what its macros are: {error}")
         return Answer(otherwise="the judge asks again what it was told")
+
+
+def given_away(made: Request, binaries: Sequence[bytes]) -> None:
+    """Note what *binaries* were made from, as somebody may keep them."""
+    text = Request(
+        made.source, headers=made.headers, trouble=made.trouble, options=made.options
+    ).to_json()
+    for binary in binaries:
+        if binary:
+            store.save("programs", store.digest(binary), text)
+
+
+def taken_back(binaries: Sequence[bytes]) -> Request | None:
+    """What *binaries* were made from, as it was noted; all must come from the same."""
+    texts = {store.load("programs", store.digest(binary)) for binary in binaries if binary}
+    text = texts.pop() if len(texts) == 1 else None
+    if text is None:
+        return None
+    try:
+        return Request.from_json(text)
+    except (ValueError, TypeError, KeyError):
+        return None
 
 
 def device_key(told: Sequence[str]) -> str:

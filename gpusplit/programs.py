@@ -14,7 +14,7 @@ from typing import Any
 
 import pyopencl as cl
 
-from gpusplit import asking, headers, hooks, store
+from gpusplit import asking, headers, hooks
 from gpusplit.judge import options as build_options
 from gpusplit.judge.verdict import Answer, Header, Request
 
@@ -222,23 +222,16 @@ def _given_away(raw: Any, binaries: list[bytes]) -> None:
     if known is None or not known.origin.source:
         return
     origin = known.origin
-    text = Request(
+    made = Request(
         origin.source, headers=origin.headers, trouble=origin.trouble, options=origin.options
-    ).to_json()
-    for binary in binaries:
-        if binary:
-            store.save("programs", store.digest(binary), text)
+    )
+    asking.given_away(made, binaries)
 
 
 def _taken_back(binaries: list[bytes]) -> Origin | None:
-    """What a program made from *binaries* was made from; all must come from the same."""
-    texts = {store.load("programs", store.digest(binary)) for binary in binaries if binary}
-    text = texts.pop() if len(texts) == 1 else None
-    if text is None:
-        return None
-    try:
-        noted = Request.from_json(text)
-    except (ValueError, TypeError, KeyError):
+    """What a program made from *binaries* was made from."""
+    noted = asking.taken_back(binaries)
+    if noted is None:
         return None
     return Origin(noted.source, options=noted.options, headers=noted.headers, trouble=noted.trouble)
 

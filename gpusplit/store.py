@@ -7,14 +7,19 @@ file is complete or not there, and one that cannot be read is as good as none.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import os
 import stat
 import tempfile
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 #: Files of one kind; beyond that, those that were not used for longest go.
 _MOST = 4096
+#: Seconds between two looks at a lock.
+_LOOK_EVERY = 0.05
 
 
 def digest(*parts: str | bytes) -> str:
@@ -58,6 +63,38 @@ def save(kind: str, name: str, text: str) -> None:
         with contextlib.suppress(OSError):
             os.unlink(temporary)
     _tidy(folder)
+
+
+@contextlib.contextmanager
+def alone(kind: str, name: str, patience: float) -> Iterator[None]:
+    """Let one process at a time do what is inside for *kind* and *name*, as far as can be had.
+
+    Whoever ends, however it ends, is out.  Others come in after *patience* seconds all the same, or
+    where files cannot be locked.
+    """
+    with contextlib.ExitStack() as stack:
+        folder = _folder(kind)
+        path = folder / f".{name}.lock" if folder is not None else None
+        if path is not None:
+            with contextlib.suppress(OSError):
+                file = stack.enter_context(path.open("a"))
+                if _locked(file.fileno(), patience):
+                    # Whoever waits for the file that is gone finds what was found, too.
+                    stack.callback(path.unlink, missing_ok=True)
+        yield
+
+
+def _locked(file: int, patience: float) -> bool:
+    until = time.monotonic() + patience
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > until:
+                return False
+            time.sleep(_LOOK_EVERY)
+        else:
+            return True
 
 
 def _folder(kind: str) -> Path | None:

@@ -5,8 +5,12 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "binaries.h"
+
 struct question {
-    const char *source, *options;
+    const char *source, *options; /* NULL: the program was made from binaries */
+    const char *headers;          /* while it was built, as judge_headers() said it; or NULL */
+    const struct binaries *binaries;
     unsigned address_bits;
     const char *called[7]; /* what the device is called: see asking.device_key */
     const void *image;     /* the driver's binary of the program, where it is worth reading */
@@ -27,6 +31,8 @@ struct answer {
     unsigned n;
     char *otherwise; /* why other kernels stay whole */
     char *variant;   /* the variant's source */
+    char *options;   /* to compile it with, where the program's are not known; or NULL */
+    char *headers;   /* that have to be as they were for it; NULL: it has none */
 };
 
 /* Compiles `text` on the device: the names of its kernels, to be freed; NULL if it is refused. */
@@ -37,6 +43,14 @@ typedef char *compile_fn(void *what, const char *text);
 bool judge_ask(const struct question *question, compile_fn *compile, void *what, struct answer *answer,
                char failure[200]);
 void answer_free(struct answer *answer);
+
+/* Begins to look at the headers of a program, by what it is made from: a judge, to be closed; or -1. */
+int judge_headers_begin(const struct question *question);
+/* What these headers are now, in the folder where the program runs; to be freed.  NULL: unknown. */
+char *judge_headers(int judge);
+
+/* Has it kept which source the question's binaries are made from; does not wait until it is. */
+void judge_given_away(const struct question *question);
 
 /* Nobody is to be asked any more: the program ends. */
 void judge_ends(void);

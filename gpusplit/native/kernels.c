@@ -59,15 +59,16 @@ static void kernel_end(void *given)
     free(kernel);
 }
 
-static void made(handle handle_of)
+/* build: what it is of; ours from here on. */
+static void made(handle handle_of, struct build *build)
 {
     handle program = NULL;
     cl_uint n = 0;
     struct kernel *kernel;
-    struct build *build = NULL;
-    if (next_clGetKernelInfo(handle_of, CL_KERNEL_PROGRAM, sizeof program, &program, NULL) ||
+    if (!build ||
+        next_clGetKernelInfo(handle_of, CL_KERNEL_PROGRAM, sizeof program, &program, NULL) ||
         next_clGetKernelInfo(handle_of, CL_KERNEL_NUM_ARGS, sizeof n, &n, NULL) ||
-        !(build = build_get(program)) || !(kernel = calloc(1, sizeof *kernel))) {
+        !(kernel = calloc(1, sizeof *kernel))) {
         build_drop(build);
         return;
     }
@@ -93,7 +94,7 @@ handle our_clCreateKernel(handle program, const char *name, cl_int *error)
 {
     handle kernel = next_clCreateKernel(program, name, error);
     if (kernel && splitting())
-        made(kernel);
+        made(kernel, build_get(program));
     return kernel;
 }
 
@@ -104,7 +105,7 @@ cl_int our_clCreateKernelsInProgram(handle program, cl_uint n, handle *kernels, 
     if (n_ret)
         *n_ret = n_made;
     for (cl_uint i = 0; result == CL_SUCCESS && kernels && splitting() && i < n_made && i < n; i++)
-        made(kernels[i]);
+        made(kernels[i], build_get(program));
     return result;
 }
 
@@ -196,6 +197,35 @@ cl_int our_clSetKernelExecInfo(handle given, cl_uint what, size_t size, const vo
         end(kernel);
     }
     return result;
+}
+
+/* A clone has the arguments that its original has now. */
+static void take_over(struct kernel *clone, const struct kernel *from)
+{
+    clone->unseen = from->unseen || clone->n != from->n;
+    for (cl_uint i = 0; !clone->unseen && i < from->n; i++) {
+        const struct argument *argument = &from->arguments[i];
+        if (argument->set)
+            remember(clone, i, argument->size, argument->has_value ? argument->value : NULL);
+        clone->arguments[i].svm = argument->svm;
+        clone->arguments[i].release = argument->release;
+    }
+}
+
+handle our_clCloneKernel(handle given, cl_int *error)
+{
+    struct kernel *kernel = begin(given, ~0u);
+    handle made_of = next_clCloneKernel(given, error);
+    if (kernel && made_of) {
+        made(made_of, build_hold(kernel->build)); /* the program itself may be gone */
+        struct kernel *clone = object_get(KIND_KERNEL, made_of);
+        if (clone)
+            take_over(clone, kernel); /* nobody else has its handle yet */
+        object_drop(clone);
+    }
+    if (kernel)
+        end(kernel);
+    return made_of;
 }
 
 const char *kernel_arguments(const struct kernel *kernel, bool replay)

@@ -26,6 +26,9 @@
     X(clReleaseSampler, 24, cl_int, (handle sampler))                                                \
     X(clCreateProgramWithSource, 26, handle,                                                         \
       (handle context, cl_uint n, const char **strings, const size_t *lengths, cl_int *error))       \
+    X(clCreateProgramWithBinary, 27, handle,                                                         \
+      (handle context, cl_uint n, const handle *devices, const size_t *lengths,                      \
+       const unsigned char **images, cl_int *statuses, cl_int *error))                               \
     X(clRetainProgram, 28, cl_int, (handle program))                                                 \
     X(clReleaseProgram, 29, cl_int, (handle program))                                                \
     X(clBuildProgram, 30, cl_int,                                                                    \
@@ -90,7 +93,8 @@
     X(clEnqueueSVMMap, 131, cl_int,                                                                  \
       (handle queue, cl_uint blocking, cl_bitfield flags, void *memory, size_t size, WAIT_LIST))     \
     X(clSetKernelArgSVMPointer, 134, cl_int, (handle kernel, cl_uint index, const void *value))      \
-    X(clSetKernelExecInfo, 135, cl_int, (handle kernel, cl_uint what, size_t size, const void *value))
+    X(clSetKernelExecInfo, 135, cl_int, (handle kernel, cl_uint what, size_t size, const void *value)) \
+    X(clCloneKernel, 137, handle, (handle kernel, cl_int *error))
 
 /* Commands that need no more than their place in the queue: X(..., what they are called with). */
 #define COMMANDS(X)                                                                                  \

@@ -2,95 +2,20 @@
 #include "programs.h"
 
 #include <pthread.h>
-#include <stdatomic.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-#include "background.h"
 #include "device.h"
 #include "objects.h"
 #include "options.h"
 
-/* Variants of a build beyond which none with constants compiled in is made: no endless compiling. */
-#define MOST_CONSTANT 16
-
 struct program {
     struct object object;
     pthread_mutex_t lock;
-    struct build *build; /* NULL before it is built */
+    struct binaries *binaries; /* NULL: it is made from source */
+    struct build *build;       /* NULL before it is built */
 };
-
-/* What is found out in the background: first asked for, then there for good. */
-struct judged {
-    handle device;
-    atomic_bool known;
-    struct answer answer;
-    struct judged *next;
-};
-struct variant {
-    handle device;
-    atomic_bool known;
-    struct form form;
-    handle program;  /* NULL: it cannot be built */
-    struct variant *next;
-};
-
-struct build {
-    atomic_uint uses;
-    char *options;
-    pthread_mutex_t lock; /* of the lists */
-    pthread_mutex_t work; /* held by who finds something out while others wait for it */
-    struct judged *judged;
-    struct variant *variants;
-    unsigned n_constant;
-};
-
-/* Finding out, by a thread that holds the program. */
-struct finding {
-    struct job job;
-    struct build *build;
-    handle program, device;
-    struct judged *judged;         /* to be judged, or ... */
-    struct variant *variant;       /* ... a variant to be built, ... */
-    const struct answer *answer;   /* ... of this source */
-};
-
-void build_drop(struct build *build)
-{
-    if (!build || atomic_fetch_sub(&build->uses, 1) != 1)
-        return;
-    while (build->judged) {
-        struct judged *judged = build->judged;
-        build->judged = judged->next;
-        answer_free(&judged->answer);
-        free(judged);
-    }
-    while (build->variants) {
-        struct variant *variant = build->variants;
-        build->variants = variant->next;
-        if (variant->program)
-            next_clReleaseProgram(variant->program);
-        free(variant);
-    }
-    pthread_mutex_destroy(&build->lock);
-    pthread_mutex_destroy(&build->work);
-    free(build->options);
-    free(build);
-}
-
-static struct build *build_new(const char *options)
-{
-    struct build *build = calloc(1, sizeof *build);
-    if (!build || !(build->options = strdup(options ? options : ""))) {
-        free(build);
-        return NULL;
-    }
-    atomic_init(&build->uses, 1);
-    pthread_mutex_init(&build->lock, NULL);
-    pthread_mutex_init(&build->work, NULL);
-    return build;
-}
 
 struct build *build_get(handle handle_of)
 {
@@ -98,34 +23,52 @@ struct build *build_get(handle handle_of)
     if (!program)
         return NULL;
     pthread_mutex_lock(&program->lock);
-    struct build *build = program->build;
-    if (build)
-        atomic_fetch_add(&build->uses, 1);
+    struct build *build = build_hold(program->build);
     pthread_mutex_unlock(&program->lock);
     object_drop(program);
     return build;
 }
 
-/* Programs as the program makes them. */
-
 static void program_end(void *given)
 {
     struct program *program = given;
     build_drop(program->build);
+    binaries_drop(program->binaries);
     pthread_mutex_destroy(&program->lock);
     free(program);
+}
+
+static void made(handle handle_of, struct binaries *binaries)
+{
+    struct program *program = calloc(1, sizeof *program);
+    if (!program) {
+        binaries_drop(binaries);
+        return;
+    }
+    program->binaries = binaries;
+    pthread_mutex_init(&program->lock, NULL);
+    object_keep(&program->object, KIND_PROGRAM, handle_of, program_end);
 }
 
 handle our_clCreateProgramWithSource(handle context, cl_uint n, const char **strings,
                                      const size_t *lengths, cl_int *error)
 {
-    handle made = next_clCreateProgramWithSource(context, n, strings, lengths, error);
-    struct program *program = made && splitting() ? calloc(1, sizeof *program) : NULL;
-    if (program) {
-        pthread_mutex_init(&program->lock, NULL);
-        object_keep(&program->object, KIND_PROGRAM, made, program_end);
-    }
-    return made;
+    handle program = next_clCreateProgramWithSource(context, n, strings, lengths, error);
+    if (program && splitting())
+        made(program, NULL);
+    return program;
+}
+
+handle our_clCreateProgramWithBinary(handle context, cl_uint n, const handle *devices,
+                                     const size_t *lengths, const unsigned char **images,
+                                     cl_int *statuses, cl_int *error)
+{
+    handle program =
+        next_clCreateProgramWithBinary(context, n, devices, lengths, images, statuses, error);
+    struct binaries *binaries = program && splitting() ? binaries_copy(n, lengths, images) : NULL;
+    if (binaries)
+        made(program, binaries);
+    return program;
 }
 
 cl_int our_clRetainProgram(handle program)
@@ -143,236 +86,80 @@ cl_int our_clReleaseProgram(handle program)
     return next_clReleaseProgram(program);
 }
 
+/* The headers of a program while it is built; headers that change meanwhile are not known, nor are those
+ * of a build that goes on when the call is back. */
+struct watch {
+    int judge; /* -1: there is nothing to be seen */
+    char *source, *seen;
+};
+
+static struct watch watch(handle program, const char *options, bool asynchronous)
+{
+    struct watch watch = { -1, text_of(next_clGetProgramInfo, program, CL_PROGRAM_SOURCE), NULL };
+    const char *source = watch.source;
+    if (source && !asynchronous &&
+        (strstr(source, "include") || strstr(source, "import") || strstr(source, "embed"))) {
+        const struct question question = { .source = source, .options = options };
+        watch.judge = judge_headers_begin(&question);
+        watch.seen = judge_headers(watch.judge);
+    }
+    return watch;
+}
+
+static void watch_end(struct watch *watch)
+{
+    char *now = watch->seen ? judge_headers(watch->judge) : NULL;
+    if (watch->seen && (!now || strcmp(watch->seen, now) != 0)) {
+        free(watch->seen);
+        watch->seen = NULL;
+    }
+    if (watch->judge >= 0)
+        close(watch->judge);
+    free(now);
+    free(watch->source);
+}
+
 cl_int our_clBuildProgram(handle given, cl_uint n, const handle *devices, const char *options,
                           void (*notify)(handle, void *), void *what)
 {
     struct program *program = splitting() ? object_get(KIND_PROGRAM, given) : NULL;
-    struct build *build = program ? build_new(options) : NULL;
+    if (!program)
+        return next_clBuildProgram(given, n, devices, options, notify, what);
+    const char *said = options ? options : "";
+    struct watch headers = { -1, NULL, NULL };
+    if (!program->binaries)
+        headers = watch(given, said, notify);
     const cl_int result = next_clBuildProgram(given, n, devices, options, notify, what);
-    if (program) {
+    watch_end(&headers);
+    /* An earlier build that still holds keeps its kernels' verdicts. */
+    if (result == CL_SUCCESS || result == CL_BUILD_PROGRAM_FAILURE) {
+        struct build *build = build_new(said, headers.seen, program->binaries);
         pthread_mutex_lock(&program->lock);
-        /* An earlier build that still holds keeps its kernels' verdicts. */
-        if (result == CL_SUCCESS || result == CL_BUILD_PROGRAM_FAILURE) {
-            struct build *before = program->build;
-            program->build = build;
-            build = before;
-        }
+        struct build *before = program->build;
+        program->build = build;
         pthread_mutex_unlock(&program->lock);
-        build_drop(build);
-        object_drop(program);
+        build_drop(before);
     }
+    free(headers.seen);
+    object_drop(program);
     return result;
 }
 
-/* Finding out. */
-
-static handle compile(const struct finding *f, const char *text)
-{
-    handle context = NULL;
-    cl_int error;
-    if (next_clGetProgramInfo(f->program, CL_PROGRAM_CONTEXT, sizeof context, &context, NULL))
-        return NULL;
-    handle made = next_clCreateProgramWithSource(context, 1, &text, NULL, &error);
-    if (made && next_clBuildProgram(made, 1, &f->device, f->build->options, NULL, NULL)) {
-        next_clReleaseProgram(made);
-        made = NULL;
-    }
-    return made;
-}
-
-static char *kernels_of(void *what, const char *text)
-{
-    handle made = compile(what, text);
-    if (!made)
-        return NULL;
-    char *names = text_of(next_clGetProgramInfo, made, CL_PROGRAM_KERNEL_NAMES);
-    next_clReleaseProgram(made);
-    return names;
-}
-
-/* The driver's binary for the device; NULL where there is none to be had. */
-static void *image_of(const struct finding *f, size_t *size)
+/* Whoever asks for binaries may keep them, and make the program of them the next time. */
+cl_int our_clGetProgramInfo(handle program, ANSWER)
 {
     enum { MOST = 64 };
-    cl_uint n = 0;
-    handle devices[MOST];
-    size_t sizes[MOST], at = 0;
-    unsigned char *images[MOST] = { NULL };
-    if (next_clGetProgramInfo(f->program, CL_PROGRAM_NUM_DEVICES, sizeof n, &n, NULL) || n > MOST ||
-        next_clGetProgramInfo(f->program, CL_PROGRAM_DEVICES, n * sizeof *devices, devices, NULL) ||
-        next_clGetProgramInfo(f->program, CL_PROGRAM_BINARY_SIZES, n * sizeof *sizes, sizes, NULL))
-        return NULL;
-    while (at < n && devices[at] != f->device)
-        at++;
-    if (at == n || !sizes[at] || !(images[at] = malloc(sizes[at])))
-        return NULL;
-    *size = sizes[at];
-    if (!next_clGetProgramInfo(f->program, CL_PROGRAM_BINARIES, n * sizeof *images, images, NULL))
-        return images[at];
-    free(images[at]);
-    return NULL;
-}
-
-static void whole(struct answer *answer, const char *why)
-{
-    memset(answer, 0, sizeof *answer);
-    answer->otherwise = strdup(why);
-    answer->variant = strdup("");
-}
-
-static void ask_judge(struct finding *f)
-{
-    static const cl_uint of_device[] = { CL_DEVICE_VENDOR, CL_DEVICE_NAME, CL_DEVICE_VERSION,
-                                         CL_DRIVER_VERSION, CL_DEVICE_OPENCL_C_VERSION };
-    handle platform = NULL;
-    char failure[200], *called[7], *source = text_of(next_clGetProgramInfo, f->program, CL_PROGRAM_SOURCE);
-    struct answer *answer = &f->judged->answer;
-    struct question question = { .source = source, .options = f->build->options };
-    bool read = source && source[strspn(source, " \n")];
-    next_clGetDeviceInfo(f->device, CL_DEVICE_PLATFORM, sizeof platform, &platform, NULL);
-    next_clGetDeviceInfo(f->device, CL_DEVICE_ADDRESS_BITS, sizeof question.address_bits,
-                         &question.address_bits, NULL);
-    called[0] = text_of(next_clGetPlatformInfo, platform, CL_PLATFORM_NAME);
-    called[1] = text_of(next_clGetPlatformInfo, platform, CL_PLATFORM_VERSION);
-    for (unsigned i = 0; i < 5; i++)
-        called[2 + i] = text_of(next_clGetDeviceInfo, f->device, of_device[i]);
-    for (unsigned i = 0; i < 7; i++) {
-        question.called[i] = called[i];
-        read = read && called[i];
-    }
-    void *image = read && strstr(called[2], "NVIDIA") ? image_of(f, &question.image_size) : NULL;
-    question.image = image;
-    if (!image)
-        question.image_size = 0;
-    if (!read) {
-        whole(answer, "its source is not known");
-    } else if (!judge_ask(&question, kernels_of, f, answer, failure)) {
-        static atomic_bool told;
-        if (!judge_ended() && !atomic_exchange(&told, true))
-            fprintf(stderr, "gpusplit: launches stay whole: %s\n", failure);
-        whole(answer, failure);
-    }
-    for (unsigned i = 0; i < 7; i++)
-        free(called[i]);
-    free(image);
-    free(source);
-}
-
-static void build_it(struct finding *f)
-{
-    char *text = malloc(FORM_TEXT + strlen(f->answer->variant) + 1);
-    if (!text)
-        return;
-    split_macros(&f->variant->form, text);
-    strcat(text, f->answer->variant);
-    f->variant->program = compile(f, text);
-    free(text);
-}
-
-static void find_out(struct finding *f)
-{
-    atomic_bool *known = f->judged ? &f->judged->known : &f->variant->known;
-    pthread_mutex_lock(&f->build->work);
-    if (!atomic_load(known)) {
-        if (f->judged)
-            ask_judge(f);
-        else
-            build_it(f);
-        atomic_store(known, true);
-    }
-    pthread_mutex_unlock(&f->build->work);
-}
-
-static void finding_drop(struct job *job)
-{
-    struct finding *f = (struct finding *)job;
-    next_clReleaseProgram(f->program);
-    build_drop(f->build);
-    free(f);
-}
-
-static void finding_work(struct job *job)
-{
-    find_out((struct finding *)job);
-    finding_drop(job);
-}
-
-/* Finds out now, or has it found out in the background if nobody does yet. */
-static void find(struct finding f, bool is_new)
-{
-    if (options()->waits) {
-        find_out(&f);
-        return;
-    }
-    struct finding *later = is_new ? malloc(sizeof *later) : NULL;
-    if (!later || next_clRetainProgram(f.program)) {
-        free(later);
-        return;
-    }
-    *later = f;
-    later->job = (struct job){ finding_work, finding_drop, NULL };
-    atomic_fetch_add(&f.build->uses, 1);
-    background_do(&later->job);
-}
-
-const struct answer *build_answer(struct build *build, handle program, handle device)
-{
-    bool is_new = false;
-    pthread_mutex_lock(&build->lock);
-    struct judged *judged = build->judged;
-    while (judged && judged->device != device)
-        judged = judged->next;
-    if (!judged && (judged = calloc(1, sizeof *judged))) {
-        judged->device = device;
-        judged->next = build->judged;
-        build->judged = judged;
-        is_new = true;
-    }
-    pthread_mutex_unlock(&build->lock);
-    if (!judged)
-        return NULL;
-    if (!atomic_load(&judged->known))
-        find((struct finding){ .build = build, .program = program, .device = device, .judged = judged },
-             is_new);
-    return atomic_load(&judged->known) ? &judged->answer : NULL;
-}
-
-const struct verdict *answer_verdict(const struct answer *answer, const char *kernel,
-                                     struct verdict *otherwise)
-{
-    for (unsigned i = 0; i < answer->n; i++)
-        if (!strcmp(answer->kernels[i].kernel, kernel))
-            return &answer->kernels[i];
-    *otherwise = (struct verdict){ .refusal = answer->otherwise };
-    return otherwise;
-}
-
-handle build_variant(struct build *build, const struct answer *answer, handle program, handle device,
-                     const struct form *form, bool constant, const char **why)
-{
-    bool is_new = false;
-    pthread_mutex_lock(&build->lock);
-    struct variant *variant = build->variants;
-    while (variant && (variant->device != device || memcmp(&variant->form, form, sizeof *form) != 0))
-        variant = variant->next;
-    const bool too_many = !variant && constant && build->n_constant >= MOST_CONSTANT;
-    if (!variant && !too_many && (variant = calloc(1, sizeof *variant))) {
-        variant->device = device;
-        variant->form = *form;
-        variant->next = build->variants;
-        build->variants = variant;
-        build->n_constant += constant;
-        is_new = true;
-    }
-    pthread_mutex_unlock(&build->lock);
-    *why = too_many ? "too many different NDRanges, each to be compiled" : "its variant is being built";
-    if (!variant)
-        return NULL;
-    if (!atomic_load(&variant->known))
-        find((struct finding){ .build = build, .program = program, .device = device, .variant = variant,
-                               .answer = answer }, is_new);
-    if (!atomic_load(&variant->known))
-        return NULL;
-    *why = "the compiler refused the variant";
-    return variant->program;
+    const cl_int result = next_clGetProgramInfo(program, what, size, value, size_ret);
+    size_t sizes[MOST];
+    const size_t n = size / sizeof(void *);
+    if (result != CL_SUCCESS || what != CL_PROGRAM_BINARIES || !value || !n || n > MOST || !splitting() ||
+        next_clGetProgramInfo(program, CL_PROGRAM_BINARY_SIZES, n * sizeof *sizes, sizes, NULL))
+        return result;
+    struct build *build = build_get(program);
+    struct binaries *given = build ? binaries_copy((unsigned)n, sizes, value) : NULL;
+    if (given)
+        build_given_away(build, program, given);
+    binaries_drop(given);
+    build_drop(build);
+    return result;
 }

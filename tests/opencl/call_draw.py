@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
+
+TRANSFERS = ("read", "write", "copy", "fill", "read rect", "write rect", "copy rect", "map")
+#: Calls that end in the name of their event, or None.
+COMMANDS = frozenset({*TRANSFERS, "launch", "task", "unmap", "marker", "barrier", "old marker"})
 
 #: What is drawn, and how often.
 INTENTS = {
@@ -71,3 +76,19 @@ class Thread:
     unused: list[str] = field(default_factory=list)
     barriers: dict[str, int] = field(default_factory=dict)
     kernels: dict[str, list[str | None]] = field(default_factory=dict)
+
+
+def left(phases: list[list[list[list[Any]]]]) -> dict[str, str]:
+    """What a program holds after all of these calls, and its kind."""
+    counts: Counter[tuple[str, str]] = Counter()
+    makers = {"queue": "CommandQueue", "buffer": "MemObject", "part": "MemObject",
+              "kernel": "Kernel", "clone": "Kernel", "user": "Event"}  # fmt: skip
+    for phase in phases:
+        for kind, *given in (call for calls in phase for call in calls):
+            if kind in makers:
+                counts[makers[kind], given[0]] += 1
+            elif kind in ("retain", "release"):
+                counts[given[0], given[1]] += 1 if kind == "retain" else -1
+            elif kind in COMMANDS and given[-1] is not None:
+                counts["Event", given[-1]] += 1
+    return {name: kind for (kind, name), count in counts.items() if count}

@@ -10,21 +10,15 @@ the intents is planned as well, so that a failing sequence can be made short.
 from __future__ import annotations
 
 import random
-from collections import Counter
 from typing import Any
 
-from call_draw import Access, Buffer, Sequence, Thread
+from call_draw import TRANSFERS, Access, Buffer, Sequence, Thread
 from call_errors import ERRORS
 from call_kernels import ITEMS, KERNELS, OFFSETS
-
-TRANSFERS = ("read", "write", "copy", "fill", "read rect", "write rect", "copy rect", "map")
 
 
 class Plan:
     """Calls for intents: phases[n][t] is what thread t does in phase n."""
-
-    #: Calls that end in the name of their event, or None.
-    COMMANDS = frozenset({*TRANSFERS, "launch", "task", "unmap", "marker", "barrier", "old marker"})
 
     def __init__(self, sequence: Sequence) -> None:
         """Plan all of it."""
@@ -50,21 +44,6 @@ class Plan:
         if sequence.fails:
             first.calls.append(["fails"])
             self._join()
-
-    def left(self) -> dict[str, str]:
-        """What the program holds at the end, and its kind."""
-        counts: Counter[tuple[str, str]] = Counter()
-        makers = {"queue": "CommandQueue", "buffer": "MemObject", "part": "MemObject",
-                  "kernel": "Kernel", "user": "Event"}  # fmt: skip
-        for phase in self.phases:
-            for kind, *given in (call for calls in phase for call in calls):
-                if kind in makers:
-                    counts[makers[kind], given[0]] += 1
-                elif kind in ("retain", "release"):
-                    counts[given[0], given[1]] += 1 if kind == "retain" else -1
-                elif kind in self.COMMANDS and given[-1] is not None:
-                    counts["Event", given[-1]] += 1
-        return {name: kind for (kind, name), count in counts.items() if count}
 
     def _name(self, kind: str) -> str:
         self._names += 1
@@ -230,7 +209,7 @@ class Plan:
         moved = rng.random() < 0.3
         offset = rng.choice(OFFSETS[len(size)]) if moved else rng.choice((None, (0,) * len(size)))
         queue = self._queue()
-        kernel = f"k{self._t.number}.{rng.randrange(2)}.{name}_{'moved' if moved else 'zero'}"
+        kernel = f"k{self._t.number}.{rng.randrange(3)}.{name}_{'moved' if moved else 'zero'}"
         if kernel not in self._t.kernels:
             self._say("kernel", kernel)
             self._t.kernels[kernel] = [None] * len(gives)
@@ -359,7 +338,7 @@ class Plan:
 
     def _release(self) -> None:
         rng = self._rng
-        kind = rng.choice(("event", "event", "buffer", "kernel", "retain"))
+        kind = rng.choice(("event", "event", "buffer", "kernel", "clone", "retain"))
         if kind == "event" and self.sequence.threads == 1 and self._t.events:
             event = rng.choice(list(self._t.events))
             theirs = [access for access in self._accesses if access.event == event]
@@ -380,6 +359,13 @@ class Plan:
             kernel = rng.choice(list(self._t.kernels))
             del self._t.kernels[kernel]
             self._say("release", "Kernel", kernel)
+        elif kind == "clone" and self._t.kernels:
+            kernel = rng.choice(list(self._t.kernels))
+            thread, _, name = kernel.split(".")
+            clone = f"{thread}.2.{name}"
+            if clone not in self._t.kernels:
+                self._say("clone", clone, kernel)
+                self._t.kernels[clone] = list(self._t.kernels[kernel])
         elif kind == "retain" and self._t.events:
             event = rng.choice(list(self._t.events))
             self._say("retain", "Event", event)

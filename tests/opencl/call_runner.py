@@ -114,6 +114,9 @@ class Runner:
         kind = name.split(".")[-1].encode()
         return self._new(name, self.cl.clCreateKernel(self.program, kind, None))
 
+    def do_clone(self, name: str, kernel: str) -> bool:
+        return self._new(name, self.cl.clCloneKernel(self.handles[kernel], None))
+
     def do_argument(self, kernel: str, at: int, what: str) -> int:
         value: Any = None
         number = int(what[1:])

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from call_draw import Sequence, draw
+from call_draw import Sequence, draw, left
 from call_maker import Plan
 from conftest import EmuGpu
 from native_layer import FORCED, Layer, install
@@ -52,8 +52,8 @@ class Machine:
         """The answers, up to the one that ended the process, and what was said."""
         lines = []
         for sequence in sequences:
-            plan = Plan(sequence)
-            given = {"own": sequence.own, "phases": plan.phases, "left": plan.left()}
+            plan = Plan(sequence).phases
+            given = {"own": sequence.own, "phases": plan, "left": left(plan)}
             lines.append(json.dumps(given))
         done = subprocess.run(
             [sys.executable, RUNNER], input="\n".join(lines), env=self.environment(groups),

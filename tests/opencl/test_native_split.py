@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -106,6 +107,29 @@ def test_gpusplit_run_splits_a_native_program(layer: Layer) -> None:
     ran = Ran(done.stdout, done.stderr)
     assert ran.split("k1")[0] == 52
     assert ran.split("k1")[1] > 20, done.stderr
+
+
+@pytest.mark.parametrize("way", ["by-name", "by-address"])
+def test_the_papers_function_is_there_under_its_own_name(layer: Layer, way: str) -> None:
+    out = layer.library.parent
+    subprocess.run(
+        ["make", "-s", "-C", ROOT / "tests" / "native", f"OUT={out}", out / "paper_calls"],
+        check=True,
+    )
+
+    def run(**environ: str) -> Ran:
+        done = subprocess.run(
+            [out / "paper_calls", way], env=os.environ | environ, capture_output=True, text=True,
+            check=True, timeout=300,
+        )  # fmt: skip
+        return Ran(done.stdout.splitlines()[-1], done.stdout + done.stderr)
+
+    whole = run(OPENCL_LAYERS="")
+    assert ("there is no layer" in whole.errors) == (way == "by-address")
+    for options in ({}, {**FORCED, "groups": "4"}):
+        ran = run(**layer.environment(None, **options))
+        assert ran.facts == whole.facts == "-53 0 1 3968"
+        assert ran.split() == ((1, 1, 4) if options else (0, 0, 0))
 
 
 def test_nothing_is_split_where_nobody_asked(layer: Layer) -> None:
@@ -278,21 +302,13 @@ def test_named_twice_it_is_a_layer_once(layer: Layer) -> None:
             "kernel(queue, (64,), (8,), a)",
             "printf",
         ),
-        (
-            '#include "there.h"\nkernel void k(global int *a) { a[get_global_id(0)] = ONE; }',
-            "kernel(queue, (64,), (8,), a)",
-            "headers",
-        ),
         (GROUPS, "kernel(queue, (4,), (4,), a)", "one slice fills the device"),
     ],
-    ids=["refused", "header", "small"],
+    ids=["refused", "small"],
 )
-def test_what_is_whole_says_why(
-    layer: Layer, tmp_path: Path, source: str, launch: str, why: str
-) -> None:
-    (tmp_path / "there.h").write_text("#define ONE 1\n")
+def test_what_is_whole_says_why(layer: Layer, source: str, launch: str, why: str) -> None:
     program = f"""
-program = cl.Program(context, {source!r}).build(options=["-I", {str(tmp_path)!r}])
+program = cl.Program(context, {source!r}).build()
 kernel = cl.Kernel(program, "k")
 a = cl.Buffer(context, flags, hostbuf=np.zeros(64, np.int32))
 {launch}
@@ -304,18 +320,79 @@ say()
     assert why in ran.why_whole()
 
 
-def test_a_program_from_a_binary_stays_whole(layer: Layer) -> None:
+# What programs are made from.
+
+HEADER = "#include <sub/there.h>\nkernel void k(global int *a) { a[get_global_id(0)] += HERE; }"
+
+
+@pytest.mark.parametrize("folder", ["absolute", "relative"])
+def test_a_program_with_headers_is_split_by_what_they_were_at_its_build(
+    layer: Layer, tmp_path: Path, folder: str
+) -> None:
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "there.h").write_text('#include "more.h"\n#define HERE (PLUS + 1)\n')
+    (tmp_path / "sub" / "more.h").write_text("#define PLUS (int)get_group_id(0)\n")
+    where = str(tmp_path) if folder == "absolute" else "."
     program = f"""
-first = cl.Program(context, {GROUPS!r}).build()
-again = cl.Program(context, [device], first.get_info(cl.program_info.BINARIES)).build()
-kernel = cl.Kernel(again, "k")
-kernel(queue, (64,), (8,), cl.Buffer(context, flags, hostbuf=np.zeros(64, np.int32)))
-queue.finish()
+import os
+os.chdir({str(tmp_path)!r})
+program = cl.Program(context, {HEADER!r}).build(options=["-I", {where!r}])
+{LAUNCHES.replace("kernel = ", "kernel = cl.Kernel(program, 'k') #")}
+go(); go()
+say(out=out.tolist())
+"""
+    ran = layer.run(program, None, **FORCED, groups="4")
+    assert ran.split() == (2, 2, 8), ran.why_whole()
+    assert ran.facts == layer.run(program, None).facts
+
+
+def test_headers_that_are_others_since_the_build_leave_launches_whole(
+    layer: Layer, tmp_path: Path
+) -> None:
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "there.h").write_text("#define HERE (int)get_group_id(0)\n")
+    program = f"""
+program = cl.Program(context, {HEADER!r}).build(options=["-I", {str(tmp_path)!r}])
+open({str(tmp_path / "sub" / "there.h")!r}, "w").write("#define HERE 1000\\n")
+{LAUNCHES.replace("kernel = ", "kernel = cl.Kernel(program, 'k') #")}
+go()
+say(largest=int(out.max()))
+"""
+    ran = layer.run(program, None, **FORCED)
+    assert ran.facts == '{"largest": 7}'
+    assert ran.split() == (1, 0, 1)
+    assert ran.why_whole() == "a header has changed since the program was built"
+
+
+def test_a_program_from_a_binary_is_split_if_it_was_once_given_away(
+    layer: Layer, tmp_path: Path
+) -> None:
+    kept = tmp_path / "binary"
+    source = GROUPS.replace("+ 1", "+ PLUS")
+    gives = f"""
+program = cl.Program(context, {source!r}).build(options=["-DPLUS=5"])
+open({str(kept)!r}, "wb").write(program.get_info(cl.program_info.BINARIES)[0])
 say()
 """
-    assert layer.run(program, None, **FORCED).why_whole() == (
-        "its program was not built from one source"
-    )
+    takes = f"""
+binary = open({str(kept)!r}, "rb").read()
+program = cl.Program(context, [device], [binary]).build()
+{LAUNCHES.replace("kernel = ", "kernel = cl.Kernel(program, 'k') #")}
+go(); go()
+say(out=out.tolist())
+"""
+    layer.run(gives, None)  # with nobody to see it
+    ran = layer.run(takes, None, **FORCED, groups="4")
+    assert ran.split() == (2, 0, 2)
+    assert ran.why_whole() == "it was made from a binary whose source is not known"
+    origins = layer.verdicts_folder.parent / "programs"
+    layer.run(gives, None, **FORCED)
+    patience = time.monotonic() + 100
+    while not list(origins.glob("[!.]*")) and time.monotonic() < patience:
+        time.sleep(0.1)
+    again = layer.run(takes, None, **FORCED, groups="4")
+    assert again.split() == (2, 2, 8), again.why_whole()
+    assert again.facts == ran.facts == layer.run(takes, None).facts
 
 
 def test_arguments_set_through_a_loader_that_knows_no_layer_are_not_missed(layer: Layer) -> None:
@@ -335,6 +412,37 @@ say(out=sorted(set(out.tolist())))
     plain = layer.run(program, None).facts
     assert plain == '{"out": [15]}'
     assert layer.run(program, None, **FORCED).facts == plain
+
+
+def test_a_clone_is_split_with_its_own_arguments(layer: Layer) -> None:
+    program = """
+import ctypes
+kernel = cl.Kernel(cl.Program(context, "kernel void k(global int *a, local int *s, int v)"
+                              "{ a[get_global_id(0)] += v + get_num_groups(0); }").build(), "k")
+a = cl.Buffer(context, flags, hostbuf=np.zeros(64, np.int32))
+kernel.set_args(a, cl.LocalMemory(16), np.int32(2))
+clone = kernel.clone()
+kernel.set_arg(2, np.int32(50))
+cl.enqueue_nd_range_kernel(queue, clone, (64,), (8,))
+cl.enqueue_nd_range_kernel(queue, kernel, (64,), (8,))
+del kernel
+clone.set_arg(2, np.int32(100))
+cl.enqueue_nd_range_kernel(queue, clone, (64,), (8,))
+unset = cl.Kernel(clone.program, "k").clone()
+try:
+    cl.enqueue_nd_range_kernel(queue, unset, (64,), (8,))
+    refused = 0
+except cl.Error as error:
+    refused = error.code
+out = np.empty(64, np.int32)
+cl.enqueue_copy(queue, out, a)
+say(out=sorted(set(out.tolist())), refused=refused)
+"""
+    plain = layer.run(program, None).facts
+    assert plain == '{"out": [176], "refused": -52}'
+    ran = layer.run(program, None, **FORCED)
+    assert ran.facts == plain
+    assert ran.split()[:2] == (3, 3), ran.why_whole()
 
 
 def test_a_child_that_is_forked_splits_nothing_and_lives(layer: Layer) -> None:

@@ -6,6 +6,8 @@ import json
 import os
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -210,3 +212,57 @@ def test_an_answer_is_json_that_people_can_read() -> None:
     fields = json.loads(run(Request(KERNEL, macros=OLD).to_json()).stdout)
     assert fields["kernels"]["k"]["asks"] == ["get_group_id"]
     assert fields["kernels"]["k"]["refusal"] is None
+
+
+def judges(monkeypatch: pytest.MonkeyPatch, seconds: float) -> list[Request]:
+    """What the judge is asked, in place of a judge that takes so long."""
+    asked: list[Request] = []
+
+    def ask(request: Request, started: object) -> Answer:
+        asked.append(request)
+        time.sleep(seconds)
+        return Answer(otherwise="found")
+
+    monkeypatch.setattr(asking, "ask_judge", ask)
+    return asked
+
+
+def test_of_many_that_ask_the_same_at_once_one_asks_the_judge(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    asked = judges(monkeypatch, 0.3)
+
+    def rank(number: int) -> Answer:
+        return asking.Question(Request("same"), "device", lambda _: "").find()
+
+    with ThreadPoolExecutor(8) as ranks:
+        answers = list(ranks.map(rank, range(8)))
+    assert {answer.otherwise for answer in answers} == {"found"}
+    assert len(asked) == 1
+    assert not list((tmp_path / "gpusplit" / "verdicts").glob(".*"))
+
+
+def test_a_lock_that_somebody_left_blocks_nobody(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    # Somebody who was killed in the middle: the file is there, and nobody holds it.
+    killed = (
+        "import os; from gpusplit import store\n"
+        "with store.alone('verdicts', 'name', 9): os.kill(os.getpid(), 9)"
+    )
+    subprocess.run([sys.executable, "-c", killed], check=False)
+    assert [path.name for path in tmp_path.rglob("*.lock")] == [".name.lock"]
+    began = time.monotonic()
+    with store.alone("verdicts", "name", 100):
+        assert time.monotonic() < began + 50
+        # And somebody who stands still in it is not waited for longer than that.
+        with store.alone("verdicts", "name", 0.1):
+            pass
+
+
+def test_where_nothing_can_be_kept_everybody_is_let_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", "/proc/nowhere")
+    with store.alone("verdicts", "name", 100):
+        pass
