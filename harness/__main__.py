@@ -56,7 +56,7 @@ def judge(options: argparse.Namespace) -> int:
     finished = judge_measured(RunFolder(options.run))
     print_tables(_console(), finished.summary)
     print(finished.report)
-    return FAILED if any(verdict.fails_the_run for verdict in finished.verdicts) else 0
+    return FAILED if finished.failed else 0
 
 
 def compare_runs(options: argparse.Namespace) -> int:

@@ -13,6 +13,7 @@ too, and no failure of this system.
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
@@ -277,7 +278,11 @@ def run(labs: list[Lab], profile: Profile, pytestconfig: pytest.Config) -> Finis
     """The whole measurement. Without it there is nothing to test: an error ends the session."""
     root, resumed = pytestconfig.getoption("--results"), pytestconfig.getoption("--resume")
     _, options = _asked(pytestconfig)
-    with one_clear_message(pytestconfig), uncaptured(pytestconfig) as console:
+    with (
+        ended_in_order(),
+        one_clear_message(pytestconfig),
+        uncaptured(pytestconfig) as console,
+    ):
         if resumed is None:
             folder = RunFolder.create(root, datetime.now(UTC))
         else:
@@ -295,10 +300,25 @@ def run(labs: list[Lab], profile: Profile, pytestconfig: pytest.Config) -> Finis
             # Also of a run that went well, for whoever doubts a number later.
             for lab in labs:
                 lab.collect_logs(folder.path / "logs" / lab.host)
-        if options.whole:
+        if finished.selection.whole:
             folder.publish()
     pytestconfig.stash[finished_run_key] = finished
     return finished
+
+
+@contextmanager
+def ended_in_order() -> Iterator[None]:
+    """Let SIGTERM end the measurement as Ctrl-C does: jobs end, VMs wake, what there is stays."""
+
+    def interrupt(number: int, frame: object) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough, and the end takes its time
+        raise KeyboardInterrupt("SIGTERM")
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager
@@ -323,17 +343,13 @@ def one_clear_message(config: pytest.Config) -> Iterator[None]:
 
 
 @pytest.fixture
-def verdict(claim: Claim, run: FinishedRun, pytestconfig: pytest.Config) -> Verdict:
+def verdict(claim: Claim, run: FinishedRun) -> Verdict:
     """The verdict on one claim; a test ends here whose claim neither passes nor fails."""
     if not claim.is_made_for(run.measurements.clock):
         pytest.skip(f"claimed only for labs with the {claim.clock} clock")
     verdict = next(verdict for verdict in run.verdicts if verdict.claim == claim)
-    points, named = (pytestconfig.getoption(option) for option in ("--point", "--experiment"))
-    # What another experiment lacks of its points may turn its verdict.
-    if named and not points and claim.experiment not in named:
-        pytest.skip(f"a claim of {claim.experiment}: --experiment {', '.join(named)} was given")
-    if not verdict.measured and points:
-        pytest.skip(f"{verdict.reason}: --point was given")
+    if skipped := run.skipped(verdict):
+        pytest.skip(skipped if verdict.measured else f"{verdict.reason}: {skipped}")
     if verdict.outcome is Outcome.INVALID:
         pytest.fail(f"{INVALID} {verdict.reason}", pytrace=False)
     if verdict.outcome is Outcome.INCONCLUSIVE:

@@ -60,5 +60,9 @@ class NotReady(HarnessError):
     """Something that was waited for did not come about in time."""
 
 
+class CannotWrite(HarnessError):
+    """A file of a run could not be written; what was written before is whole."""
+
+
 class UnreadableResults(HarnessError):
     """A run's files are missing, broken or of another version."""

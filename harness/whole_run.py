@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
 from pydantic import TypeAdapter
 
-from harness.errors import LabUnsuitable
+from harness.errors import CannotWrite
 from harness.judge.claims import Verdict, judge, load_claims
 from harness.judge.evaluate import evaluate
 from harness.judge.measurements import Measurements
@@ -30,6 +30,7 @@ from harness.lab.samples import PointSamples
 from harness.measure.progress import RunProgress
 from harness.measure.run import Run
 from harness.plan.profiles import Profile
+from harness.plan.selection import Selection
 from harness.report.picture import PICTURE
 from harness.report.write import write_report
 
@@ -44,6 +45,17 @@ class FinishedRun:
     summary: Summary
     measurements: Measurements
     verdicts: tuple[Verdict, ...]
+    selection: Selection = field(default_factory=Selection)
+    """What of the profile was measured; claims about the rest are in no summary."""
+
+    @property
+    def failed(self) -> bool:
+        """Whether a claim that is judged makes the run fail."""
+        return any(verdict.fails_the_run for verdict in self.verdicts if not self.skipped(verdict))
+
+    def skipped(self, verdict: Verdict) -> str:
+        """Say why a verdict does not count; empty if it does."""
+        return self.selection.leaves_out(verdict.claim.experiment, verdict.measured)
 
     @property
     def picture(self) -> Path:
@@ -71,24 +83,26 @@ def conclude(
     measurements: Measurements,
     ended: datetime,
 ) -> FinishedRun:
-    """Judge the claims and write the results. LabUnsuitable if they cannot be written."""
+    """Judge the claims and write the results. CannotWrite if there is no room."""
     verdicts = tuple(
         judge(claim, measurements)
         for claim in load_claims(measurements.profile, measurements.lab)
         if claim.is_made_for(measurements.clock)
     )
+    selection = manifest.selection
+    judged = [v for v in verdicts if not selection.leaves_out(v.claim.experiment, v.measured)]
     environment = describe_environment(manifest.commit, manifest.machines, samples)
     started = datetime.fromisoformat(manifest.started)
-    summary = summarise(measurements, verdicts, environment, started, ended)
+    summary = summarise(measurements, judged, environment, started, ended)
     try:
         folder.write_json(NAME, summary)
         report = write_report(summary, folder.path)
     except OSError as error:
-        raise LabUnsuitable(
+        raise CannotWrite(
             f"The results could not be written to {folder.path}: {error}.",
             "free some space; what was measured is there, and `harness judge` judges it",
         ) from error
-    return FinishedRun(folder.path, report, summary, measurements, verdicts)
+    return FinishedRun(folder.path, report, summary, measurements, verdicts, selection)
 
 
 def judge_measured(folder: RunFolder) -> FinishedRun:

@@ -48,6 +48,8 @@ class SampleResult:
     """How often the GPU job gave up the CPU to wait."""
     accounting_tolerance: float = 0.03
     """Relative difference allowed between a work rate and the same VM's at other points."""
+    repeated_for: tuple[str, ...] = ()
+    """Why it was measured a second time; empty if the first try counts."""
 
 
 def interpolate(times: Sequence[float], values: Sequence[float], at: float) -> float:
@@ -165,6 +167,7 @@ def evaluate(samples: PointSamples) -> SampleResult:
         problems=tuple(problems),
         gpu_sleeps=samples.gpu.sleeps if samples.gpu else None,
         accounting_tolerance=samples.accounting_tolerance,
+        repeated_for=samples.repeated_for,
     )
 
 

@@ -36,6 +36,7 @@ def problems_of(samples: PointSamples) -> Iterator[str]:
         yield from samples.incidents
         return  # the rest is not there, and says nothing more
     yield from _unknown_clocks(tightest(samples.clocks).values())
+    yield from _moved_clocks(samples)
     yield from _restarted(samples)
     yield from _missing_samples(samples)
     yield from _stolen_time(samples)
@@ -81,6 +82,18 @@ def _unknown_clocks(clocks: Iterable[ClockReading]) -> Iterator[str]:
     for clock in clocks:
         if clock.uncertainty > CLOCK_TOLERANCE:
             yield f"the clock of {clock.vm} is known only to within {clock.uncertainty:.3f} s"
+
+
+def _moved_clocks(samples: PointSamples) -> Iterator[str]:
+    """Check that every clock kept its distance from the reference, as far as both were known."""
+    after = tightest(samples.clocks_after)
+    for vm, before in tightest(samples.clocks).items():
+        if vm not in after:
+            continue  # of a run before clocks were read twice
+        moved = after[vm].offset - before.offset
+        unknown = after[vm].uncertainty + before.uncertainty
+        if abs(moved) > CLOCK_TOLERANCE + unknown:
+            yield f"the clock of {vm} moved by {moved:+.3f} s while the point was measured"
 
 
 def _restarted(samples: PointSamples) -> Iterator[str]:

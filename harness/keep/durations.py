@@ -9,7 +9,7 @@ from statistics import median
 
 from pydantic import TypeAdapter, ValidationError
 
-from harness.errors import UnreadableResults
+from harness.errors import CannotWrite, UnreadableResults
 from harness.keep.manifest import read_manifest
 from harness.keep.results import RunFolder
 
@@ -17,10 +17,20 @@ DURATIONS = "durations.json"
 """Seconds of every part of a run, by its name: a point's label, say."""
 
 
+_PARTS = TypeAdapter(dict[str, list[float]])
+
+
 def write_durations(folder: RunFolder, taken: Mapping[str, Sequence[float]]) -> None:
-    """Keep how long parts took. Without room for it nothing is lost that was measured."""
-    with suppress(OSError):
-        folder.write_json(DURATIONS, taken)
+    """Keep how long parts took, beside those that the folder knows from before it went on.
+
+    Without room for it nothing is lost that was measured.
+    """
+    before: dict[str, list[float]] = {}
+    with suppress(OSError, ValidationError):
+        before = _PARTS.validate_json((folder.path / DURATIONS).read_bytes())
+    added = {part: [*before.get(part, []), *seconds] for part, seconds in taken.items()}
+    with suppress(CannotWrite):
+        folder.write_json(DURATIONS, before | added)
 
 
 def earlier_durations(root: Path, lab: str, profile: str) -> dict[str, float]:
@@ -33,7 +43,7 @@ def earlier_durations(root: Path, lab: str, profile: str) -> dict[str, float]:
     for path in sorted(root.glob(f"2*/{DURATIONS}")):  # by name: the oldest first
         with suppress(UnreadableResults, OSError, ValidationError):
             began = read_manifest(RunFolder(path.parent))
-            taken = TypeAdapter(dict[str, list[float]]).validate_json(path.read_bytes())
+            taken = _PARTS.validate_json(path.read_bytes())
             if (began.lab, began.profile) == (lab, profile):
                 found |= {part: median(seconds) for part, seconds in taken.items() if seconds}
     return found

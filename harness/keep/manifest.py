@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,6 +18,7 @@ from harness.keep.results import BEGUN, RunFolder
 from harness.lab.lab import Lab
 from harness.lab.samples import PointSamples, Verification
 from harness.plan.profiles import Profile
+from harness.plan.selection import Selection
 from harness.workloads.gpu_matmul import package_digest
 
 T = TypeVar("T")
@@ -45,9 +46,13 @@ class Manifest:
     started: str
     conditions: dict[str, str] = field(default_factory=dict)
     """Under which scheduler the lab stands; what a point changes of it is the point's."""
+    selection: Selection = field(default_factory=Selection)
+    """What of the profile is measured, and judged."""
 
     @classmethod
-    def of(cls, labs: Sequence[Lab], profile: Profile, started: datetime) -> Manifest:
+    def of(
+        cls, labs: Sequence[Lab], profile: Profile, started: datetime, selection: Selection
+    ) -> Manifest:
         """Describe a run that begins now."""
         return cls(
             lab=labs[0].kind,
@@ -61,21 +66,29 @@ class Manifest:
             machines=describe_machines(labs[0]),
             started=started.isoformat(timespec="seconds"),
             conditions=labs[0].conditions(),
+            selection=selection,
         )
 
     def differences(self, other: Manifest) -> list[str]:
         """Name the fields in which another run measures something else."""
         # Another kernel or Python is told in the report, which speaks of the beginning.
-        names = [field.name for field in fields(self) if field.name not in ("started", "machines")]
+        others = ("started", "machines", "selection")
+        names = [field.name for field in fields(self) if field.name not in others]
         return [name for name in names if getattr(self, name) != getattr(other, name)]
 
 
-def begun_launches(folder: RunFolder) -> int:
-    """Return how many launches the GPU job of a run has that is to be continued.
+def as_begun(began: Manifest, profile: Profile) -> Profile:
+    """Return a profile for going on with a run.
 
-    UnreadableResults if there is no run.json that can be read.
+    A GPU job of another length would be another measurement: what was found stays. Repetitions may
+    be added, and are never taken away.
     """
-    return int(read_manifest(folder).parameters["gpu_launches"])
+    begun, least = began.parameters, "least_repetitions"
+    return replace(
+        profile,
+        gpu_launches=int(begun["gpu_launches"]),
+        least_repetitions=max(profile.least_repetitions, int(begun[least])),
+    )
 
 
 def read_manifest(folder: RunFolder) -> Manifest:
@@ -84,11 +97,15 @@ def read_manifest(folder: RunFolder) -> Manifest:
 
 
 def continue_run(folder: RunFolder, wanted: Manifest) -> tuple[Manifest, list[PointSamples]]:
-    """Return how an interrupted run began, and what it measured well.
+    """Return how a run began that is to go on, and what it measured well.
 
-    UnreadableResults if it measured something else than what is wanted now.
+    Repetitions and selection are those that are wanted now. UnreadableResults if it measured
+    something else than what is wanted.
     """
     began = read_manifest(folder)
+    least = "least_repetitions"
+    began.parameters[least] = wanted.parameters[least]
+    began = replace(began, selection=wanted.selection)
     different = began.differences(wanted)
     if different:
         was_and_is = "; ".join(

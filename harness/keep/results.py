@@ -9,12 +9,13 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from harness.errors import LabUnsuitable, UnreadableResults
+from harness.errors import CannotWrite, LabUnsuitable, UnreadableResults
 from harness.plan.experiments import Point
 
 LATEST = "latest"
@@ -64,18 +65,22 @@ class RunFolder:
         return cls(max(unfinished, key=lambda path: (path / BEGUN).stat().st_mtime))
 
     def write_json(self, name: str, content: Any) -> Path:
-        """Write dataclasses, dicts and lists as JSON; the file is there wholly or not at all."""
+        """Write dataclasses, dicts and lists as JSON; the file is there wholly or not at all.
+
+        CannotWrite if there is no room, say; then what was there before still is.
+        """
         path = self.path / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f"{path.name}.partial")
         text = json.dumps(content, default=_plain, indent=2, allow_nan=False)
         try:
-            partial.write_text(f"{text}\n")
-            partial.replace(path)
-        except OSError:
-            with suppress(OSError):
-                partial.unlink(missing_ok=True)  # what fits of it is of no use
-            raise
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with whole_or_not_at_all(path) as partial:
+                partial.write_text(f"{text}\n", encoding="utf-8")
+        except OSError as error:
+            raise CannotWrite(
+                f"{path} could not be written: {error}.",
+                "free some space, then go on with the run: `pytest harness/ --resume "
+                f"{self.path.name}` measures what it lacks, `harness judge` judges what is there",
+            ) from error
         return path
 
     def publish(self) -> Path:
@@ -87,6 +92,18 @@ class RunFolder:
         new.symlink_to(self.path.name)
         new.replace(link)
         return link
+
+
+@contextmanager
+def whole_or_not_at_all(path: Path) -> Iterator[Path]:
+    """Give a path to write to, which takes the place of *path* when all of it is written."""
+    partial = path.with_name(f"{path.name}.partial")
+    try:
+        yield partial
+        partial.replace(path)
+    finally:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)  # what fits of it is of no use
 
 
 def raw_name(point: Point, repetition: int, host: str) -> str:

@@ -197,6 +197,7 @@ def _sample(result: SampleResult) -> Sample:
         cpu_throughputs=result.cpu_throughputs,
         raw=raw_name(result.point, result.repetition, result.host),
         problems=result.problems,
+        repeated_for=result.repeated_for,
     )
 
 

@@ -37,6 +37,8 @@ class Sample:
     raw: str
     """The file with the raw samples, in the run's folder."""
     problems: tuple[str, ...]
+    repeated_for: tuple[str, ...] = ()
+    """Why it was measured a second time; empty if the first try counts."""
 
 
 @dataclass(frozen=True)

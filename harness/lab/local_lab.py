@@ -12,7 +12,6 @@ import os
 import platform
 import subprocess
 import sys
-import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,7 +22,7 @@ from harness import workloads
 from harness.errors import LabUnsuitable
 from harness.lab.hosts import COMMAND_TIMEOUT, Event, Job
 from harness.lab.local_process import LocalProcess
-from harness.lab.local_sampler import LocalSampler
+from harness.lab.local_sampler import LocalSampler, now
 from harness.lab.programs import PLAIN, OwnPrograms, words_of
 from harness.lab.samples import CpuSample
 from harness.lab.shares import Shares, make_shares
@@ -223,9 +222,9 @@ class LocalLab:
         return self._start(name, vm, [str(self.own.keeper), way, folder, *words], environment)
 
     def _sample(self) -> CpuSample:
-        before = time.time()
+        before = now()
         used = self.shares.cpu_seconds()
-        return CpuSample((before + time.time()) / 2, used)
+        return CpuSample((before + now()) / 2, used)
 
 
 def _no_vms() -> LabUnsuitable:

@@ -3,10 +3,11 @@
 These are kept on disk for every point; all numbers of a report are computed from them
 (see `evaluate`), so that a reader can check any number by hand.
 
-All times are CLOCK_REALTIME seconds of the machine that took them, unless they say
-otherwise. Guests set their clocks when they boot and differ by up to seconds, but run at one
-rate, the hypervisor's; `ClockReading` measures the differences, so that all can be put on the
-*reference clock*: dom0's, or this machine's where there is no hypervisor.
+All times are seconds of the job that took them, unless they say otherwise: of its machine's
+monotonic clock, set to CLOCK_REALTIME when the job started, so that a clock that is set meanwhile
+moves nothing. They differ by up to seconds, but run at one rate, the hypervisor's; `ClockReading`
+measures the differences, so that all can be put on the *reference clock*: that of the sampler in
+dom0, or on this machine where there is no hypervisor.
 """
 
 from __future__ import annotations
@@ -135,6 +136,10 @@ class PointSamples:
     """The emulated driver's settings and gpusplit's options."""
     incidents: tuple[str, ...] = ()
     """What went wrong while it was measured; then the rest may be empty."""
+    repeated_for: tuple[str, ...] = ()
+    """Incidents of the try before, which this one took the place of."""
+    clocks_after: tuple[ClockReading, ...] = ()
+    """The same as `clocks`, read when the jobs had reported."""
 
     @classmethod
     def failed(

@@ -92,8 +92,15 @@ class XenLab:
         return ACCOUNTING_TOLERANCE
 
     def prepare(self) -> None:
-        """Wake all VMs, reach each over SSH once, and put the programs there."""
+        """Wake all VMs, reach each over SSH once, and put the programs there.
+
+        CPU VMs that are gone come back: a run that was killed may have had one destroyed.
+        """
         self._scheduling.tidy()
+        there = self.xen.domains()
+        for name in self.cpu_vms:
+            if name not in there:
+                self.create(name)
         self.release()
         self._program(self.xen.dom0, SAMPLER)
         self._program(self.connect(self.gpu_vm), GPU_PROGRAM)

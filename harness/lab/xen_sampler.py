@@ -6,10 +6,12 @@ host CPU time while it is being measured.
 
 Commands on standard input, answers on standard output, a line of JSON each:
     (start)     {"event": "ready"}
-    time        {"event": "time", "time": CLOCK_REALTIME}
+    time        {"event": "time", "time": T}
     begin       begins to sample: {"event": "begun"}
     until T     {"event": "time", ...} once the clock has passed T and a sample was taken after it
-    end         {"event": "report", "samples": [[CLOCK_REALTIME, {domid: ns}], ...]}
+    end         {"event": "report", "samples": [[T, {domid: ns}], ...]}
+Times are seconds of the monotonic clock, set to CLOCK_REALTIME when this started: a clock that is
+set meanwhile moves nothing.
 It sleeps while it does not sample. The end of the input ends it at once.
 """
 
@@ -26,6 +28,13 @@ import sys
 import time
 from typing import Any
 
+AHEAD = time.time() - time.monotonic()
+
+
+def now() -> float:
+    """Return the time: see the module's text."""
+    return AHEAD + time.monotonic()
+
 
 def hypervisor() -> Any:
     """Return Xen's control interface. Debian keeps the module off Python's path."""
@@ -39,9 +48,9 @@ def hypervisor() -> Any:
 
 def sample(xc: Any) -> tuple[float, dict[int, int]]:
     """Return the time, and every domain's CPU time in nanoseconds."""
-    before = time.time()
+    before = now()
     used = {domain["domid"]: domain["cpu_time"] for domain in xc.domain_getinfo()}
-    return (before + time.time()) / 2, used
+    return (before + now()) / 2, used
 
 
 def say(event: str, **content: Any) -> None:
@@ -79,7 +88,7 @@ class Sampling:
 
     def command(self, word: str, argument: str) -> None:
         if word == "time":
-            say("time", time=time.time())
+            say("time", time=now())
         elif word == "begin":
             self.begin()
             say("begun")

@@ -148,6 +148,8 @@ def measure_point(
     if isinstance(gpu, OwnGpuJob) and gpu.runs_on:
         report = gpu.halt(timeout)
     cpu_reports = tuple(cpu.report(COMMAND_TIMEOUT) for cpu in cpus.values())
+    # Idle guests answer at once.
+    clocks_after = read_clocks(sampler, jobs_by_vm(lab, gpu.job if gpu else None, cpus), least=1)
 
     return PointSamples(
         point=point,
@@ -160,6 +162,7 @@ def measure_point(
         cpus=cpu_reports,
         accounting=accounting,
         clocks=clocks,
+        clocks_after=clocks_after,
         identities=identities,
         identities_after=lab.identities(running),
         measured_in=time.monotonic() - began,
@@ -192,7 +195,9 @@ def try_point(
         return PointSamples.failed(point, repetition, lab.host, lab.gpu_vm, error.what, taken)
 
 
-def read_clocks(sampler: Sampler, jobs: Mapping[str, Job]) -> tuple[ClockReading, ...]:
+def read_clocks(
+    sampler: Sampler, jobs: Mapping[str, Job], least: int = CLOCK_READINGS
+) -> tuple[ClockReading, ...]:
     """Read the clock of every guest a few times, each between two readings of the reference."""
     readings: list[ClockReading] = []
     before = sampler.clock()
@@ -201,7 +206,7 @@ def read_clocks(sampler: Sampler, jobs: Mapping[str, Job]) -> tuple[ClockReading
             vm for vm, best in tightest(readings).items() if best.uncertainty <= CLOCK_TOLERANCE
         }
         for vm, job in jobs.items():
-            if count >= CLOCK_READINGS and vm in known:
+            if count >= least and vm in known:
                 continue
             reading = job.clock()
             after = sampler.clock()

@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from harness.errors import HarnessError, LabUnsuitable
+from harness.errors import CannotWrite, HarnessError, LabUnsuitable
 from harness.judge.evaluate import SampleResult, evaluate
 from harness.judge.measurements import Measurements, Unjudgeable
 from harness.judge.repetitions import combine
@@ -18,8 +18,9 @@ from harness.keep.manifest import (
     TIMELINE_SAMPLES,
     VERIFICATION,
     Manifest,
-    begun_launches,
+    as_begun,
     continue_run,
+    read_manifest,
     read_timeline,
     read_verification,
 )
@@ -32,40 +33,18 @@ from harness.measure.progress import RunProgress
 from harness.measure.timeline import measure_timeline, timeline_seconds
 from harness.plan.experiments import ALONE, Best, Mode, Point, alone_split
 from harness.plan.profiles import PAPER_GPU_SECONDS, Profile
-from harness.plan.schedule import TIMELINE, Task, chosen, homes, judged_by, tasks
+from harness.plan.schedule import TIMELINE, Task, homes, tasks
+from harness.plan.selection import Selection
 
 
 @dataclass(frozen=True)
-class Options:
-    """How a run is to be made."""
+class Options(Selection):
+    """How a run is to be made, beside what is selected."""
 
-    points: tuple[str, ...] = ()
-    """Labels of the only points to measure; all of the profile if this and the next are empty."""
-    experiments: tuple[str, ...] = ()
-    """The experiments to measure what they judge."""
     resume: bool = False
     """Add to what the folder's run has measured already."""
     keep: bool = False
     """Leave the VMs arranged as at the last point."""
-
-    @property
-    def whole(self) -> bool:
-        """Whether all of the profile is wanted."""
-        return not self.points and not self.experiments
-
-    def wants(self, experiment: str) -> bool:
-        """Whether what an experiment has beside its points is wanted: the timeline, say."""
-        return self.whole or experiment in (*self.points, *self.experiments)
-
-    def only(self, profile: Profile) -> set[Point] | None:
-        """Return the only points to measure; None for all of the profile.
-
-        LabUnsuitable names a point or an experiment that the profile has not.
-        """
-        if self.whole:
-            return None
-        points = [p for p in self.points if p != TIMELINE or not profile.timeline_vms]
-        return chosen(profile, points) | judged_by(profile, self.experiments)
 
 
 class Run:
@@ -80,14 +59,19 @@ class Run:
     ) -> None:
         options = options or Options()
         require_cpu_vms(labs, profile)
-        # A job of another length would be another measurement: what was found stays.
-        launches = begun_launches(folder) if options.resume else labs[0].launches(profile)
-        profile = replace(profile, gpu_launches=launches)
+        if options.resume:
+            began = read_manifest(folder)
+            profile = as_begun(began, profile)
+            if options.whole:
+                options = replace(options, **vars(began.selection))
+        else:
+            profile = replace(profile, gpu_launches=labs[0].launches(profile))
+        self.selection = Selection(options.points, options.experiments)
         self.labs = labs
         self.profile = profile
         self.folder = folder
         self.keep = options.keep
-        self.manifest = Manifest.of(labs, profile, datetime.now(UTC))
+        self.manifest = Manifest.of(labs, profile, datetime.now(UTC), self.selection)
         self.samples: list[PointSamples] = []
         self.verification: Verification | None = None
         self.timeline: Timeline | None = None
@@ -175,12 +159,14 @@ class Run:
         """Measure one repetition of a point, keep its raw samples and its numbers."""
         # A program that cannot be measured at all is told at once, and not at every point.
         measure = try_point if self._went_well_before(point) else measure_point
-        samples = measure(lab, jobs, point, repetition, self.profile, self._window(lab))
-        try:
-            self.folder.write_json(raw_name(point, repetition, samples.host), samples)
-        except OSError as error:
-            why = f"its raw samples could not be written: {error}"
-            samples = replace(samples, incidents=(*samples.incidents, why))
+        window = self._window(lab)
+        samples = measure(lab, jobs, point, repetition, self.profile, window)
+        if samples.incidents:
+            # Once more: what breaks a second time will not mend itself.
+            again = try_point(lab, jobs, point, repetition, self.profile, window)
+            samples = replace(again, repeated_for=samples.incidents)
+        # Without room for it the run ends here, and can be continued: the rest would be lost too.
+        self.folder.write_json(raw_name(point, repetition, samples.host), samples)
         with self._measured:
             self.samples.append(samples)
             self.results.append(evaluate(samples))
@@ -209,6 +195,8 @@ class Run:
             samples = measure_timeline(lab, jobs, self.profile)
             self.folder.write_json(TIMELINE_SAMPLES, samples)
             self.timeline = evaluate_timeline(samples)
+        except CannotWrite:
+            raise
         except HarnessError as error:
             jobs.stop()
             self.timeline_problem = error.what

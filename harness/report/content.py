@@ -12,6 +12,7 @@ from typing import Any
 
 from harness.keep.summary import ClaimSummary, PointSummary, Summary
 from harness.measure.progress import duration
+from harness.report.answer import Answer, answer
 from harness.report.figures import figures
 from harness.report.points import outcome_of
 from harness.report.programs import programs_of
@@ -61,12 +62,15 @@ class Content:
     device: str
     emulated: bool
     """Whether the GPU was an emulated one."""
+    answer: Answer | None
+    """What a reader came for; None where the run did not measure it."""
     headline: str
     judged_under: str
     """The driver's wait and the scheduler that the verdicts are about; empty where unknown."""
     facts: tuple[tuple[str, str], ...]
     verdicts: tuple[Verdicts, ...]
     figures: tuple[tuple[Figure, Table], ...]
+    """All but the answer's."""
     modes: tuple[tuple[str, str, str], ...]
     """Role of the colour, name and meaning of every mode that was measured."""
     ablation: Table | None
@@ -86,15 +90,21 @@ def content(summary: Summary, run: str, files: Iterable[str] = ()) -> Content:
     """Put a run's report together."""
     device = device_of(summary)
     drawn = figures(summary)
+    found = answer(summary, drawn)
     return Content(
         run=run,
         device=device,
         emulated="emulated" in device.lower(),
+        answer=found,
         headline=headline(summary),
         judged_under=judged_under(summary),
         facts=_facts(summary, device),
         verdicts=tuple(_verdicts(summary.claims, drawn)),
-        figures=tuple((figure, figure_table(figure)) for figure in drawn),
+        figures=tuple(
+            (figure, figure_table(figure))
+            for figure in drawn
+            if found is None or figure is not found.figure
+        ),
         modes=tuple(
             (str(mode), MODE_NAMES[mode], text)
             for mode, text in MODE_TEXTS.items()
@@ -186,6 +196,9 @@ def _problems(points: Iterable[PointSummary]) -> Iterator[tuple[str, str]]:
     for point in points:
         for problem in point.problems:
             yield point.label, problem
+        for sample in point.samples:
+            for why in sample.repeated_for:
+                yield point.label, f"repetition {sample.repetition} was measured again: {why}"
         if not point.problems:
             for sample in point.samples:
                 for problem in sample.problems:

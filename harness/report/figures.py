@@ -13,12 +13,13 @@ from harness.report.points import (
     by_vms,
     cpu_throughput,
     experiment_of,
+    fair_shares,
     gpu_seconds,
     points_of,
     select,
 )
 from harness.report.programs import programs_figure
-from harness.report.series import Datum, Figure, Panel, Series, relative
+from harness.report.series import Datum, Figure, Panel, Series, on_one_scale, relative
 from harness.report.style import MODE_NAMES
 
 CPU_GAIN = "CPU throughput against unsplit, %"
@@ -71,6 +72,7 @@ def more_vms(summary: Summary, experiment: ExperimentSummary) -> Figure | None:
             Series("n CPU VMs and the GPU VM, unsplit", "unsplit", unsplit),
         ),
         limits=_limits(summary, unsplit),
+        fair=fair_shares(summary, without),
     )
     seconds = {n: gpu_seconds(point) for n, point in sorted(beside.items())}
     gpu = Panel(
@@ -122,6 +124,7 @@ def best_alpha(summary: Summary, experiment: ExperimentSummary) -> Figure | None
             if found
         ),
         limits=_limits(summary, unsplit),
+        fair=fair_shares(summary, {n: p for n, p in shown[Mode.NO_GPU].items() if n in unsplit}),
     )
     gpu = _by_mode(summary, experiment, "gpu", gpu_seconds, GPU_CHANGE, split)
     return _figure(experiment, "Fig. 6", (cpu, gpu), findings.best_alpha(summary, cpu, gpu))
@@ -278,7 +281,7 @@ def _group_panels(
         if series:
             panel_id = f"{experiment.id}-{mode}"
             panels.append(_panel(summary, panel_id, side, MODE_NAMES[mode], axis, series))
-    return tuple(panels)
+    return on_one_scale(tuple(panels))
 
 
 def _counts(points: Iterable[PointSummary], mode: Mode) -> set[int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -9,11 +10,12 @@ from markupsafe import Markup
 
 from harness.keep.summary import ClaimSummary
 from harness.report.content import Content
+from harness.report.plot import ONCE, measured_once
 from harness.report.points import outcome_of
 from harness.report.series import Panel
 from harness.report.style import COLOURS, OUTCOMES
 from harness.report.svg import drawing_svg, panel_svg
-from harness.report.tables import MISSING, describe
+from harness.report.tables import MISSING, describe, figure_table
 from harness.report.timeline import TimelineReport, canvas
 
 FINE = 0.001
@@ -21,6 +23,7 @@ FINE = 0.001
 
 DASHES = "6 4"
 DOTS = "2 3"
+DASHDOTS = "8 3 2 3"
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,8 @@ class LegendEntry:
     shade: float = 1.0
     line: str = ""
     """The dashes of a line; empty for bars."""
+    dot: bool = False
+    """A hollow dot."""
 
 
 def html(report: Content) -> str:
@@ -57,6 +62,10 @@ def legend(panel: Panel) -> list[LegendEntry]:
     found = [LegendEntry(s.name, s.colour, s.shade) for s in panel.series if s.data]
     if panel.limits:
         found.append(LegendEntry("physical limit", "limit", line=DASHES))
+    if panel.fair:
+        found.append(LegendEntry("fair share", "fair", line=DASHDOTS))
+    if measured_once(panel):
+        found.append(LegendEntry(ONCE, "ink", dot=True))
     if panel.bound is not None:
         found.append(LegendEntry(f"bound, {panel.bound:.0%}", "fail", line=DOTS))
     return found
@@ -71,7 +80,9 @@ def _environment(*, autoescape: bool) -> Environment:
         lstrip_blocks=True,
     )
     environment.filters |= {
+        "beside": _beside,
         "cell": _markdown_cell,
+        "numbers": figure_table,
         "legend": legend,
         "outcome": outcome_of,
         "says_more": _says_more,
@@ -91,6 +102,12 @@ def _svg(panel: Panel) -> Markup:
 def _timeline_svg(report: TimelineReport) -> Markup:
     drawing = canvas(report.timeline)
     return Markup(drawing_svg(drawing, "timeline-drawing", report.title, report.describe()))
+
+
+def _beside(claim: ClaimSummary) -> str:
+    """Name the number of CPU VMs that a claim's verdict is about; empty where there is none."""
+    found = re.search(r"-n(\d+)$", claim.id)
+    return f"n = {found[1]}" if found else ""
 
 
 def _says_more(claim: ClaimSummary) -> bool:

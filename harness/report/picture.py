@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from harness.keep.results import whole_or_not_at_all
 from harness.keep.summary import Summary
 from harness.report import plot
 from harness.report.content import device_of
@@ -25,4 +26,5 @@ def draw_picture(summary: Summary, path: Path) -> None:
         f"CPU VMs beside a GPU VM, {kind} ({figure.number})\n"
         f"lab {summary.lab}, {summary.clock} clock, profile {summary.profile}; {device}"
     )
-    plot.save_picture(figure, title, path)
+    with whole_or_not_at_all(path) as partial:
+        plot.save_picture(figure, title, partial)

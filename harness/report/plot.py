@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import matplotlib
 
@@ -26,9 +26,12 @@ SIZE = (4.1, 3.1)
 GROUP = 0.82
 """Width of all bars of one number of CPU VMs; the distance to the next is 1."""
 
-INK, MUTED, GRID, LIMIT, BOUND = (
-    COLOURS[role].light for role in ("ink", "muted", "grid", "limit", "fail")
+INK, MUTED, GRID, LIMIT, BOUND, FAIR, SURFACE = (
+    COLOURS[role].light for role in ("ink", "muted", "grid", "limit", "fail", "fair", "surface")
 )
+
+SMALL = 1 / 16
+"""The part of a shared axis below which bars are too small to be read, and told in words."""
 
 # matplotlib types the names of its settings one by one, which says too much here.
 STYLE: Any = {
@@ -66,15 +69,20 @@ def draw(axes: Axes, panel: Panel) -> None:
         offset = (position - (len(panel.series) - 1) / 2) * width
         for n, datum in series.data.items():
             _bar(axes, numbers.index(n) + offset, width, series, datum, factor)
-    if panel.limits:
-        for n in panel.limits.keys() & set(numbers):
+    kinds: tuple[tuple[Mapping[int, float] | None, str, Literal["dashed", "dashdot"]], ...] = (
+        (panel.limits, LIMIT, "dashed"),
+        (panel.fair, FAIR, "dashdot"),
+    )
+    for levels, colour, line in kinds:
+        for n in (levels or {}).keys() & set(numbers):
             axes.hlines(
-                panel.limits[n] * factor,
+                (levels or {})[n] * factor,
                 numbers.index(n) - 0.47,
                 numbers.index(n) + 0.47,
-                colors=LIMIT,
-                linestyles="dashed",
+                colors=colour,
+                linestyles=line,
                 linewidth=1.4,
+                zorder=3,
             )
     if panel.bound is not None:
         axes.axhline(panel.bound * factor, color=BOUND, linestyle="dotted", linewidth=1.4)
@@ -110,6 +118,25 @@ def _bar(
             capsize=2,
             elinewidth=1,
         )
+    _dots(axes, x, width, datum, factor)
+
+
+def _dots(axes: Axes, x: float, width: float, datum: Datum, factor: float) -> None:
+    """Draw every repetition as a dot: a full one, or a hollow one where there is no other."""
+    values = [value * factor for _, value in sorted(datum.repeats.items())]
+    once = len(values) == 1
+    for k, value in enumerate(values, start=1):
+        axes.plot(
+            [x + width * (0.0 if once else 0.5 * (k / (len(values) + 1) - 0.5))],
+            [value],
+            "o",
+            markersize=3.4 if once else 2.2,
+            markerfacecolor=SURFACE if once else INK,
+            markeredgecolor=INK,
+            markeredgewidth=0.8,
+            clip_on=False,
+            zorder=4,
+        )
 
 
 def _frame(axes: Axes, panel: Panel) -> None:
@@ -125,6 +152,14 @@ def _frame(axes: Axes, panel: Panel) -> None:
     axes.margins(y=0.08)
     if panel.relative:
         axes.axhline(0, color=MUTED, linewidth=0.8)
+    if panel.reach is not None:
+        low, high = (end * (100 if panel.relative else 1) for end in panel.reach)
+        axes.set_ylim(low, high)
+        values = [value for series in panel.series for value in panel.trusted(series).values()]
+        if values and max(map(abs, values)) < SMALL * (panel.reach[1] - panel.reach[0]):
+            words = f"all bars: {min(values):+z.1%} to {max(values):+z.1%}"
+            place = 0.05 * (high - low) + max(0.0, (panel.bound or 0.0) * 100)
+            axes.annotate(words, (0.5, place), xycoords=("axes fraction", "data"), ha="center")
 
 
 def save_picture(figure: Figure, title: str, path: Path) -> None:
@@ -145,9 +180,19 @@ def save_picture(figure: Figure, title: str, path: Path) -> None:
                 place.set_title(panel.title)
             drawing.suptitle(title, fontsize=11)
             drawing.legend(handles=_handles(figure.panels), loc="outside lower center", ncols=4)
-            drawing.savefig(path, dpi=130, facecolor="white")
+            drawing.savefig(path, format="png", dpi=130, facecolor="white")
         finally:
             plt.close(drawing)
+
+
+ONCE = "measured once"
+"""What a hollow dot means."""
+
+
+def measured_once(panel: Panel) -> bool:
+    """Say whether a diagram has a number without repetitions."""
+    data = (datum for series in panel.series for datum in series.data.values())
+    return any(datum is not None and len(datum.repeats) == 1 for datum in data)
 
 
 def _handles(panels: Sequence[Panel]) -> list[Artist]:
@@ -161,6 +206,13 @@ def _handles(panels: Sequence[Panel]) -> list[Artist]:
             )
     if any(panel.limits for panel in panels):
         handles["limit"] = Line2D([], [], color=LIMIT, linestyle="dashed", label="physical limit")
+    if any(panel.fair for panel in panels):
+        handles["fair"] = Line2D([], [], color=FAIR, linestyle="dashdot", label="fair share")
+    if any(measured_once(panel) for panel in panels):
+        handles["once"] = Line2D(
+            [], [], color=INK, marker="o", markerfacecolor=SURFACE, linestyle="", markersize=4,
+            label=ONCE,
+        )  # fmt: skip
     for bound in {panel.bound for panel in panels if panel.bound is not None}:
         label = f"bound for the GPU job, {bound:.0%}"
         handles["bound"] = Line2D([], [], color=BOUND, linestyle="dotted", label=label)

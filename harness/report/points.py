@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from harness.keep.summary import ClaimSummary, ExperimentSummary, PointSummary, Summary
 from harness.plan.experiments import Mode
@@ -70,14 +70,37 @@ def cpu_throughput(point: PointSummary | None) -> Datum | None:
     """Return a point's CPU throughput: multiplications per second, mean over the CPU VMs."""
     if point is None or point.cpu_throughput is None:
         return None
-    return Datum(point.cpu_throughput, point.cpu_throughput_interval, point.problems, _note(point))
+    return _datum(point, "cpu_throughput")
+
+
+def fair_shares(summary: Summary, without: Mapping[int, PointSummary]) -> dict[int, float]:
+    """Return the CPU throughput beside a GPU VM that takes one more VM's share, and no more.
+
+    *without* are points without a GPU VM, by the number of CPU VMs.
+    """
+    return {
+        n: point.cpu_throughput / (1 + summary.physical_limits[str(n)])
+        for n, point in without.items()
+        if point.cpu_throughput is not None and str(n) in summary.physical_limits
+    }
 
 
 def gpu_seconds(point: PointSummary | None) -> Datum | None:
     """Return the seconds that a point's GPU job took."""
     if point is None or point.gpu_seconds is None:
         return None
-    return Datum(point.gpu_seconds, point.gpu_seconds_interval, point.problems, _note(point))
+    return _datum(point, "gpu_seconds")
+
+
+def _datum(point: PointSummary, quantity: str) -> Datum:
+    repeats = {s.repetition: getattr(s, quantity) for s in point.samples if not s.problems}
+    return Datum(
+        getattr(point, quantity),
+        getattr(point, f"{quantity}_interval"),
+        point.problems,
+        _note(point),
+        {number: value for number, value in repeats.items() if value is not None},
+    )
 
 
 def gpu_vm_cpu_share(point: PointSummary | None) -> Datum | None:

@@ -8,7 +8,14 @@ from harness.keep.summary import ExperimentSummary, Summary
 from harness.plan.experiments import Mode
 from harness.plan.programs import Programs, Work
 from harness.report import findings
-from harness.report.points import base_of, cpu_throughput, gpu_seconds, points_of, select
+from harness.report.points import (
+    base_of,
+    cpu_throughput,
+    fair_shares,
+    gpu_seconds,
+    points_of,
+    select,
+)
 from harness.report.series import Figure, Panel, Series, relative
 
 NAMES = {
@@ -61,6 +68,7 @@ def programs_figure(summary: Summary, experiment: ExperimentSummary) -> Figure |
             for mode, some in found.items()
             if some
         ),
+        fair=fair_shares(summary, {n: p for n, p in found[Mode.NO_GPU].items() if n in beside}),
     )
     gpu = Panel(
         id=f"{experiment.id}-gpu",

@@ -7,7 +7,7 @@ three cannot say different things.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from harness.judge.repetitions import Interval
@@ -24,6 +24,8 @@ class Datum:
     """Why the number cannot be trusted; empty if it can."""
     note: str = ""
     """What belongs beside it in a table, such as the number of groups."""
+    repeats: Mapping[int, float] = field(default_factory=dict)
+    """The trustworthy repetitions by their number, of which the value is the median."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,10 @@ class Panel:
     """The physical limit by the number of CPU VMs."""
     bound: float | None = None
     """A value that should not be passed, the same for every number of CPU VMs."""
+    fair: Mapping[int, float] | None = None
+    """By the number of CPU VMs: what one has whose GPU VM takes as much as a CPU VM would."""
+    reach: tuple[float, float] | None = None
+    """The lower and the upper end of the axis where it is shared with others; None: its own."""
 
     @property
     def cpu_vms(self) -> tuple[int, ...]:
@@ -108,7 +114,30 @@ def relative(datum: Datum | None, base: Datum | None) -> Datum | None:
             datum.interval[1] / base.interval[0] - 1,
         )
     problems = (*datum.problems, *(p for p in base.problems if p not in datum.problems))
-    return Datum(datum.value / base.value - 1, interval, problems, datum.note)
+    repeats = {number: value / base.value - 1 for number, value in datum.repeats.items()}
+    return Datum(datum.value / base.value - 1, interval, problems, datum.note, repeats)
+
+
+def on_one_scale(panels: tuple[Panel, ...]) -> tuple[Panel, ...]:
+    """Return diagrams of the same changes with one axis, so that bars compare at a glance."""
+    values = [
+        end
+        for panel in panels
+        for series in panel.series
+        for datum in series.data.values()
+        if datum is not None
+        for end in (datum.value, *(datum.interval or ()), *datum.repeats.values())
+    ]
+    values += [limit for panel in panels for limit in (panel.limits or {}).values()]
+    values += [panel.bound for panel in panels if panel.bound is not None]
+    low, high = min([0.0, *values]), max([0.0, *values])
+    room = MARGIN * (high - low)
+    reach = (low - room if low < 0 else 0.0, high + room)
+    return tuple(replace(panel, reach=reach) for panel in panels)
+
+
+MARGIN = 0.06
+"""The part of an axis that is left beyond what is drawn."""
 
 
 def span(values: Iterable[float]) -> tuple[float, float] | None:

@@ -26,6 +26,7 @@ COLOURS = {
     "raised": Colour("#f6f7f9", "#1c2027"),
     "link": Colour("#0a58a8", "#7db8f2"),
     "limit": Colour("#222831", "#f2f4f7"),
+    "fair": Colour("#6e4c1e", "#d9b98a"),
     "no_gpu": Colour("#868d96", "#9aa2ac"),
     "unsplit": Colour("#d55e00", "#f08445"),
     "unsplit_cooperative": Colour("#b8608f", "#d98bb5"),

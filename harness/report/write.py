@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from harness.keep.results import whole_or_not_at_all
 from harness.keep.summary import Summary
 from harness.report.content import content
 from harness.report.files import csv_text, junit_xml
@@ -33,6 +34,5 @@ def write_report(summary: Summary, folder: Path) -> Path:
 
 def _write(path: Path, text: str) -> None:
     """Write a file wholly or not at all: an old report is better than half a new one."""
-    partial = path.with_name(f"{path.name}.partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
+    with whole_or_not_at_all(path) as partial:
+        partial.write_text(text, encoding="utf-8")

@@ -5,12 +5,14 @@ alone take 10 s in the emulation; how kernels are split and waited for is told t
 
 Commands on standard input, answers on standard output, a line of JSON each:
     (start)  {"event": "ready", "device": ..., "gpusplit_digest": ..., "versions": ...}
-    time     {"event": "time", "time": CLOCK_REALTIME}
+    time     {"event": "time", "time": T}
     set {...}   takes gpusplit's options (those of gpusplit.Config) and does the first launch with
                 them, which may be slow: {"event": "set"}
     go N     launches N products: {"event": "report", "start", "end", "launches": [...]}
     verify   computes one product, compares it with numpy's:
              {"event": "verified", "max_relative_error", "groups", "device"}
+Times are seconds of the monotonic clock, set to CLOCK_REALTIME when this started: a clock that is
+set meanwhile moves nothing.
 The end of the input ends it at once, even amid a kernel: a lost connection leaves no job
 behind.
 """
@@ -71,6 +73,14 @@ def package_digest(folder: Path) -> str:
         digest.update(str(source.relative_to(folder)).encode() + b"\0")
         digest.update(source.read_bytes() + b"\0")
     return digest.hexdigest()[:16]
+
+
+AHEAD = time.time() - time.monotonic()
+
+
+def now() -> float:
+    """Return the time: see the module's text."""
+    return AHEAD + time.monotonic()
 
 
 def say(event: str, **content: Any) -> None:
@@ -177,11 +187,11 @@ def measure(product: MatrixProduct, kernel: Any, config: Any, launches: int) -> 
     import gpusplit
 
     slept = resource.getrusage(resource.RUSAGE_SELF).ru_nvcsw
-    times = [time.time()]
+    times = [now()]
     with gpusplit.recording() as recorded:
         for _ in range(launches):
             product.launch(kernel, product.size, config)
-            times.append(time.time())
+            times.append(now())
     say(
         "report",
         start=times[0],
@@ -231,7 +241,7 @@ def serve(product: MatrixProduct) -> None:
     while True:
         word, _, argument = commands.get().partition(" ")
         if word == "time":
-            say("time", time=time.time())
+            say("time", time=now())
         elif word == "set":
             # The verdict is among what is slow only the first time, see above.
             config = gpusplit.Config(judge="wait", **json.loads(argument))

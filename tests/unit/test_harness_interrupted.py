@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from harness_fakes import World
-from harness_takes import outcomes, take
+from harness_takes import SMOKE, outcomes, take
 
 from harness.__main__ import main
 from harness.errors import UnreadableResults
@@ -96,6 +96,40 @@ class TestResume:
         run = take(world, tmp_path, Options(resume=True))
         assert outcomes(run)["cpu-gain-n2"] is Outcome.PASS
 
+    def test_repetitions_can_be_added_to_a_run_that_has_ended(self, tmp_path: Path) -> None:
+        world = World()
+        only = Options(points=("n1-unsplit", "n1-unsplit_cooperative"))
+        take(world, tmp_path, only)
+        shutil.rmtree(tmp_path / "lab")
+        runs = launched(world)
+        more = replace(SMOKE, least_repetitions=4)
+        run = take(world, tmp_path, Options(resume=True), more)
+        assert {p.label: len(p.samples) for p in run.summary.points} == dict.fromkeys(
+            only.points, 4
+        )
+        assert len(runs) == 2 + 3, "what was measured before is not measured again"
+        assert (
+            json.loads((run.folder / "run.json").read_text())["parameters"]["least_repetitions"]
+            == 4
+        )
+
+    def test_repetitions_are_never_taken_away(self, tmp_path: Path) -> None:
+        world = World()
+        only = Options(points=("n1-unsplit",))
+        take(world, tmp_path, only, replace(SMOKE, least_repetitions=3))
+        shutil.rmtree(tmp_path / "lab")
+        (point,) = take(world, tmp_path, Options(resume=True)).summary.points
+        assert len(point.samples) == 3
+
+    def test_what_was_selected_stays_selected(self, tmp_path: Path) -> None:
+        world = World()
+        take(world, tmp_path, Options(experiments=("ablation",)))
+        shutil.rmtree(tmp_path / "lab")
+        runs = launched(world)
+        run = take(world, tmp_path, Options(resume=True))
+        assert runs == []
+        assert run.selection.experiments == ("ablation",)
+
     def test_of_another_run_is_refused(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -148,6 +182,26 @@ class TestJudgedWithoutTheLab:
         monkeypatch.setattr("harness.judge.claims.held_against", lambda *_, **__: Outcome.FAIL)
         assert main(["judge", str(run.folder)]) == 1
         assert {c.outcome for c in read_summary(run.folder).claims if c.kind == "ours"} == {"fail"}
+
+    @pytest.mark.parametrize(
+        "options",
+        [
+            Options(experiments=("ablation",)),
+            Options(points=("n1-unsplit", "n1-unsplit_cooperative")),
+        ],
+    )
+    def test_a_run_of_a_selection_ends_as_pytest_ends(
+        self, options: Options, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Claims about the rest are skipped there, and are in no summary."""
+        run = take(World(), tmp_path, options)
+        assert not run.failed
+        assert main(["judge", str(run.folder)]) == 0
+        judged = {claim.id for claim in read_summary(run.folder).claims}
+        assert "waiting-gain-n1" in judged
+        assert "cpu-gain-n1" not in judged
+        monkeypatch.setattr("harness.judge.claims.held_against", lambda *_, **__: Outcome.FAIL)
+        assert main(["judge", str(run.folder)]) == 1
 
     def test_a_folder_without_a_run_is_said_to_be_none(
         self, tmp_path: Path, capsys: pytest.CaptureFixture[str]

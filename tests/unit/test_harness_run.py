@@ -13,7 +13,7 @@ from harness_fakes import ALONE, GPU_SECONDS, World
 from harness_takes import SMOKE, outcomes, take
 from rich.console import Console
 
-from harness.errors import HarnessError, HostUnreachable, LabUnsuitable, NotReady
+from harness.errors import HarnessError, HostUnreachable, JobFailed, LabUnsuitable, NotReady
 from harness.judge.claims import Outcome
 from harness.judge.evaluate import evaluate
 from harness.keep.results import RunFolder
@@ -25,6 +25,7 @@ from harness.measure.progress import RunProgress
 from harness.measure.run import Options, Run
 from harness.plan.experiments import ALONE as GPU_JOB_ALONE
 from harness.plan.experiments import Mode, Point
+from harness.report.content import content
 from harness.whole_run import FinishedRun, run_experiment
 
 
@@ -223,7 +224,27 @@ class TestARunInWhichSomethingBreaks:
                 world.on_list = lambda: world.unreachable.discard("cpu2")
 
         world.on_gpu_go = lose_once
-        assert len(self.invalid(take(world, tmp_path))) == 1
+        run = take(world, tmp_path)
+        assert not self.invalid(run), "its repetition was measured again"
+        again = {s.raw: s.repeated_for for p in run.summary.points for s in p.samples}
+        ((why,),) = [reasons for reasons in again.values() if reasons]
+        assert "cpu2" in why
+        problems = dict(content(run.summary, "made up").problems)
+        assert "was measured again: " in next(iter(problems.values()))
+
+    def test_an_incident_that_comes_again_stays_one(self, tmp_path: Path) -> None:
+        world = World()
+        tries: list[bool] = []
+
+        def fail_beside_two() -> None:
+            if world.vms["cpu2"].computing:
+                tries.append(True)
+                raise JobFailed("the GPU fell off the bus", "put it back")
+
+        world.on_gpu_go = fail_beside_two
+        run = take(world, tmp_path, Options(points=("n2-unsplit",)))
+        assert len(tries) == 2
+        assert self.invalid(run) == {"n2-unsplit": "the GPU fell off the bus"}
 
     def test_a_guest_that_is_restarted(self, tmp_path: Path) -> None:
         """Its jobs would be gone; here they are not, and still the domid tells."""
@@ -250,19 +271,6 @@ class TestARunInWhichSomethingBreaks:
         run = take(world, tmp_path)
         measured = {p.label for p in run.summary.points if not p.problems}
         assert measured == {"n0-unsplit", "n1-no_gpu", "n2-no_gpu"}
-
-    def test_a_full_disk(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        write = RunFolder.write_json
-
-        def write_until_full(folder: RunFolder, name: str, content: Any) -> Path:
-            if name.startswith("raw/n2-no_gpu"):
-                raise OSError(28, "No space left on device")
-            return write(folder, name, content)
-
-        monkeypatch.setattr(RunFolder, "write_json", write_until_full)
-        invalid = self.invalid(take(World(), tmp_path))
-        assert invalid.keys() == {"n2-no_gpu"}
-        assert "No space left on device" in invalid["n2-no_gpu"]
 
 
 class TestOnlySomePoints:

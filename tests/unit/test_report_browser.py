@@ -21,7 +21,8 @@ from harness.report.write import write_report
 pytestmark = pytest.mark.browser
 
 DESKTOP, PHONE = (1280, 900), (360, 740)
-FIGURES = ["fig2", "fig4", "fig5", "fig6", "g500", "ablation", "adaptive"]
+FIGURES = ["fig6", "fig2", "fig4", "fig5", "g500", "ablation", "adaptive"]
+"""As they stand on the page: the one that answers comes first."""
 
 DRAWINGS = """
 return [...document.querySelectorAll('figure svg[role=img]')].map(svg => {
@@ -162,6 +163,16 @@ def test_on_a_phone_wide_tables_scroll_by_themselves(browser: Browser) -> None:
         "return box.scrollWidth <= box.clientWidth"
     )  # but what matters most is seen at once
     assert all(each == ["auto", 0] for each in wide)  # and can be scrolled by keys
+
+
+def test_the_answer_is_on_the_first_screen(browser: Browser) -> None:
+    """Sentences, figure and table, on a screen as laptops have it."""
+    browser.open((1280, 1000))
+    ends = browser.run(
+        "return ['.headline', '#fig6-cpu', '#fig6-gpu', '#answer > .scroll table']"
+        ".map(name => document.querySelector(name).getBoundingClientRect().bottom)"
+    )
+    assert all(0 < end <= 1000 for end in ends)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

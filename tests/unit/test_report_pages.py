@@ -268,7 +268,7 @@ class TestMarkdown:
     def test_tables_are_tables(self, folder: Path) -> None:
         """Every row of a table has as many cells as its head."""
         blocks = re.findall(r"(?:^\|.*\n)+", (folder / "report.md").read_text(), re.MULTILINE)
-        assert len(blocks) == 1 + 7 + 3
+        assert len(blocks) == 2 + 7 + 3
         for block in blocks:
             rows = [re.findall(r"(?<!\\)\|", line) for line in block.splitlines()]
             assert len(rows) > 2
