@@ -41,6 +41,11 @@ SSH_FAILURES = (paramiko.SSHException, EOFError, OSError)
 logging.getLogger("paramiko").addHandler(logging.NullHandler())
 
 
+def as_root(user: str, command: str) -> str:
+    """The shell command by which whoever has logged in runs another as root."""
+    return command if user == "root" else f"sudo -n -- sh -c {shlex.quote(command)}"
+
+
 class SshProcess:
     """A program on a host, with a channel of its own."""
 
@@ -53,7 +58,7 @@ class SshProcess:
             self._channel = connection.create_session()
             # The shell tells its process id and becomes the command, so that the id is the
             # command's: what will not end by itself is ended by this id, never by name.
-            self._channel.exec_command(f"echo $$; exec {command}")
+            self._channel.exec_command(as_root(connection.user, f"echo $$; exec {command}"))
         try:
             self._pid = int(self.read_line(COMMAND_TIMEOUT))
         except BaseException:
@@ -87,9 +92,8 @@ class SshProcess:
             self._channel.shutdown_write()
             if not self._ends_within(STOP_TIMEOUT) and self._pid is not None:
                 # TERM only: the jobs do not catch it.
-                self._connection.run(
-                    f"kill {self._pid}", hide=True, warn=True, in_stream=False, timeout=30
-                )
+                kill = as_root(self._connection.user, f"kill {self._pid}")
+                self._connection.run(kill, hide=True, warn=True, in_stream=False, timeout=30)
         except (*SSH_FAILURES, invoke.exceptions.CommandTimedOut):
             pass  # With the connection gone, sshd closes the job's input, and the job ends.
         finally:
@@ -134,8 +138,9 @@ class SshHost:
             with ssh_failures_as_ours(self.name):
                 self._reopen_if_lost()
                 began = time.monotonic()
+                words = as_root(self.connection.user, command)
                 result = self.connection.run(
-                    command, hide=True, warn=True, in_stream=False, timeout=timeout
+                    words, hide=True, warn=True, in_stream=False, timeout=timeout
                 )
         except invoke.exceptions.CommandTimedOut:
             raise timed_out from None
@@ -162,9 +167,15 @@ class SshHost:
     def put(self, local: Path, remote: str) -> None:
         # Written beside and renamed: a copy that broke off is never taken for the file.
         partial = f"{remote}.partial"
+        root = self.connection.user == "root"
+        # Who is not root writes into his home, and hands the file over.
+        sent = partial if root else Path(partial).name
         with ssh_failures_as_ours(self.name):
             self._reopen_if_lost()
-            self.connection.put(str(local), partial)  # keeps the mode
+            self.connection.put(str(local), sent)  # keeps the mode
+        if not root:
+            own = "install -o root -g root -m " + f"{local.stat().st_mode & 0o777:o}"
+            self.run(f"{own} {shlex.quote(sent)} {shlex.quote(partial)}; rm {shlex.quote(sent)}")
         self.run(f"mv {shlex.quote(partial)} {shlex.quote(remote)}")
 
     def _reopen_if_lost(self) -> None:

@@ -19,9 +19,15 @@ PROGRAMS = {
     # The server is this namespace; its guests are not there.
     "ssh": """#!/bin/sh
 for last; do :; done
-case "$*" in *192.0.2.10*) exec sh -c "$last" ;; esac
+case "$*" in *192.0.2.10*) REMOTE=there exec sh -c "$last" ;; esac
 echo "ssh: No route to host" >&2
 exit 255
+""",
+    # Of whatever runs by it: whether that is on the server.
+    "sudo": """#!/bin/sh
+echo "${REMOTE:-here}" >>"$STATE/sudo"
+while [ "$1" != /bin/sh ]; do shift; done
+exec "$@"
 """,
     "systemctl": """#!/bin/sh
 case "$*" in
@@ -122,6 +128,14 @@ def test_the_whole_lab_is_told_of_a_bare_server(host: StandIn, bench: Path) -> N
     ):
         assert task in would
     assert any(task.startswith("Say which disk images are missing") for task in would)
+
+
+def test_a_user_other_than_root_becomes_root_on_the_server_alone(
+    host: StandIn, bench: Path
+) -> None:
+    playbooks = ("playbooks/preflight.yml", "playbooks/images.yml")
+    check(host, bench, *playbooks, server_user="admin")
+    assert set((host.state / "sudo").read_text().split()) == {"there"}
 
 
 def test_nothing_is_to_be_taken_from_a_bare_server(host: StandIn, bench: Path) -> None:

@@ -181,7 +181,10 @@ def _pump(read: Callable[[int], bytes], send: Callable[[bytes], None]) -> None:
 
 
 class LocalFiles(paramiko.SFTPServerInterface):
-    """Serves this machine's files for writing."""
+    """Serves this machine's files for writing; the home is where the tests are."""
+
+    def canonicalize(self, path: str) -> str:
+        return os.path.abspath(path)
 
     def open(self, path: str, flags: int, attr: Any) -> Any:
         handle = paramiko.SFTPHandle(flags)
@@ -285,6 +288,59 @@ class TestCommands:
             lab.host("cpu1").put(local, str(net.folder / "copy"))
             assert lab.host("cpu1").run(str(net.folder / "copy")) == "it runs\n"
         assert not list(net.folder.glob("*.partial"))
+
+
+# Runs the command as who we are, and writes down that it was asked.
+SUDO = """#!/bin/sh
+echo "$*" >>{folder}/asked
+shift 2
+exec "$@"
+"""
+
+
+class TestAnotherUserThanRoot:
+    """Whoever logs in at the host, what is done there is done by root."""
+
+    @pytest.fixture
+    def admin(self, net: Net, monkeypatch: pytest.MonkeyPatch) -> Net:
+        config = net.folder / "ssh_config"
+        config.write_text(config.read_text().replace("User root", "User admin", 1))
+        (net.folder / "sudo").write_text(SUDO.format(folder=net.folder))
+        # Nothing is handed to root by who is not root.
+        (net.folder / "install").write_text('#!/bin/sh\nshift 4\nexec /usr/bin/install "$@"\n')
+        for name in ("sudo", "install"):
+            (net.folder / name).chmod(0o755)
+        monkeypatch.setenv("PATH", f"{net.folder}:{os.environ['PATH']}")
+        return net
+
+    def test_commands_are_roots(self, admin: Net) -> None:
+        with admin.connections() as lab:
+            assert lab.host("xen1").run("echo 'it is'; echo whole") == "it is\nwhole\n"
+            lab.host("cpu1").run("true")
+        asked = (admin.folder / "asked").read_text().splitlines()
+        assert asked[0].startswith("-n -- sh -c echo 'it is'; echo whole")
+        assert "true" not in asked, "in guests root logs in"
+
+    def test_programs_are_roots(self, admin: Net) -> None:
+        with admin.connections() as lab:
+            process = lab.host("xen1").start("cat")
+            process.send("hello")
+            assert process.read_line(20) == "hello"
+            process.stop()
+        assert "exec cat" in (admin.folder / "asked").read_text()
+
+    def test_files_are_roots(self, admin: Net, monkeypatch: pytest.MonkeyPatch) -> None:
+        home = admin.folder / "home"
+        home.mkdir()
+        monkeypatch.chdir(home)
+        local = admin.folder / "program"
+        local.write_text("#!/bin/sh\necho it runs\n")
+        local.chmod(0o755)
+        with admin.connections() as lab:
+            lab.host("xen1").put(local, str(admin.folder / "copy"))
+            assert lab.host("xen1").run(str(admin.folder / "copy")) == "it runs\n"
+        assert not list(home.iterdir())
+        assert "install -o root -g root -m 755" in (admin.folder / "asked").read_text()
 
 
 class TestTrust:

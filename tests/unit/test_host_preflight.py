@@ -321,6 +321,46 @@ def test_ssh_must_lead_through_the_server_to_its_guests(host: HostFolder) -> Non
     assert "AllowTcpForwarding" in the_one(host, "ssh-forwarding")
 
 
+SSHD = """port 22
+hostkey /etc/ssh/ssh_host_rsa_key
+hostkey /etc/ssh/ssh_host_ed25519_key
+hostkeyalgorithms ssh-ed25519,rsa-sha2-512
+maxsessions 10
+allowtcpforwarding yes
+subsystem sftp internal-sftp
+"""
+
+
+@pytest.mark.parametrize(
+    ("usual", "hardened", "name"),
+    [
+        ("hostkey /etc/ssh/ssh_host_ed25519_key\n", "", "ssh-host-key"),
+        ("ssh-ed25519,rsa-sha2-512", "rsa-sha2-512", "ssh-host-key"),
+        ("subsystem sftp internal-sftp\n", "", "ssh-sftp"),
+        ("maxsessions 10", "maxsessions 2", "ssh-sessions"),
+        ("allowtcpforwarding yes", "allowtcpforwarding no", "ssh-forwarding"),
+    ],
+)
+def test_the_setting_of_a_hardened_sshd_that_is_in_the_way_is_named(
+    host: HostFolder, usual: str, hardened: str, name: str
+) -> None:
+    host.commands["sshd", "-T"] = SSHD
+    assert found(host) == []
+    host.commands["sshd", "-T"] = SSHD.replace(usual, hardened)
+    assert the_one(host, name)
+
+
+def test_settings_are_those_of_who_logs_in(
+    host: HostFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A hardened sshd may forward for him alone (Match User)."""
+    monkeypatch.setenv("SUDO_USER", "admin")
+    monkeypatch.setenv("SSH_CONNECTION", "192.0.2.7 50000 192.0.2.10 22")
+    host.commands["sshd", "-T"] = SSHD.replace("forwarding yes", "forwarding no")
+    host.commands["sshd", "-T", "-C", "user=admin,host=192.0.2.7,addr=192.0.2.7"] = SSHD
+    assert found(host) == []
+
+
 def test_a_host_that_systemd_boots_is_not_grubs(host: HostFolder) -> None:
     loader = host.write(host_facts.LOADER)
     loader.write_bytes(b"\6\0\0\0" + "GRUB 2.12\0".encode("utf-16-le"))

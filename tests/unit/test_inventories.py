@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -202,6 +203,18 @@ def test_two_hosts_are_not_given_the_same_guests(tmp_path: Path) -> None:
     assert done.returncode != 0
     assert "server1, server2" in done.stdout
     assert "inventory of its own" in " ".join(done.stdout.split())
+
+
+def test_a_second_inventory_has_a_lab_of_its_own(tmp_path: Path) -> None:
+    folders = []
+    for name in ("bench", "bench2"):
+        inventory = tmp_path / "inventory" / name
+        shutil.copytree(ROOT / "inventory/bench.example", inventory)
+        (tmp_path / name).mkdir()
+        status, answer, said = ask(tmp_path / name, inventory / "hosts.yml", [], ["lab_dir"])
+        assert status == 0, said
+        folders.append(answer["lab_dir"])
+    assert folders == [str(tmp_path / ".lab-bench"), str(tmp_path / ".lab-bench2")]
 
 
 def test_xen_is_told_its_scheduler_and_dom0s_part(bench: dict[str, Any]) -> None:

@@ -77,7 +77,7 @@ class Facts:
     our_bridge: bool = False
     """Whether the guests' bridge was made by the lab."""
     sshd: dict[str, str] = field(default_factory=dict)
-    """The SSH server's settings, by their names in small letters."""
+    """The SSH server's settings, by their names in small letters; repeated ones with blanks."""
     update_grub: bool = False
     boot_abstraction: str = ""
     boot_file_system: str = ""
@@ -112,7 +112,7 @@ def gather(root: Path, run: Run, folder: str, packages: Iterable[str]) -> Facts:
         networks=dict(re.findall(r"^\d+: (\S+)\s+inet (\S+)", run("ip", "-4", "-o", "addr"), re.M)),
         interfaces=frozenset(path.name for path in (root / "sys/class/net").glob("*")),
         our_bridge=(root / BRIDGE_UNIT).exists(),
-        sshd=dict(re.findall(r"^(\w+) (.*)$", run("sshd", "-T"), re.MULTILINE)),
+        sshd=_settings(sshd_settings(run)),
         update_grub=(root / "usr/sbin/update-grub").exists()
         and (root / "boot/grub/grub.cfg").exists(),
         boot_abstraction=run("grub-probe", "--target=abstraction", "/boot/grub").strip(),
@@ -256,6 +256,21 @@ def _kernels(root: Path) -> dict[str, frozenset[str]]:
         )
         for path in configs
     }
+
+
+def sshd_settings(run: Run) -> str:
+    """What `sshd -T` says for who is logged in here; Match blocks count."""
+    login = os.environ.get("SUDO_USER", "root")
+    address = os.environ.get("SSH_CONNECTION", "127.0.0.1").split()[0]
+    asked = f"user={login},host={address},addr={address}"
+    return run("sshd", "-T", "-C", asked) or run("sshd", "-T")
+
+
+def _settings(text: str) -> dict[str, str]:
+    settings: dict[str, str] = {}
+    for name, value in re.findall(r"^(\w+) (.*)$", text, re.MULTILINE):
+        settings[name] = f"{settings[name]} {value}" if name in settings else value
+    return settings
 
 
 def _candidate(policy: str) -> str:

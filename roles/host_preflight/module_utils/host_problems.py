@@ -17,6 +17,11 @@ XEN_OVERHEAD = 384
 
 KERNEL_OPTIONS = ("XEN_DOM0", "XEN_PCIDEV_BACKEND", "XEN_BLKDEV_BACKEND", "XEN_NETDEV_BACKEND")
 
+HOST_KEY = "/etc/ssh/ssh_host_ed25519_key"
+
+SESSIONS = 4
+"""At once, over one connection: the harness samples, commands, copies; and one to spare."""
+
 UNWRITABLE = ("diskfilter", "lvm", "cryptodisk", "btrfs", "zfs")
 """What GRUB cannot write to, and therefore cannot forget a trial boot on."""
 
@@ -63,6 +68,7 @@ def problems(facts: Facts, plan: Plan) -> list[Problem]:
         *_others(facts),
         *_resources(facts, plan),
         *_software(facts),
+        *_ssh(facts.sshd),
         *_network(facts, plan),
     ]
     return [Problem(name, text) for name, text in found]
@@ -312,17 +318,42 @@ def _software(facts: Facts) -> Found:
         )
 
 
-def _network(facts: Facts, plan: Plan) -> Found:
+def _ssh(sshd: dict[str, str]) -> Found:
+    """Settings that hardened servers have; what is not known of the server is as usual."""
     # Guests are reached through dom0 (ProxyJump).
-    if facts.sshd.get("allowtcpforwarding", "yes") not in {"yes", "local"} or (
-        facts.sshd.get("disableforwarding") == "yes"
+    if sshd.get("allowtcpforwarding", "yes") not in {"yes", "local"} or (
+        sshd.get("disableforwarding") == "yes"
     ):
         yield (
             "ssh-forwarding",
             "The server's sshd forwards nothing, and guests are reached through it: set "
-            "AllowTcpForwarding local (and DisableForwarding no) in its sshd_config, for root at "
-            "least (Match User root).",
+            "AllowTcpForwarding local (and DisableForwarding no) in its sshd_config, at least for "
+            "who logs in (Match User root).",
         )
+    if HOST_KEY not in sshd.get("hostkey", HOST_KEY).split() or (
+        "ssh-ed25519" not in sshd.get("hostkeyalgorithms", "ssh-ed25519").split(",")
+    ):
+        yield (
+            "ssh-host-key",
+            f"The server's sshd does not show the host key {HOST_KEY}, which the lab knows it by: "
+            f"set HostKey {HOST_KEY} (`ssh-keygen -A` makes it), and have ssh-ed25519 among "
+            "HostKeyAlgorithms.",
+        )
+    if "hostkey" in sshd and "sftp" not in sshd.get("subsystem", ""):
+        yield (
+            "ssh-sftp",
+            "The server's sshd has no SFTP, by which the harness brings its programs: set "
+            "Subsystem sftp internal-sftp in its sshd_config.",
+        )
+    if int(sshd.get("maxsessions", SESSIONS)) < SESSIONS:
+        yield (
+            "ssh-sessions",
+            f"The server's sshd has MaxSessions {sshd['maxsessions']}, and the harness does "
+            f"{SESSIONS} things at once: set MaxSessions {SESSIONS} or more (10 is usual).",
+        )
+
+
+def _network(facts: Facts, plan: Plan) -> Found:
     if plan.bridge in facts.interfaces and not facts.our_bridge:
         yield (
             "bridge",

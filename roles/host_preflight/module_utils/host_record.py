@@ -19,6 +19,7 @@ from ansible.module_utils.host_facts import (
     MANAGED,
     SECURE_BOOT,
     Run,
+    sshd_settings,
 )
 
 DEVICE_FILES = (
@@ -115,7 +116,10 @@ def _names(text: str) -> str:
 COMMANDS: dict[str, Callable[[str], str]] = {
     "xl info": _lines("nr_cpus|total_memory|virt_caps|xen_(version|scheduler|commandline)"),
     "xl list": _domains,
-    "sshd -T": _lines("allowtcpforwarding|disableforwarding|permitrootlogin|usepam|kexalgorithms"),
+    "sshd -T": _lines(
+        "allowtcpforwarding|disableforwarding|permitrootlogin|usepam|kexalgorithms|hostkey"
+        "|maxsessions|subsystem"
+    ),
     "virsh --connect qemu:///system list --name": _names,
     "ip -4 -o addr": str,
     "grub-probe --target=abstraction /boot/grub": str,
@@ -138,9 +142,9 @@ def record(root: Path, run: Run, host: str) -> dict[str, Any]:
     binary = {place: _content(path).hex() for place, path in _found(root, BINARY)}
     files |= {place: "" for place, _ in _found(root, PRESENT)}
     files |= _programs(root, links)
-    commands = {
-        words: anonymous(keep(run(*words.split())), host) for words, keep in COMMANDS.items()
-    }
+    said = {words: run(*words.split()) for words in COMMANDS if words != "sshd -T"}
+    said["sshd -T"] = sshd_settings(run)
+    commands = {words: anonymous(keep(said[words]), host) for words, keep in COMMANDS.items()}
     return {
         "files": dict(sorted(files.items())),
         "binary": binary,
