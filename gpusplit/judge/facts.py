@@ -10,7 +10,7 @@ from typing import Any
 from clang.cindex import CursorKind as Kind
 from clang.cindex import TypeKind
 
-from gpusplit.judge import base, builtins, ends, loops, pointers, retries
+from gpusplit.judge import base, builtins, ends, loops, pointers, retries, stillness
 from gpusplit.judge.frontend import (
     CONTINUE,
     RECURSE,
@@ -63,7 +63,7 @@ class Function:
     builtins: names of the language's functions that it mentions.
     asks: which of the renamed functions it asks.
     atomics: names of atomic functions that it uses on memory other work-groups can see.
-    waits: whether it has a loop whose end may hang on memory.
+    waits: whether it has a jump, or a loop whose end may hang on memory in a way not followed.
     communicates: whether it orders or shares memory with other work-groups otherwise.
     left_early: what is called in its counted loops that are left early; None without such a loop.
     orders: whether it has a barrier that orders global memory, but in no loop that waits.
@@ -71,6 +71,10 @@ class Function:
     variables: names of the program's own variables that it mentions and a variant has twice.
     lends: what it calls with a pointer to a variable by which a loop of its ends.
     keeps: whether it can keep a pointer that it is given, as a number or in memory.
+    fences: whether it orders global memory in any way.
+    leans: pointers behind whose memory loops of its find where they end.
+    doubtful: loops that may wait if they see what other work-groups do.
+    cursor: its definition.
     problem: why nothing that reaches it may be split; empty if there is no such thing.
     """
 
@@ -88,6 +92,10 @@ class Function:
     variables: set[str] = field(default_factory=set)
     lends: set[int] = field(default_factory=set)
     keeps: bool = False
+    fences: bool = False
+    leans: set[int] = field(default_factory=set)
+    doubtful: list[Cursor] = field(default_factory=list)
+    cursor: Cursor = None
     problem: str = ""
 
     def add(self, part: Function) -> None:
@@ -102,6 +110,9 @@ class Function:
         self.orders |= part.orders
         self.uses_local |= part.uses_local
         self.keeps |= part.keeps
+        self.fences |= part.fences
+        self.leans |= part.leans
+        self.doubtful += part.doubtful
         self.problem = self.problem or part.problem
         if part.left_early is not None:
             self.left_early = (self.left_early or set()) | part.left_early
@@ -123,6 +134,14 @@ class Program:
     declared: set[str] = field(default_factory=set)
     #: Names of functions by identity: those that a variant names otherwise are long to read.
     names: dict[int, str] = field(default_factory=dict)
+    #: What functions do with pointers, as far as anybody has asked.
+    known_uses: dict[int, stillness.Uses] = field(default_factory=dict)
+
+    def uses(self, function: int) -> stillness.Uses:
+        """What *function* does with pointers."""
+        if function not in self.known_uses:
+            self.known_uses[function] = stillness.of(self.functions[function].cursor)
+        return self.known_uses[function]
 
 
 def collect(unit: Cursor) -> Program:
@@ -139,7 +158,7 @@ def collect(unit: Cursor) -> Program:
             if Path(cursor.location.file.name).name != base.NAME:
                 program.declared.add(cursor.spelling)
             if cursor.is_definition():
-                function = Function(cursor.spelling)
+                function = Function(cursor.spelling, cursor=cursor)
                 program.functions[identity(cursor)] = function
                 bodies.append((function, cursor))
             return CONTINUE
@@ -308,6 +327,8 @@ class _Reader:
 
     def _loop(self, cursor: Cursor) -> None:
         """A loop that is not plainly counted, or left early."""
+        memory: set[int] = set()
+        counted = loops.ends_by_itself(cursor, memory)
         outer, inner = self._function, Function(self._function.name)
         self._function = inner
         self._waiting += 1
@@ -318,13 +339,21 @@ class _Reader:
         # way to wait: it comes to its end.
         counters = ends.ends_at_last(cursor)
         outer.add(inner)
-        if counters is not None and not (
-            inner.waits or inner.atomics or inner.communicates or inner.orders or self._jumps
+        if counted is not None:
+            self._counters |= counted
+            outer.leans |= memory
+        elif counters is not None and not (
+            inner.waits
+            or inner.doubtful
+            or inner.atomics
+            or inner.communicates
+            or inner.orders
+            or self._jumps
         ):
             self._counters |= counters
             outer.left_early = (outer.left_early or set()) | inner.calls
         else:
-            outer.waits = True
+            outer.doubtful.append(cursor)
 
     def _reference(self, cursor: Cursor) -> None:
         target = cursor.referenced
@@ -380,6 +409,7 @@ class _Reader:
 
         But in a loop that waits it has the device read again what other groups write.
         """
+        self._function.fences = True
         if name in builtins.BARRIERS and for_group and not self._waiting:
             self._function.orders = True
         else:

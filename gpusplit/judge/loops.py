@@ -6,7 +6,10 @@ and steady functions, and in the loop nothing but counting changes those variabl
 
 from __future__ import annotations
 
+import re
+
 from clang.cindex import CursorKind as Kind
+from clang.cindex import TypeKind
 
 from gpusplit.judge import builtins
 from gpusplit.judge.frontend import CONTINUE, RECURSE, Cursor, children, identity, operator, visit
@@ -19,6 +22,8 @@ _LEAVES = (Kind.RETURN_STMT, Kind.GOTO_STMT, Kind.INDIRECT_GOTO_STMT)
 STEPS = (1, 2, 3, 4)
 ADDRESS_OF, DEREFERENCE = 5, 6
 SUBTRACT, ASSIGN, COMMA = 7, 22, 33
+#: A pointer to memory of other work-groups as well, and none of another pointer.
+_SHARED = re.compile(r"(?!.*\bvolatile\b)[^*]*\b__(global|constant)\b[^*]*\*[^*]*")
 PLAIN = (
     Kind.UNEXPOSED_EXPR, Kind.PAREN_EXPR, Kind.INTEGER_LITERAL, Kind.FLOATING_LITERAL,
     Kind.CHARACTER_LITERAL, Kind.CSTYLE_CAST_EXPR, Kind.CONDITIONAL_OPERATOR, Kind.BINARY_OPERATOR,
@@ -26,16 +31,20 @@ PLAIN = (
 )  # fmt: skip
 
 
-def ends_by_itself(loop: Cursor) -> frozenset[int] | None:
-    """The variables that *loop* counts with; None if it is not plainly counted."""
-    return None if _leaves(_body(loop)) else _counters_of(loop)
+def ends_by_itself(loop: Cursor, memory: set[int] | None = None) -> frozenset[int] | None:
+    """The variables that *loop* counts with; None if it is not plainly counted.
+
+    memory: if given, its condition may read what lies behind pointers, whose names are added: then
+    it is plainly counted if nobody writes there.
+    """
+    return None if _leaves(_body(loop)) else _counters_of(loop, memory)
 
 
 def _body(loop: Cursor) -> Cursor:
     return children(loop)[0 if loop.kind == Kind.DO_STMT else -1]
 
 
-def _counters_of(loop: Cursor) -> frozenset[int] | None:
+def _counters_of(loop: Cursor, memory: set[int] | None) -> frozenset[int] | None:
     """The variables that *loop* counts with; None if its condition hangs on anything else."""
     parts = children(loop)
     step: list[Cursor] = []
@@ -48,7 +57,7 @@ def _counters_of(loop: Cursor) -> frozenset[int] | None:
         condition, body = parts if loop.kind == Kind.WHILE_STMT else parts[::-1]
     else:
         return None
-    counters = variables(condition)
+    counters = variables(condition, memory)
     if counters is None:
         return None
     made = [change for part in step for change in changes(part)]
@@ -70,8 +79,11 @@ def place(cursor: Cursor) -> int:
     return int(cursor.data[1] or 0)
 
 
-def variables(condition: Cursor) -> frozenset[int] | None:
-    """The variables that *condition* is made of; None if of anything else as well."""
+def variables(condition: Cursor, memory: set[int] | None = None) -> frozenset[int] | None:
+    """The variables that *condition* is made of; None if of anything else as well.
+
+    memory: see ends_by_itself.
+    """
     found: set[int] = set()
     plain = True
 
@@ -80,7 +92,10 @@ def variables(condition: Cursor) -> frozenset[int] | None:
         kind = cursor.kind
         if kind == Kind.DECL_REF_EXPR:
             target = cursor.referenced
-            if target.kind in (Kind.VAR_DECL, Kind.PARM_DECL):
+            if memory is not None and _is_shared_pointer(target):
+                memory.add(identity(target))
+                found.add(identity(target))
+            elif target.kind in (Kind.VAR_DECL, Kind.PARM_DECL):
                 shown = target.type.get_canonical().spelling
                 plain = plain and not any(
                     word in shown for word in ("volatile", "__local", "__global", "__generic", "*")
@@ -96,6 +111,8 @@ def variables(condition: Cursor) -> frozenset[int] | None:
                 if look(argument, cursor) == RECURSE:
                     visit(argument, look)
             return CONTINUE
+        elif memory is not None and _reads(cursor):
+            pass
         elif kind not in PLAIN or not pure(cursor):
             plain = False
         return RECURSE if plain else CONTINUE
@@ -103,6 +120,26 @@ def variables(condition: Cursor) -> frozenset[int] | None:
     if look(condition, condition) == RECURSE:
         visit(condition, look)
     return frozenset(found) if plain else None
+
+
+def _is_shared_pointer(variable: Cursor) -> bool:
+    """Whether *variable* is a pointer to plain memory that other work-groups may see."""
+    type_ = variable.type.get_canonical()
+    return (
+        variable.kind in (Kind.VAR_DECL, Kind.PARM_DECL)
+        and type_.kind == TypeKind.POINTER
+        and _SHARED.fullmatch(type_.spelling) is not None
+    )
+
+
+def _reads(cursor: Cursor) -> bool:
+    """Whether *cursor* is a part of the memory behind such a pointer."""
+    if cursor.kind == Kind.UNARY_OPERATOR and operator(cursor) == DEREFERENCE:
+        (cursor,) = children(cursor)
+    elif cursor.kind not in (Kind.MEMBER_REF_EXPR, Kind.ARRAY_SUBSCRIPT_EXPR):
+        return False
+    variable = _base(cursor)
+    return variable is not None and _is_shared_pointer(variable)
 
 
 def pure(cursor: Cursor) -> bool:
@@ -182,12 +219,17 @@ _PART_OF = (
 
 def base(target: Cursor) -> int:
     """The variable that *target* is, or is a part of, or a pointer to it; 0 if there is none."""
+    variable = _base(target)
+    return 0 if variable is None else identity(variable)
+
+
+def _base(target: Cursor) -> Cursor | None:
     while target.kind in _PART_OF:
         parts = children(target)
         if not parts:
-            return 0
+            return None
         target = parts[0]
-    return identity(target.referenced) if target.kind == Kind.DECL_REF_EXPR else 0
+    return target.referenced if target.kind == Kind.DECL_REF_EXPR else None
 
 
 def untouched(part: Cursor, counters: frozenset[int], counting: set[int]) -> bool:

@@ -75,8 +75,8 @@ def is_own_memory_of_other(to: Any, of: Cursor) -> bool:
         return False
     made_of = of.type.get_canonical()
     if made_of._kind_id == _POINTER:
-        return _space(made_of) != space and not _is_null(of)
-    return made_of._kind_id in _NUMBERS and not _is_null(of)
+        return _space(made_of) != space and not is_null(of)
+    return made_of._kind_id in _NUMBERS and not is_null(of)
 
 
 def between(operation: Cursor) -> bool:
@@ -90,7 +90,7 @@ def is_pointer(cursor: Cursor) -> bool:
     return kind == _POINTER or kind in _ARRAYS
 
 
-def _is_null(cursor: Cursor) -> bool:
+def is_null(cursor: Cursor) -> bool:
     """Whether it is 0, or NULL, which is `((void *)0)`."""
     while cursor.kind in (Kind.PAREN_EXPR, Kind.UNEXPOSED_EXPR, Kind.CSTYLE_CAST_EXPR):
         parts = children(cursor)
