@@ -98,7 +98,7 @@ def _parts(loop: Cursor) -> _Loop | None:
     if len(parts) != 2:
         return None
     condition, body = parts if loop.kind == Kind.WHILE_STMT else parts[::-1]
-    if loops.has(body, Kind.CONTINUE_STMT):
+    if loops.continues(body):
         return None
     direct = children(body) if body.kind == Kind.COMPOUND_STMT else [body]
     steps = tuple(change for part in direct for change in loops.changes(part))

@@ -23,7 +23,7 @@ from gpusplit.judge import (
     spirv,
     stillness,
 )
-from gpusplit.judge.facts import Function, Program
+from gpusplit.judge.functions import Function, Program
 from gpusplit.judge.options import Options
 from gpusplit.judge.verdict import LAST_ARGUMENT, Answer, Request, Unreadable, Verdict, whole
 
@@ -74,7 +74,7 @@ def _source(request: Request, folder: Path) -> Answer:
     unit = frontend.parse(
         prelude.NEUTRAL + text, request.headers, device, flags, request.address_bits, folder
     )
-    program = facts.collect(unit)
+    program = facts.collect(unit, reading.pastes(texts))
     kernels = {
         function.name: _judge(program, identity, request.ptx)
         for identity, function in program.functions.items()

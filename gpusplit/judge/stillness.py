@@ -42,6 +42,11 @@ _SPACE = re.compile(r"\b__(?:global|constant|local|private)\b")
 _ARRAYS = (TypeKind.CONSTANTARRAY, TypeKind.INCOMPLETEARRAY, TypeKind.VARIABLEARRAY)
 
 
+#: What is at hand on the way up from a pointer: itself, a part of the memory behind it, or
+#: its value; and the ends of the way, of which the last one is also where it is not clear.
+_POINTER, _MEMORY, _VALUE, _UNUSED, _READ, _STORED, _WRITTEN = range(7)
+
+
 @dataclass(slots=True)
 class Uses:
     """What a part of a program does with pointers to memory that other work-groups see.
@@ -185,69 +190,62 @@ class _Walker:
             self._follow(cursor, identity(named))
 
     def _follow(self, cursor: Cursor, name: int) -> None:
-        """What becomes of pointer *name*, which stands at *cursor*."""
-        found = self.found
-        in_memory = False  # what is at hand is the pointer, or a part of the memory behind it
-        child = cursor
+        """What becomes of pointer *name*, which stands at *cursor*: upwards, until it is clear."""
+        found, state, child = self.found, _POINTER, cursor
         for _, parent in reversed(self._above):
-            kind, how = parent.kind, None
-            if kind in (Kind.UNARY_OPERATOR, Kind.BINARY_OPERATOR):
-                how = operator(parent)
-            if kind in (*_STATEMENTS, Kind.CXX_UNARY_EXPR):
-                return
-            if in_memory:
-                if kind == Kind.PAREN_EXPR or kind in _PARTS:
-                    if kind == Kind.ARRAY_SUBSCRIPT_EXPR and not _same(children(parent)[0], child):
-                        found.reads.add(name)
-                        return
-                elif kind == Kind.UNEXPOSED_EXPR and parent.type.kind == TypeKind.POINTER:
-                    if child.type.get_canonical().kind not in _ARRAYS:
-                        break
-                    in_memory = False
-                elif kind == Kind.UNEXPOSED_EXPR and _space(parent.type.get_canonical()):
-                    pass  # a part of a vector
-                elif how == loops.ADDRESS_OF and kind == Kind.UNARY_OPERATOR:
-                    in_memory = False
-                elif kind == Kind.UNEXPOSED_EXPR:
-                    found.reads.add(name)
-                    return
-                else:
-                    break  # written, or in doubt
-            elif kind in _SAME_POINTER:
-                if parent.type.get_canonical().kind != TypeKind.POINTER:
-                    break
-            elif kind in _PARTS or (kind == Kind.UNARY_OPERATOR and how == loops.DEREFERENCE):
-                in_memory = True
-            elif kind == Kind.UNARY_OPERATOR and how in loops.STEPS:
-                pass
-            elif kind == Kind.UNARY_OPERATOR:
-                # Who has a pointer to a pointer may change it.
-                found.wild |= how in (None, loops.ADDRESS_OF)
-                return
-            elif kind == Kind.COMPOUND_ASSIGNMENT_OPERATOR:
-                pass
-            elif kind == Kind.BINARY_OPERATOR and how == loops.ASSIGN:
-                target = _unwrapped(children(parent)[0])
-                if target.kind != Kind.DECL_REF_EXPR:
-                    break
-                if not _same(children(parent)[0], child):
-                    self._flows(name, identity(target.referenced))
-            elif kind in (Kind.BINARY_OPERATOR, Kind.CONDITIONAL_OPERATOR):
-                if parent.type.get_canonical().kind != TypeKind.POINTER:
-                    if how in (None, loops.SUBTRACT) and kind == Kind.BINARY_OPERATOR:
-                        break  # what lies between two pointers is a number
-                    return
-            elif kind == Kind.VAR_DECL and parent.type.get_canonical().kind == TypeKind.POINTER:
-                self._flows(name, identity(parent))
-                return
-            elif kind == Kind.CALL_EXPR:
-                self._give(parent, child, name)
-                return
+            if parent.kind in (*_STATEMENTS, Kind.CXX_UNARY_EXPR):
+                state = _READ if state == _VALUE else _UNUSED
+            elif state == _POINTER:
+                state = self._pointer_in(parent, child, name)
+            elif state == _MEMORY:
+                state = _memory_in(parent, child)
             else:
+                state = _value_in(parent, child)
+            if state >= _UNUSED:
                 break
             child = parent
-        found.reads.add(name)
-        found.writes.add(name)
+        if state not in (_UNUSED, _STORED):
+            found.reads.add(name)
+        if state not in (_UNUSED, _READ):
+            found.writes.add(name)
+
+    def _pointer_in(self, parent: Cursor, child: Cursor, name: int) -> int:
+        """What *parent* makes of *child*, which is pointer *name* or one into the same memory."""
+        kind = parent.kind
+        is_pointer = parent.type.get_canonical().kind == TypeKind.POINTER
+        if kind in _SAME_POINTER:
+            return _POINTER if is_pointer else _WRITTEN
+        if kind in _PARTS:
+            return _MEMORY
+        if kind == Kind.VAR_DECL and is_pointer:
+            self._flows(name, identity(parent))
+            return _UNUSED
+        if kind == Kind.CALL_EXPR:
+            self._give(parent, child, name)
+            return _UNUSED
+        if kind == Kind.COMPOUND_ASSIGNMENT_OPERATOR:
+            return _POINTER
+        if kind == Kind.UNARY_OPERATOR:
+            how = operator(parent)
+            if how == loops.DEREFERENCE:
+                return _MEMORY
+            # Who has a pointer to a pointer may change it.
+            self.found.wild |= how in (None, loops.ADDRESS_OF)
+            return _POINTER if how in loops.STEPS else _UNUSED
+        if kind == Kind.BINARY_OPERATOR:
+            how = operator(parent)
+            if how == loops.ASSIGN:
+                target = _unwrapped(children(parent)[0])
+                if target.kind != Kind.DECL_REF_EXPR:
+                    return _WRITTEN
+                if not _same(children(parent)[0], child):
+                    self._flows(name, identity(target.referenced))
+                return _POINTER
+            if how in (None, loops.SUBTRACT) and not is_pointer:
+                return _WRITTEN  # what lies between two pointers is a number
+        elif kind != Kind.CONDITIONAL_OPERATOR:
+            return _WRITTEN
+        return _POINTER if is_pointer else _UNUSED
 
     def _flows(self, name: int, to: int) -> None:
         if name != to:
@@ -290,8 +288,41 @@ def _is_written_image(type_: Any) -> bool:
     return "image" in shown and "__read_only" not in shown
 
 
-def _key(cursor: Cursor) -> tuple[int, int, int]:
-    return cursor._kind_id, int(cursor.data[0] or 0), int(cursor.data[1] or 0)
+def _memory_in(parent: Cursor, child: Cursor) -> int:
+    """What *parent* makes of *child*, which is a part of the memory behind a pointer."""
+    kind = parent.kind
+    if kind == Kind.PAREN_EXPR:
+        return _MEMORY
+    if kind in _PARTS:
+        return _MEMORY if _same(children(parent)[0], child) else _WRITTEN
+    if kind == Kind.UNARY_OPERATOR and operator(parent) == loops.ADDRESS_OF:
+        return _POINTER
+    if kind == Kind.UNEXPOSED_EXPR:
+        if parent.type.get_canonical().kind == TypeKind.POINTER:
+            return _POINTER if child.type.get_canonical().kind in _ARRAYS else _WRITTEN
+        # A part of a vector, or what is in memory.
+        return _MEMORY if _space(parent.type.get_canonical()) else _VALUE
+    if kind == Kind.BINARY_OPERATOR and operator(parent) == loops.ASSIGN:
+        return _STORED if _same(children(parent)[0], child) else _WRITTEN
+    return _WRITTEN
+
+
+def _value_in(parent: Cursor, child: Cursor) -> int:
+    """What *parent* makes of *child*, which is a value, or else something in memory."""
+    kind = parent.kind
+    if kind in (Kind.PAREN_EXPR, Kind.UNEXPOSED_EXPR):
+        return _VALUE
+    changes = loops.is_change(parent) or (
+        kind == Kind.UNARY_OPERATOR and operator(parent) in (None, loops.ADDRESS_OF)
+    )
+    return _WRITTEN if changes and _same(children(parent)[0], child) else _READ
+
+
+def _key(cursor: Cursor) -> tuple[int, int]:
+    """What tells one declaration, statement or expression from another, however it was found."""
+    return cursor._kind_id, identity(cursor) if cursor.kind.is_declaration() else loops.place(
+        cursor
+    )
 
 
 def _same(one: Cursor, other: Cursor) -> bool:

@@ -21,6 +21,7 @@
     X(clSetCommandQueueProperty, 13, cl_int,                                                         \
       (handle queue, cl_bitfield properties, cl_uint enable, cl_bitfield *old))                      \
     X(clReleaseMemObject, 18, cl_int, (handle memory))                                               \
+    X(clGetMemObjectInfo, 20, cl_int, (handle memory, ANSWER))                                       \
     X(clReleaseSampler, 24, cl_int, (handle sampler))                                                \
     X(clCreateProgramWithSource, 26, handle,                                                         \
       (handle context, cl_uint n, const char **strings, const size_t *lengths, cl_int *error))       \
