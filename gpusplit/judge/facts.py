@@ -131,6 +131,8 @@ class _Reader:
         #: In so many loops that wait.
         self._waiting = 0
         self._jumps = False
+        #: Whether it may have pointers in memory, as far as it is read.
+        self._keeps = False
         #: Variables by which it was seen that loops end, and those that a pointer may change.
         self._counters: set[int] = set()
         self._behind_pointers: set[int] = set()
@@ -163,6 +165,10 @@ class _Reader:
             self._part_of_unexposed(cursor, parent)
         elif parent._kind_id == _CAST and kind != _TYPE:
             self._cast(parent, cursor)
+        if self._function.keeps or self._keeps:
+            self._keeps = True
+            if parent._kind_id in (_UNEXPOSED, _CAST) and pointers.shows_as_other(parent, cursor):
+                self._program.shares = self._function.keeps = True
         if kind not in _LOOKED_AT:
             return RECURSE
         if kind == _REFERENCE:

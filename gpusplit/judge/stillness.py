@@ -160,11 +160,11 @@ class _Walker:
         if named is None:
             found.wild = found.news = True
         elif named.kind == Kind.FUNCTION_DECL:
-            definition = named.get_definition()
-            if definition is not None:
+            definition, name = named.get_definition(), named.spelling
+            if definition is not None and not name.startswith(READ_AS):
                 found.calls.add(identity(definition))
             else:
-                name = named.spelling.removeprefix(READ_AS)
+                name = name.removeprefix(READ_AS)
                 found.news |= not (builtins.computes(name) or name.startswith("vload"))
         elif named.kind in (Kind.VAR_DECL, Kind.PARM_DECL):
             self._variable(cursor, named)

@@ -37,6 +37,7 @@ def still(text: str, before: str = "") -> tuple[int, ...] | None:
         ("int x = m; while (x != 1) x = x & 1 ? 3 * x + 1 : x >> 1; atomic_inc(hits);", ()),
         ("int t[4] = {m}, i = 0; while (t[i & 3]) t[i++ & 3] -= c[i]; atomic_inc(hits);", (1,)),
         ("while (m) { m ^= c[m]; out[0] = m; } atomic_inc(hits);", (1,)),
+        ("int x = m; while (x > get_num_groups(0)) x = c[x] + abs(m); atomic_inc(hits);", (1,)),
         ("int x = atomic_inc(hits); while (x) { x = c[x]; }", (1,)),
         ("int i = 0; uint4 v; do { v = vload4(i++, (global const uint *)r); } while (v.x);"
          " atomic_inc(hits);", (0,)),
