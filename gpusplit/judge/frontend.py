@@ -78,7 +78,7 @@ def parse(
         "-nostdinc", "-isystem", str(folder / "base"), "-Xclang", "-fdeclare-opencl-builtins",
         "-Xclang", "-finclude-default-header", "-include", str(folder / "device.h"),
         "-ferror-limit=1", "-Wno-everything", f"-Werror={_LONG_TEXT}",
-        # Pointers become numbers, and numbers pointers, by casts alone; functions say what they take.
+        # Pointers and numbers become each other by casts alone; functions say what they take.
         "-Werror=int-conversion", "-Werror=strict-prototypes",
         *(f"-D{name}={value}" for name, value in options.defined),
         *(f"-U{name}" for name in options.undefined),
