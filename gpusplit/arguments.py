@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import copy
 import threading
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -105,6 +105,26 @@ def any_of_type(known: KernelState, kind: type) -> bool:
             if isinstance(value, kind):
                 return True
     return False
+
+
+def share_memory(known: KernelState, some: Iterable[int], others: Iterable[int]) -> bool:
+    """Whether one of arguments *some* may be memory that is also one of *others*."""
+    given = {index: value for call in known.calls for index, value in _pairs(call)}
+    kept = {_memory(given[at]) for at in some}
+    return any(memory in kept for memory in {_memory(given[at]) for at in others} - {None})
+
+
+def _memory(value: Any) -> Hashable:
+    """What tells the memory that argument *value* is from any other's; None if it is none."""
+    # An image may be made of a buffer, and a buffer be a part of one.
+    while value is not None:
+        if value.flags & cl.mem_flags.USE_HOST_PTR:
+            return "the host's"  # where objects may overlap
+        part_of = value.get_info(cl.mem_info.ASSOCIATED_MEMOBJECT)
+        if part_of is None:
+            return int(value.int_ptr)
+        value = part_of
+    return None
 
 
 def replay(known: KernelState, kernel: cl.Kernel) -> None:

@@ -17,8 +17,9 @@ of these:
 To the library: O build options, where it does not know them.  C a program to compile on the device,
 answered by N, the names of its kernels, or by R, the compiler's refusal.  Then K for each kernel:
 its name, why it stays whole (empty: it may be split), the functions that need a variant (separated
-by commas), and "1" where it sees its work-groups, separated by null bytes; W why others stay whole;
-V the variant's source; H the headers that it needs as they were, if any; and E.
+by commas), "1" where it sees its work-groups, and the arguments whose memory must stay as it is and
+those that it may change (numbers, a bit for each), separated by null bytes; W why others stay
+whole; V the variant's source; H the headers that it needs as they were, if any; and E.
 F instead of these, with a reason: the judge could not be asked.
 """
 
@@ -125,9 +126,9 @@ def tell(frames: Frames, answer: Answer, made: Request) -> None:
     """Send an answer on a program that was *made* so."""
     for name, verdict in answer.kernels.items():
         shows = "1" if verdict.shows_work_group else ""
-        frames.put(
-            "K", "\0".join((name, verdict.refusal or "", ",".join(sorted(verdict.asks)), shows))
-        )
+        bits = [str(sum(1 << at for at in which)) for which in (verdict.still, verdict.changed)]
+        asks = ",".join(sorted(verdict.asks))
+        frames.put("K", "\0".join((name, verdict.refusal or "", asks, shows, *bits)))
     frames.put("W", answer.otherwise)
     frames.put("V", answer.variant)
     if made.headers:

@@ -77,15 +77,29 @@ def _included(text: str) -> list[tuple[str, bool]]:
     Of what a macro names only the file's name is seen.  The judge knows what it really is, and
     refuses it if it is not what was found by that name.
     """
-    names = []
-    for directive, rest in directives(text):
+    found = directives(text)
+    names: list[tuple[str, bool]] = []
+    for directive, rest in found:
         if directive in ("include", "include_next", "import", "embed"):
             match = _QUOTED.match(rest)
-            by_macro = match is None and len(found := _IN_MACRO.findall(rest)) == 1
-            if directive != "include" or (match is None and not by_macro):
+            if directive == "include" and match is not None:
+                names.append((match[1] or match[2], False))
+                continue
+            # The macro alone, and what it stands for where it is defined.
+            told = [
+                rest,
+                *(more for what, more in found if what == "define" and _is_of(rest, more)),
+            ]
+            by_macro = [_IN_MACRO.findall(one) for one in (told[1:] or told)]
+            if directive != "include" or any(len(one) != 1 for one in by_macro):
                 raise _Trouble(f"it has #{directive}{rest.rstrip()}, which is not followed here")
-            names.append((found[0], True) if match is None else (match[1] or match[2], False))
+            names += [(one[0], True) for one in by_macro]
     return names
+
+
+def _is_of(macro: str, definition: str) -> bool:
+    """Whether *definition*, the rest of a #define, is of *macro*, a name and nothing else."""
+    return definition.split()[:1] == macro.split()
 
 
 def _find(name: str, includer: Header | None, folders: Sequence[str]) -> Header | None:

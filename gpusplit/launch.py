@@ -274,6 +274,7 @@ class Launcher:
             call[6]
             or queues.state(call[0]) is not state
             or decision is not plan.decision
+            or plan.verdict.still  # whose arguments are looked at each time
             or arguments.count(known) < arguments_count
             or arguments.any_of_type(known, cl.SVMPointer)
         ):
@@ -333,6 +334,11 @@ class Launcher:
             raise refuse("its arguments were set before gpusplit could see them")
         if arguments.any_of_type(known, cl.SVMPointer):
             raise refuse("it works on shared virtual memory")
+        if verdict.still and (
+            arguments.aliased(kernel)
+            or arguments.share_memory(known, verdict.still, verdict.changed)
+        ):
+            raise refuse("it may change what it reads to find the end of a loop")
         return verdict
 
     def _program(self, kernel: cl.Kernel, known: KernelState, state: QueueState) -> Program:

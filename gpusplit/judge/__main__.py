@@ -7,6 +7,7 @@ first, and reads and writes in a folder that it makes.  Whatever kills it, its c
 
 from __future__ import annotations
 
+import gc
 import resource
 import sys
 import tempfile
@@ -35,6 +36,8 @@ def main() -> int:
         _, hard = resource.getrlimit(what)
         resource.setrlimit(what, (min(limit, hard) if hard >= 0 else limit, hard))
 
+    # It lives so short that to look for garbage takes longer than what it holds is worth.
+    gc.disable()
     from gpusplit.judge.examine import answer
     from gpusplit.judge.verdict import Request
 

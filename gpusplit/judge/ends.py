@@ -25,14 +25,12 @@ from gpusplit.judge.frontend import (
 )
 from gpusplit.judge.prelude import READ_AS
 
-_LARGEST = (-1, (1 << 32) - 1, (1 << 64) - 1)
 _SIGNED = frozenset({TypeKind.INT, TypeKind.LONG})
 _UNSIGNED = frozenset({TypeKind.UINT, TypeKind.ULONG})
+_ANY_UNSIGNED = _UNSIGNED | {TypeKind.UCHAR, TypeKind.USHORT}
 _UP, _DOWN = (1, 3), (2, 4)  # CXUnaryOperatorKind: x++, ++x; x--, --x
-_MINUS, _INVERTED = 8, 9
 # CXBinaryOperatorKind.
-_DIVIDE, _SHIFT = 4, 9
-_XOR, _OR = 18, 19
+_DIVIDE, _REMAINDER, _PLUS, _SHIFT, _WITH = 4, 5, 6, 9, 17
 _LESS, _MORE, _AT_MOST, _AT_LEAST, _UNEQUAL = 11, 12, 13, 14, 16
 _AND = 20
 _DIVIDE_BY, _ADD_TO, _TAKE_FROM, _SHIFT_BY = 24, 26, 27, 29
@@ -98,7 +96,7 @@ def _parts(loop: Cursor) -> _Loop | None:
     if len(parts) != 2:
         return None
     condition, body = parts if loop.kind == Kind.WHILE_STMT else parts[::-1]
-    if loops.has(body, Kind.CONTINUE_STMT):
+    if loops.continues(body):
         return None
     direct = children(body) if body.kind == Kind.COMPOUND_STMT else [body]
     steps = tuple(change for part in direct for change in loops.changes(part))
@@ -173,35 +171,47 @@ def _counts(step: Cursor, test: _Test) -> bool:
         # The variable of an unsigned type is never more than the largest.
         return test.relation == _LESS or (
             test.relation == _AT_MOST
-            and (test.signed or test.bound is None or not _looks_largest(test.bound))
+            and (test.signed or test.bound is None or _is_less_than_largest(test))
         )
     return test.relation == _MORE or (
         test.relation == _AT_LEAST and (test.signed or (test.value or 0) >= 1)
     )
 
 
-def _looks_largest(bound: Cursor) -> bool:
-    """Whether *bound* is made in a way that may give the largest number of an unsigned type.
+def _is_less_than_largest(test: _Test) -> bool:
+    """Whether the bound is less than the variable can be, whoever gives what it is made of."""
+    most = None if test.bound is None else _most(test.bound)
+    return most is not None and most < (1 << 8 * _size(test.variable)) - 1
 
-    Whoever passes that number as an argument is not seen.
-    """
-    found = False
 
-    def look(cursor: Cursor, _: Cursor) -> int:
-        nonlocal found
-        if cursor.kind == Kind.BINARY_OPERATOR:
-            found = found or operator(cursor) in (None, loops.SUBTRACT, _XOR, _OR)
-        elif cursor.kind == Kind.UNARY_OPERATOR:
-            found = found or operator(cursor) in (None, _MINUS, _INVERTED)
-        elif cursor.kind == Kind.DECL_REF_EXPR and cursor.referenced.kind == Kind.VAR_DECL:
-            # What it begins with.
-            visit(cursor.referenced, look)
-        found = found or constant(cursor) in _LARGEST
-        return CONTINUE if found else RECURSE
-
-    look(bound, bound)
-    visit(bound, look)
-    return found
+def _most(value: Cursor) -> int | None:
+    """What unsigned *value* is at most, whatever its variables are; None if it has another type."""
+    known = constant(value)
+    if known is not None:
+        # The largest ones are told as negative numbers.
+        return known if known >= 0 else None
+    kind = value.kind
+    if kind in (Kind.PAREN_EXPR, Kind.UNEXPOSED_EXPR):
+        parts = children(value)
+        return _most(parts[0]) if len(parts) == 1 else None
+    if _kind(value) not in _ANY_UNSIGNED:
+        return None
+    largest = (1 << 8 * _size(value)) - 1
+    if kind == Kind.BINARY_OPERATOR:
+        left, right = map(_most, children(value))
+        how, by = operator(value), constant(children(value)[1])
+        if how == _WITH:
+            return min(one for one in (left, right, largest) if one is not None)
+        if left is not None and by is not None and by > 0:
+            if how == _DIVIDE:
+                return left // by
+            if how == _SHIFT and by < 8 * _size(value):
+                return left >> by
+            if how == _REMAINDER:
+                return min(left, by - 1)
+            if how == _PLUS and left + by <= largest:
+                return left + by
+    return largest
 
 
 def _is_no_wider(test: _Test) -> bool:

@@ -10,11 +10,22 @@ not understood is not split.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
-from gpusplit.judge import builtins, facts, frontend, options, prelude, ptx, reading, spirv
-from gpusplit.judge.facts import Function, Program
+from gpusplit.judge import (
+    builtins,
+    facts,
+    frontend,
+    options,
+    prelude,
+    ptx,
+    reading,
+    spirv,
+    stillness,
+)
+from gpusplit.judge.functions import Function, Program
 from gpusplit.judge.options import Options
-from gpusplit.judge.verdict import Answer, Request, Unreadable, Verdict, whole
+from gpusplit.judge.verdict import LAST_ARGUMENT, Answer, Request, Unreadable, Verdict, whole
 
 
 def answer(request: Request, folder: Path) -> Answer:
@@ -63,7 +74,7 @@ def _source(request: Request, folder: Path) -> Answer:
     unit = frontend.parse(
         prelude.NEUTRAL + text, request.headers, device, flags, request.address_bits, folder
     )
-    program = facts.collect(unit)
+    program = facts.collect(unit, reading.pastes(texts))
     kernels = {
         function.name: _judge(program, identity, request.ptx)
         for identity, function in program.functions.items()
@@ -104,7 +115,10 @@ def _judge(program: Program, kernel: int, ptx_text: str) -> Verdict:
         function.waits or _may_see_news(program, function) or _may_keep(program, function)
         for function in functions
     )
-    if communicates and waits:
+    alone = None if waits else _NOTHING
+    if communicates and not waits and any(part.doubtful or part.leans for part in functions):
+        alone = _alone(program, kernel, reached)
+    if communicates and alone is None:
         what = atomics[0] if atomics else "volatile or a global fence"
         return whole(f"has loops and {what}: it may wait for other work-groups")
     asks = frozenset(name for function in functions for name in function.asks)
@@ -124,7 +138,43 @@ def _judge(program: Program, kernel: int, ptx_text: str) -> Verdict:
         shows_work_group=any(map(builtins.shows_work_group, names))
         or any(function.uses_local for function in functions),
         notes=("the order of atomic operations may differ",) if atomics else (),
+        still=alone.still if alone else (),
+        changed=alone.changed if alone else (),
     )
+
+
+class _Alone(NamedTuple):
+    """Arguments whose memory must stay as it is, and those whose memory the kernel may change."""
+
+    still: tuple[int, ...]
+    changed: tuple[int, ...]
+
+
+_NOTHING = _Alone((), ())
+
+
+def _alone(program: Program, kernel: int, reached: list[int]) -> _Alone | None:
+    """What must hold of arguments so that no loop waits; None if some loop may all the same."""
+    functions = [program.functions[identity] for identity in reached]
+    # Behind a fence the host or another kernel may be waited for as well.
+    if program.shares or any(function.fences for function in functions):
+        return None
+    uses = {identity: program.uses(identity) for identity in reached}
+    names = set[int]().union(*(function.leans for function in functions))
+    for loop in (loop for function in functions for loop in function.doubtful):
+        inside = stillness.of(loop)
+        called = {callee for start in inside.calls for callee in _reached(program, start)}
+        for part in (inside, *(uses[callee] for callee in called)):
+            if part.wild or part.news:
+                return None
+            names |= part.reads
+    if not names:
+        return _NOTHING
+    memory = stillness.Memory(program.functions[kernel].cursor, uses.values())
+    still = memory.still(names)
+    if still is None or any(at > LAST_ARGUMENT for at in (*still, *memory.changed)):
+        return None
+    return _Alone(tuple(sorted(still)), tuple(sorted(memory.changed)))
 
 
 def _reached(program: Program, kernel: int) -> list[int]:

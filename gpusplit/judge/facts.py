@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +19,17 @@ from gpusplit.judge.frontend import (
     identity,
     operator,
     printed,
+    referenced,
+    type_of,
     visit,
 )
+from gpusplit.judge.functions import Function, Program
 from gpusplit.judge.prelude import READ_AS, RENAMED
 
 #: volatile memory that other work-groups can see.
 _SHARED_VOLATILE = re.compile(r"\bvolatile (?!__(local|private)\b)")
 _MINUS = (None, loops.SUBTRACT)
 _LOCAL_ONLY = 1  # CLK_LOCAL_MEM_FENCE
-_LOOPS = frozenset(kind.value for kind in loops.LOOPS)
 _GOTO = frozenset({Kind.GOTO_STMT.value, Kind.INDIRECT_GOTO_STMT.value})
 _ASM = frozenset({Kind.ASM_STMT.value, Kind.MS_ASM_STMT.value})
 _TYPED = frozenset(
@@ -49,103 +50,36 @@ _VARIABLE, _BLOCK = Kind.VAR_DECL.value, Kind.BLOCK_EXPR.value
 _NAMES = frozenset(kind.value for kind in Kind.get_all_kinds() if kind.is_declaration()) | {
     Kind.LABEL_STMT.value
 }
+#: All that a function's tree is looked at for.
+_LOOKED_AT = _NAMES | _TYPED | _GOTO | _ASM | loops.LOOP_IDS | {
+    _REFERENCE, _CALL, _UNARY, _BINARY, _ELEMENT, _BLOCK
+}  # fmt: skip
 _PART_OF_NAME = "pastes the name of a function that a variant names otherwise into another name"
 
 
-@dataclass(slots=True)
-class Function:
-    """One function with a body.
-
-    Attributes
-    ----------
-    name: as in the source; is_kernel: whether it looks like a kernel.
-    calls: identities of the program's functions that it mentions.
-    builtins: names of the language's functions that it mentions.
-    asks: which of the renamed functions it asks.
-    atomics: names of atomic functions that it uses on memory other work-groups can see.
-    waits: whether it has a loop whose end may hang on memory.
-    communicates: whether it orders or shares memory with other work-groups otherwise.
-    left_early: what is called in its counted loops that are left early; None without such a loop.
-    orders: whether it has a barrier that orders global memory, but in no loop that waits.
-    uses_local: whether it has or takes local memory, or is told how work-items are grouped.
-    variables: names of the program's own variables that it mentions and a variant has twice.
-    lends: what it calls with a pointer to a variable by which a loop of its ends.
-    keeps: whether it can keep a pointer that it is given, as a number or in memory.
-    problem: why nothing that reaches it may be split; empty if there is no such thing.
-    """
-
-    name: str
-    is_kernel: bool = False
-    calls: set[int] = field(default_factory=set)
-    builtins: set[str] = field(default_factory=set)
-    asks: set[str] = field(default_factory=set)
-    atomics: set[str] = field(default_factory=set)
-    waits: bool = False
-    communicates: bool = False
-    left_early: set[int] | None = None
-    orders: bool = False
-    uses_local: bool = False
-    variables: set[str] = field(default_factory=set)
-    lends: set[int] = field(default_factory=set)
-    keeps: bool = False
-    problem: str = ""
-
-    def add(self, part: Function) -> None:
-        """What a *part* of the function does, it does."""
-        self.calls |= part.calls
-        self.builtins |= part.builtins
-        self.asks |= part.asks
-        self.atomics |= part.atomics
-        self.variables |= part.variables
-        self.waits |= part.waits
-        self.communicates |= part.communicates
-        self.orders |= part.orders
-        self.uses_local |= part.uses_local
-        self.keeps |= part.keeps
-        self.problem = self.problem or part.problem
-        if part.left_early is not None:
-            self.left_early = (self.left_early or set()) | part.left_early
-
-
-@dataclass(slots=True)
-class Program:
-    """All functions by identity, and whether more than they show may be volatile or shared.
-
-    shares: a type or variable outside them is volatile, or one of them makes a pointer to local or
-        private memory of something else.
-    """
-
-    functions: dict[int, Function] = field(default_factory=dict)
-    shares: bool = False
-    #: Why nothing of it may be split; empty if there is no such thing.
-    problem: str = ""
-    #: Names of functions that are declared, and of those that have a body.
-    declared: set[str] = field(default_factory=set)
-    #: Names of functions by identity: those that a variant names otherwise are long to read.
-    names: dict[int, str] = field(default_factory=dict)
-
-
-def collect(unit: Cursor) -> Program:
-    """The functions of a translation unit."""
-    program = Program()
+def collect(unit: Cursor, pastes: bool) -> Program:
+    """The functions of a translation unit; *pastes*: names in it may be made of parts."""
+    program = Program(pastes=pastes)
     bodies: list[tuple[Function, Cursor]] = []
 
     def outside(cursor: Cursor, parent: Cursor) -> int:
         kind = cursor._kind_id
-        if kind in _NAMES and _pasted(cursor.spelling):
+        if pastes and kind in _NAMES and _pasted(cursor.spelling):
             program.problem = _PART_OF_NAME
         if kind == Kind.FUNCTION_DECL.value:
             # Built-in functions are declared where nobody sees it.
             if Path(cursor.location.file.name).name != base.NAME:
                 program.declared.add(cursor.spelling)
             if cursor.is_definition():
-                function = Function(cursor.spelling)
+                function = Function(cursor.spelling, cursor=cursor)
                 program.functions[identity(cursor)] = function
                 bodies.append((function, cursor))
             return CONTINUE
         # An empty declaration, which is a lone semicolon, prints as nothing.
         if kind == _UNEXPOSED_DECLARATION and printed(cursor) != "":
             program.problem = "holds assembly outside its functions, or what looks like it"
+        if kind == _VARIABLE:
+            program.variables.add(identity(cursor))
         if kind in _TYPED and (_shared_volatile(cursor) or pointers.in_union(cursor, parent)):
             program.shares = True
         return RECURSE
@@ -197,6 +131,8 @@ class _Reader:
         #: In so many loops that wait.
         self._waiting = 0
         self._jumps = False
+        #: Whether it may have pointers in memory, as far as it is read.
+        self._keeps = False
         #: Variables by which it was seen that loops end, and those that a pointer may change.
         self._counters: set[int] = set()
         self._behind_pointers: set[int] = set()
@@ -229,11 +165,17 @@ class _Reader:
             self._part_of_unexposed(cursor, parent)
         elif parent._kind_id == _CAST and kind != _TYPE:
             self._cast(parent, cursor)
+        if self._function.keeps or self._keeps:
+            self._keeps = True
+            if parent._kind_id in (_UNEXPOSED, _CAST) and pointers.shows_as_other(parent, cursor):
+                self._program.shares = self._function.keeps = True
+        if kind not in _LOOKED_AT:
+            return RECURSE
         if kind == _REFERENCE:
             self._reference(cursor)
         elif kind == _CALL:
             self._call(cursor)
-        elif kind in _LOOPS:
+        elif kind in loops.LOOP_IDS:
             counters = loops.ends_by_itself(cursor)
             self._counters |= counters or frozenset()
             if counters is None and not retries.retries(cursor):
@@ -257,19 +199,29 @@ class _Reader:
             self._refuse("holds assembly")
         elif kind == _BLOCK:
             self._refuse("holds a block")
-        if kind in _NAMES and _pasted(cursor.spelling):
+        if self._program.pastes and kind in _NAMES and _pasted(cursor.spelling):
             self._refuse(_PART_OF_NAME)
         if kind in _TYPED:
-            type_ = cursor.type.get_canonical()
-            shown = type_.spelling
-            found.communicates = found.communicates or bool(_SHARED_VOLATILE.search(shown))
-            found.uses_local = found.uses_local or "__local" in shown
-            found.keeps = found.keeps or pointers.in_memory(type_)
+            volatile, local, keeps = self._type(cursor)
+            found.communicates = found.communicates or volatile
+            found.uses_local = found.uses_local or local
+            found.keeps = found.keeps or keeps
             if pointers.in_union(cursor, parent):
                 found.keeps = self._program.shares = True
         if kind == _VARIABLE and cursor.storage_class.name in ("STATIC", "EXTERN"):
             self._outlives(cursor)
         return RECURSE
+
+    def _type(self, cursor: Cursor) -> tuple[bool, bool, bool]:
+        """Whether its type is volatile that others see, local, and holds pointers in memory."""
+        named = type_of(cursor)
+        known, place = self._program.types, int(named.data[0] or 0)
+        if place not in known:
+            type_ = cursor.type.get_canonical()
+            shown = type_.spelling
+            volatile = _SHARED_VOLATILE.search(shown) is not None
+            known[place] = volatile, "__local" in shown, pointers.in_memory(type_)
+        return known[place]
 
     def _part_of_unexposed(self, cursor: Cursor, parent: Cursor) -> None:
         """__atomic_load_n(p, 5) is no call to libclang, but has parts and begins with a pointer.
@@ -308,6 +260,8 @@ class _Reader:
 
     def _loop(self, cursor: Cursor) -> None:
         """A loop that is not plainly counted, or left early."""
+        memory: set[int] = set()
+        counted = loops.ends_by_itself(cursor, memory)
         outer, inner = self._function, Function(self._function.name)
         self._function = inner
         self._waiting += 1
@@ -318,20 +272,26 @@ class _Reader:
         # way to wait: it comes to its end.
         counters = ends.ends_at_last(cursor)
         outer.add(inner)
-        if counters is not None and not (
-            inner.waits or inner.atomics or inner.communicates or inner.orders or self._jumps
+        if counted is not None:
+            self._counters |= counted
+            outer.leans |= memory
+        elif counters is not None and not (
+            inner.waits
+            or inner.doubtful
+            or inner.atomics
+            or inner.communicates
+            or inner.orders
+            or self._jumps
         ):
             self._counters |= counters
             outer.left_early = (outer.left_early or set()) | inner.calls
         else:
-            outer.waits = True
+            outer.doubtful.append(cursor)
 
     def _reference(self, cursor: Cursor) -> None:
-        target = cursor.referenced
-        if target is None:
-            return
+        target = referenced(cursor)
         if target._kind_id == _VARIABLE:
-            if target.semantic_parent.kind == Kind.TRANSLATION_UNIT:
+            if identity(target) in self._program.variables:
                 self._outlives(target)
         elif target._kind_id == Kind.FUNCTION_DECL.value:
             self._function_named(target)
@@ -380,6 +340,7 @@ class _Reader:
 
         But in a loop that waits it has the device read again what other groups write.
         """
+        self._function.fences = True
         if name in builtins.BARRIERS and for_group and not self._waiting:
             self._function.orders = True
         else:

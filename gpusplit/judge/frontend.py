@@ -78,8 +78,8 @@ def parse(
         "-nostdinc", "-isystem", str(folder / "base"), "-Xclang", "-fdeclare-opencl-builtins",
         "-Xclang", "-finclude-default-header", "-include", str(folder / "device.h"),
         "-ferror-limit=1", "-Wno-everything", f"-Werror={_LONG_TEXT}",
-        # Pointers become numbers, and numbers pointers, by casts alone.
-        "-Werror=int-conversion",
+        # Pointers and numbers become each other by casts alone; functions say what they take.
+        "-Werror=int-conversion", "-Werror=strict-prototypes",
         *(f"-D{name}={value}" for name, value in options.defined),
         *(f"-U{name}" for name in options.undefined),
         *(f"-I{folder / f'include{at}'}" for at in sorted({header.folder for header in headers})),
@@ -102,6 +102,8 @@ def parse(
         name = included.include.name
         if name not in known and folder not in Path(name).resolve().parents:
             raise Unreadable(f"it includes {name}, which may have changed")
+    # One program in a process: to tell each cursor of its unit would take as long as all the rest.
+    cindex.Cursor._tu = unit
     return unit
 
 
@@ -125,25 +127,33 @@ def visit(cursor: Cursor, visitor: Callable[[Cursor, Cursor], int]) -> None:
 
     The binding's own get_children makes a list at every level, which takes ten times as long.
     """
-    failure: list[BaseException] = []
+    _visits.append(visitor)
+    try:
+        cindex.conf.lib.clang_visitChildren(cursor, _VISIT, None)
+    finally:
+        _visits.pop()
+    if _failures:
+        raise _failures.pop()
 
-    def guarded(child: Cursor, parent: Cursor, _: object) -> int:
-        child._tu = parent._tu = tu
-        try:
-            return visitor(child, parent)
-        except BaseException as error:
-            failure.append(error)
-            return _BREAK
 
-    tu = cursor._tu
-    cindex.conf.lib.clang_visitChildren(cursor, _VISITOR(guarded), None)
-    if failure:
-        raise failure[0]
+#: The visitors at work, the innermost one last; C has one function for all of them, since to make
+#: one takes longer than most visits.
+_visits: list[Callable[[Cursor, Cursor], int]] = []
+_failures: list[BaseException] = []
+
+
+def _visit(child: Cursor, parent: Cursor, _: object) -> int:
+    try:
+        return _visits[-1](child, parent)
+    except BaseException as error:
+        _failures.append(error)
+        return _BREAK
 
 
 _VISITOR = cindex.callbacks["cursor_visit"] if hasattr(cindex, "callbacks") else ctypes.CFUNCTYPE(
     ctypes.c_int, cindex.Cursor, cindex.Cursor, ctypes.py_object
 )  # fmt: skip
+_VISIT = _VISITOR(_visit)
 
 
 def children(cursor: Cursor) -> list[Cursor]:
@@ -156,6 +166,27 @@ def children(cursor: Cursor) -> list[Cursor]:
 
     visit(cursor, collect)
     return found
+
+
+def referenced(cursor: Cursor) -> Cursor:
+    """What *cursor* names; its _kind_id is that of no declaration if it names nothing.
+
+    The binding's own makes three more calls each time.
+    """
+    return _raw("clang_getCursorReferenced", cindex.Cursor)(cursor)
+
+
+def type_of(cursor: Cursor) -> Any:
+    """The type of *cursor*, whose data[0] tells it from others: see referenced."""
+    return _raw("clang_getCursorType", cindex.Type)(cursor)
+
+
+@cache
+def _raw(name: str, result: Any) -> Any:
+    """libclang's function *name*, of a cursor, without what the binding does to its results."""
+    function = cindex.conf.lib[name]
+    function.argtypes, function.restype = [cindex.Cursor], result
+    return function
 
 
 def identity(cursor: Cursor) -> int:

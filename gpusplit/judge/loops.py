@@ -6,19 +6,36 @@ and steady functions, and in the loop nothing but counting changes those variabl
 
 from __future__ import annotations
 
+import re
+
 from clang.cindex import CursorKind as Kind
+from clang.cindex import TypeKind
 
 from gpusplit.judge import builtins
 from gpusplit.judge.frontend import CONTINUE, RECURSE, Cursor, children, identity, operator, visit
 from gpusplit.judge.prelude import READ_AS
 
 LOOPS = (Kind.FOR_STMT, Kind.WHILE_STMT, Kind.DO_STMT)
-_LEAVES = (Kind.RETURN_STMT, Kind.GOTO_STMT, Kind.INDIRECT_GOTO_STMT)
+LOOP_IDS = frozenset(kind.value for kind in LOOPS)
+_LEAVES = frozenset(
+    kind.value for kind in (Kind.RETURN_STMT, Kind.GOTO_STMT, Kind.INDIRECT_GOTO_STMT)
+)
+_BREAK, _CONTINUE = Kind.BREAK_STMT.value, Kind.CONTINUE_STMT.value
+_SWITCH, _VARIABLE = Kind.SWITCH_STMT.value, Kind.VAR_DECL.value
+_UNARY, _BINARY = Kind.UNARY_OPERATOR.value, Kind.BINARY_OPERATOR.value
+_COMPOUND = Kind.COMPOUND_ASSIGNMENT_OPERATOR.value
+_BREAKS = LOOP_IDS | {_SWITCH}
 
 # CXUnaryOperatorKind and CXBinaryOperatorKind.
 STEPS = (1, 2, 3, 4)
 ADDRESS_OF, DEREFERENCE = 5, 6
 SUBTRACT, ASSIGN, COMMA = 7, 22, 33
+#: A pointer to memory of other work-groups as well, and none of another pointer.
+_SHARED = re.compile(r"(?!.*\bvolatile\b)[^*]*\b__(global|constant)\b[^*]*\*[^*]*")
+#: The operators that write, or may, and those that give away an address; None is one unknown.
+_WRITES = {
+    _COMPOUND: (None,), _BINARY: (None, ASSIGN), _UNARY: (None, *STEPS, ADDRESS_OF),
+}  # fmt: skip
 PLAIN = (
     Kind.UNEXPOSED_EXPR, Kind.PAREN_EXPR, Kind.INTEGER_LITERAL, Kind.FLOATING_LITERAL,
     Kind.CHARACTER_LITERAL, Kind.CSTYLE_CAST_EXPR, Kind.CONDITIONAL_OPERATOR, Kind.BINARY_OPERATOR,
@@ -26,17 +43,12 @@ PLAIN = (
 )  # fmt: skip
 
 
-def ends_by_itself(loop: Cursor) -> frozenset[int] | None:
-    """The variables that *loop* counts with; None if it is not plainly counted."""
-    return None if _leaves(_body(loop)) else _counters_of(loop)
+def ends_by_itself(loop: Cursor, memory: set[int] | None = None) -> frozenset[int] | None:
+    """The variables that *loop* counts with; None if it is not plainly counted.
 
-
-def _body(loop: Cursor) -> Cursor:
-    return children(loop)[0 if loop.kind == Kind.DO_STMT else -1]
-
-
-def _counters_of(loop: Cursor) -> frozenset[int] | None:
-    """The variables that *loop* counts with; None if its condition hangs on anything else."""
+    memory: if given, its condition may read what lies behind pointers, whose names are added: then
+    it is plainly counted if nobody writes there.
+    """
     parts = children(loop)
     step: list[Cursor] = []
     if loop.kind == Kind.FOR_STMT:
@@ -48,20 +60,21 @@ def _counters_of(loop: Cursor) -> frozenset[int] | None:
         condition, body = parts if loop.kind == Kind.WHILE_STMT else parts[::-1]
     else:
         return None
-    counters = variables(condition)
+    counters = variables(condition, memory)
     if counters is None:
         return None
     made = [change for part in step for change in changes(part)]
     if loop.kind != Kind.FOR_STMT:
         # Counting in the body, but under no condition: that might hang on memory.
-        if has(body, Kind.CONTINUE_STMT):
+        if continues(body):
             return None
         direct = children(body) if body.kind == Kind.COMPOUND_STMT else [body]
         made += [change for part in direct for change in changes(part)]
     counters = _with_steps(counters, made)
     counting = [change for change in made if _is_counting(change, counters)]
     places = set(map(place, counting))
-    plain = all(untouched(part, counters, places) for part in (*step, body))
+    plain = all(untouched(part, counters, places) for part in step)
+    plain = plain and _goes_through(body, counters, places, _LEAVES | {_BREAK})
     return counters if plain else None
 
 
@@ -70,8 +83,11 @@ def place(cursor: Cursor) -> int:
     return int(cursor.data[1] or 0)
 
 
-def variables(condition: Cursor) -> frozenset[int] | None:
-    """The variables that *condition* is made of; None if of anything else as well."""
+def variables(condition: Cursor, memory: set[int] | None = None) -> frozenset[int] | None:
+    """The variables that *condition* is made of; None if of anything else as well.
+
+    memory: see ends_by_itself.
+    """
     found: set[int] = set()
     plain = True
 
@@ -80,7 +96,10 @@ def variables(condition: Cursor) -> frozenset[int] | None:
         kind = cursor.kind
         if kind == Kind.DECL_REF_EXPR:
             target = cursor.referenced
-            if target.kind in (Kind.VAR_DECL, Kind.PARM_DECL):
+            if memory is not None and _is_shared_pointer(target):
+                memory.add(identity(target))
+                found.add(identity(target))
+            elif target.kind in (Kind.VAR_DECL, Kind.PARM_DECL):
                 shown = target.type.get_canonical().spelling
                 plain = plain and not any(
                     word in shown for word in ("volatile", "__local", "__global", "__generic", "*")
@@ -96,6 +115,8 @@ def variables(condition: Cursor) -> frozenset[int] | None:
                 if look(argument, cursor) == RECURSE:
                     visit(argument, look)
             return CONTINUE
+        elif memory is not None and _reads(cursor):
+            pass
         elif kind not in PLAIN or not pure(cursor):
             plain = False
         return RECURSE if plain else CONTINUE
@@ -103,6 +124,26 @@ def variables(condition: Cursor) -> frozenset[int] | None:
     if look(condition, condition) == RECURSE:
         visit(condition, look)
     return frozenset(found) if plain else None
+
+
+def _is_shared_pointer(variable: Cursor) -> bool:
+    """Whether *variable* is a pointer to plain memory that other work-groups may see."""
+    type_ = variable.type.get_canonical()
+    return (
+        variable.kind in (Kind.VAR_DECL, Kind.PARM_DECL)
+        and type_.kind == TypeKind.POINTER
+        and _SHARED.fullmatch(type_.spelling) is not None
+    )
+
+
+def _reads(cursor: Cursor) -> bool:
+    """Whether *cursor* is a part of the memory behind such a pointer."""
+    if cursor.kind == Kind.UNARY_OPERATOR and operator(cursor) == DEREFERENCE:
+        (cursor,) = children(cursor)
+    elif cursor.kind not in (Kind.MEMBER_REF_EXPR, Kind.ARRAY_SUBSCRIPT_EXPR):
+        return False
+    variable = _base(cursor)
+    return variable is not None and _is_shared_pointer(variable)
 
 
 def pure(cursor: Cursor) -> bool:
@@ -149,26 +190,15 @@ def _is_counting(change: Cursor, counters: frozenset[int]) -> bool:
     return True
 
 
-def _leaves(body: Cursor) -> bool:
-    """Whether *body* can leave the loop that it belongs to before its condition says so."""
-    return any(has(body, kind) for kind in (*_LEAVES, Kind.BREAK_STMT))
-
-
-def has(body: Cursor, what: Kind) -> bool:
-    """Whether *body* has a statement *what* that is of the loop it belongs to."""
-    found: bool = body.kind == what
+def continues(body: Cursor) -> bool:
+    """Whether *body* can begin the next round of the loop that it belongs to."""
+    found: bool = body._kind_id == _CONTINUE
 
     def look(cursor: Cursor, _: Cursor) -> int:
         nonlocal found
-        kind = cursor.kind
-        if kind == what:
-            found = True
-        elif kind in LOOPS or (kind == Kind.SWITCH_STMT and what != Kind.CONTINUE_STMT):
-            # Its own breaks are its own.
-            if what in _LEAVES:
-                found = found or has(cursor, what)
-            return CONTINUE
-        return CONTINUE if found else RECURSE
+        # A continue in a switch is of the loop around it.
+        found = found or cursor._kind_id == _CONTINUE
+        return CONTINUE if found or cursor._kind_id in LOOP_IDS else RECURSE
 
     visit(body, look)
     return found
@@ -182,12 +212,17 @@ _PART_OF = (
 
 def base(target: Cursor) -> int:
     """The variable that *target* is, or is a part of, or a pointer to it; 0 if there is none."""
+    variable = _base(target)
+    return 0 if variable is None else identity(variable)
+
+
+def _base(target: Cursor) -> Cursor | None:
     while target.kind in _PART_OF:
         parts = children(target)
         if not parts:
-            return 0
+            return None
         target = parts[0]
-    return identity(target.referenced) if target.kind == Kind.DECL_REF_EXPR else 0
+    return target.referenced if target.kind == Kind.DECL_REF_EXPR else None
 
 
 def untouched(part: Cursor, counters: frozenset[int], counting: set[int]) -> bool:
@@ -195,22 +230,35 @@ def untouched(part: Cursor, counters: frozenset[int], counting: set[int]) -> boo
 
     Or declares one: what is new in each round may come from memory.
     """
-    untouched = True
+    return _goes_through(part, counters, counting, frozenset())
+
+
+def _goes_through(
+    part: Cursor, counters: frozenset[int], counting: set[int], leaving: frozenset[int]
+) -> bool:
+    """Whether *part* leaves *counters* untouched, and has no statement of kinds *leaving*.
+
+    The breaks of a loop or a switch in it are theirs.
+    """
+    good = True
 
     def look(cursor: Cursor, _: Cursor) -> int:
-        nonlocal untouched
-        kind = cursor.kind
-        writes = kind == Kind.COMPOUND_ASSIGNMENT_OPERATOR
-        if kind == Kind.BINARY_OPERATOR:
-            writes = operator(cursor) in (None, ASSIGN)
-        elif kind == Kind.UNARY_OPERATOR:
-            writes = operator(cursor) in (None, *STEPS, ADDRESS_OF)
-        if writes and place(cursor) not in counting and base(children(cursor)[0]) in counters:
-            untouched = False
-        elif kind == Kind.VAR_DECL:
-            untouched = untouched and identity(cursor) not in counters
-        return RECURSE if untouched else CONTINUE
+        nonlocal good
+        kind = cursor._kind_id
+        if kind in _WRITES:
+            how = None if kind == _COMPOUND else operator(cursor)
+            if how in _WRITES[kind] and place(cursor) not in counting:
+                good = good and base(children(cursor)[0]) not in counters
+        elif kind == _VARIABLE:
+            good = good and identity(cursor) not in counters
+        elif kind in leaving:
+            good = False
+        elif _BREAK in leaving and kind in _BREAKS:
+            good = good and _goes_through(cursor, counters, counting, _LEAVES)
+            return CONTINUE
+        return RECURSE if good else CONTINUE
 
-    look(part, part)
+    if part._kind_id not in _BREAKS and look(part, part) == CONTINUE:
+        return False
     visit(part, look)
-    return untouched
+    return good

@@ -6,6 +6,7 @@ where its address is taken, only while nobody does either.
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from clang.cindex import CursorKind as Kind
@@ -13,6 +14,7 @@ from clang.cindex import TypeKind
 
 from gpusplit.judge.frontend import Cursor, children, constant
 
+_QUALIFIERS = re.compile(r"\b(const|volatile|restrict)\b|\s")
 _POINTER, _BOOL = TypeKind.POINTER.value, TypeKind.BOOL.value
 _ARRAYS = frozenset(
     {TypeKind.CONSTANTARRAY.value, TypeKind.INCOMPLETEARRAY.value, TypeKind.VARIABLEARRAY.value}
@@ -75,8 +77,20 @@ def is_own_memory_of_other(to: Any, of: Cursor) -> bool:
         return False
     made_of = of.type.get_canonical()
     if made_of._kind_id == _POINTER:
-        return _space(made_of) != space and not _is_null(of)
-    return made_of._kind_id in _NUMBERS and not _is_null(of)
+        return _space(made_of) != space and not is_null(of)
+    return made_of._kind_id in _NUMBERS and not is_null(of)
+
+
+def shows_as_other(cast: Cursor, of: Cursor) -> bool:
+    """Whether *cast* makes of *of* a pointer by which pointers in memory may be seen as numbers."""
+    to, made_of = cast.type.get_canonical(), of.type.get_canonical()
+    if to._kind_id != _POINTER or not is_pointer(of):
+        return False
+    before = made_of.element_type if made_of._kind_id in _ARRAYS else made_of.get_pointee()
+    before, after = before.get_canonical(), to.get_pointee().get_canonical()
+    return (holds(before) or holds(after)) and (
+        _QUALIFIERS.sub("", before.spelling) != _QUALIFIERS.sub("", after.spelling)
+    )
 
 
 def between(operation: Cursor) -> bool:
@@ -90,7 +104,7 @@ def is_pointer(cursor: Cursor) -> bool:
     return kind == _POINTER or kind in _ARRAYS
 
 
-def _is_null(cursor: Cursor) -> bool:
+def is_null(cursor: Cursor) -> bool:
     """Whether it is 0, or NULL, which is `((void *)0)`."""
     while cursor.kind in (Kind.PAREN_EXPR, Kind.UNEXPOSED_EXPR, Kind.CSTYLE_CAST_EXPR):
         parts = children(cursor)

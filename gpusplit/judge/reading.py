@@ -99,6 +99,11 @@ def problem(texts: Iterable[str]) -> str:
     return ""
 
 
+def pastes(texts: Iterable[str]) -> bool:
+    """Whether a macro of *texts* may make a name of parts."""
+    return any(_PASTES.search(_SPLICE.sub("", text)) for text in texts)
+
+
 def _may_hush(text: str) -> bool:
     """Whether a pragma of _HUSHES may be in *text*; a macro may make it, word by word."""
     if any(all(word in text for word in words) for words in _HUSHES):

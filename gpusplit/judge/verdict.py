@@ -8,7 +8,10 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 #: Requests and answers of another version are not understood.
-VERSION = 1
+VERSION = 2
+
+#: The library below OpenCL counts arguments by the bits of a number.
+LAST_ARGUMENT = 63
 
 
 class Unreadable(Exception):
@@ -83,12 +86,16 @@ class Verdict:
     shows_work_group: whether the kernel can see how work-items are grouped, so that it matters
         which local size a driver chooses for local_size=None.
     notes: what may differ all the same, within the specification.
+    still, changed: arguments by their positions, up to LAST_ARGUMENT: a launch may be split only if
+        no memory object of the first is, or shares memory with, one of the second.
     """
 
     refusal: str | None = None
     asks: frozenset[str] = frozenset()
     shows_work_group: bool = False
     notes: tuple[str, ...] = ()
+    still: tuple[int, ...] = ()
+    changed: tuple[int, ...] = ()
 
     def describe(self) -> str:
         """One line for people."""
@@ -142,7 +149,11 @@ class Answer:
         try:
             kernels = {
                 name: Verdict(
-                    **{**given, "asks": frozenset(given["asks"]), "notes": tuple(given["notes"])}
+                    **{
+                        **given,
+                        "asks": frozenset(given["asks"]),
+                        **{each: tuple(given[each]) for each in ("notes", "still", "changed")},
+                    }
                 )
                 for name, given in fields.pop("kernels").items()
             }

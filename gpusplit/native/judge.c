@@ -134,12 +134,12 @@ static bool ask(struct line line, const struct question *q)
     return sent && put(line, 'E', "", 0);
 }
 
-/* Reads a kernel's verdict: four texts with null bytes between. */
+/* Reads a kernel's verdict: six texts with null bytes between. */
 static bool read_verdict(struct answer *answer, char *payload, uint32_t size)
 {
-    const char *parts[4];
+    const char *parts[6];
     uint32_t at = 0;
-    for (unsigned i = 0; i < 4; i++) {
+    for (unsigned i = 0; i < 6; i++) {
         if (at > size)
             return false;
         parts[i] = payload + at;
@@ -156,6 +156,8 @@ static bool read_verdict(struct answer *answer, char *payload, uint32_t size)
         .asks_size = strstr(parts[2], "get_global_size") || strstr(parts[2], "get_num_groups") ||
                      strstr(parts[2], "get_global_linear_id"),
         .shows_work_group = parts[3][0],
+        .still = strtoull(parts[4], NULL, 10),
+        .changed = strtoull(parts[5], NULL, 10),
     };
     return kernels[answer->n].kernel && kernels[answer->n++].refusal;
 }

@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "binaries.h"
 
@@ -24,6 +25,8 @@ struct verdict {
     bool asks;      /* it needs the program's variant */
     bool asks_size; /* ... and in it the size of the whole launch */
     bool shows_work_group;
+    /* A bit for each argument: no memory of the first may be memory of the second. */
+    uint64_t still, changed;
 };
 
 struct answer {

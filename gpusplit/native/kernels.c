@@ -248,6 +248,40 @@ const char *kernel_arguments(const struct kernel *kernel, bool replay)
     return NULL;
 }
 
+/* What tells the memory of an argument from any other's: NULL if it is none, HOSTS if it lies where
+ * objects may overlap or cannot be told. */
+#define HOSTS ((handle)1)
+
+static handle memory_of(const struct argument *argument)
+{
+    handle memory, part_of = NULL;
+    if (!argument->has_value)
+        return NULL;
+    if (argument->size != sizeof memory)
+        return HOSTS;
+    /* An image may be made of a buffer, and a buffer be a part of one. */
+    for (memcpy(&part_of, argument->value, sizeof part_of), memory = NULL; part_of;) {
+        cl_bitfield flags = 0;
+        memory = part_of;
+        if (next_clGetMemObjectInfo(memory, CL_MEM_FLAGS, sizeof flags, &flags, NULL) ||
+            flags & CL_MEM_USE_HOST_PTR ||
+            next_clGetMemObjectInfo(memory, CL_MEM_ASSOCIATED_MEMOBJECT, sizeof part_of, &part_of, NULL))
+            return HOSTS;
+    }
+    return memory;
+}
+
+bool kernel_shares(const struct kernel *kernel, uint64_t some, uint64_t others)
+{
+    for (cl_uint i = 0; i < kernel->n && i < 64; i++) {
+        const handle memory = some >> i & 1 ? memory_of(&kernel->arguments[i]) : NULL;
+        for (cl_uint j = 0; memory && j < kernel->n && j < 64; j++)
+            if (others >> j & 1 && memory_of(&kernel->arguments[j]) == memory)
+                return true;
+    }
+    return false;
+}
+
 static struct stand_in *stand_in_of(struct kernel *kernel, handle program)
 {
     struct stand_in *one = kernel->stand_ins;

@@ -52,6 +52,10 @@ struct kernel {
  * another kernel, too. */
 const char *kernel_arguments(const struct kernel *kernel, bool replay);
 
+/* Whether memory of one of arguments `some` may be memory of one of `others` (a bit for each, memory
+ * objects all of them).  kernel_arguments has found them set, and none of them released. */
+bool kernel_shares(const struct kernel *kernel, uint64_t some, uint64_t others);
+
 /* The kernel of a variant, with the arguments of this one; NULL where there is none. */
 handle kernel_stand_in(struct kernel *kernel, handle program);
 

@@ -123,8 +123,11 @@ static const char *make_plan(struct plan *plan, const struct call *c, struct que
     const struct verdict *verdict = answer_verdict(answer, kernel->name, &otherwise);
     if (!verdict->kernel || verdict->refusal[0])
         return verdict->refusal ? verdict->refusal : "its verdict is unknown";
-    if ((why = kernel_arguments(kernel, verdict->asks)) ||
-        (why = split_beyond(&range, device->address_bits, device->nvidia)) ||
+    if ((why = kernel_arguments(kernel, verdict->asks || verdict->still)))
+        return why;
+    if (verdict->still && kernel_shares(kernel, verdict->still, verdict->changed))
+        return "it may change what it reads to find the end of a loop";
+    if ((why = split_beyond(&range, device->address_bits, device->nvidia)) ||
         (why = fix_local(&range, c, device, verdict)))
         return why;
     plan->cut = split_cut(&range, decision.groups, cores, units);

@@ -22,6 +22,7 @@
       (handle queue, cl_bitfield properties, cl_uint enable, cl_bitfield *old))                      \
     X(clRetainMemObject, 17, cl_int, (handle memory))                                                \
     X(clReleaseMemObject, 18, cl_int, (handle memory))                                               \
+    X(clGetMemObjectInfo, 20, cl_int, (handle memory, ANSWER))                                       \
     X(clRetainSampler, 23, cl_int, (handle sampler))                                                 \
     X(clReleaseSampler, 24, cl_int, (handle sampler))                                                \
     X(clCreateProgramWithSource, 26, handle,                                                         \

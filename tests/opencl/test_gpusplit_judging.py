@@ -116,14 +116,17 @@ def test_headers_are_those_of_the_build(tmp_path: Path) -> None:
     assert "header has changed" in told.reason
 
 
-def test_a_header_that_a_macro_names_is_that_of_the_build(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "include", ["#include TEXT(FOLDER/ids.h)", "#define IDS TEXT(FOLDER/ids.h)\n#include IDS"]
+)
+def test_a_header_that_a_macro_names_is_that_of_the_build(tmp_path: Path, include: str) -> None:
     header = tmp_path / "ids.h"
     header.write_text("#define ID get_group_id(0)\n")
-    source = """
+    source = f"""
         #define TEXT_OF(x) #x
         #define TEXT(x) TEXT_OF(x)
-        #include TEXT(FOLDER/ids.h)
-        kernel void k(global int *a) { a[get_global_id(0)] = ID; }
+        {include}
+        kernel void k(global int *a) {{ a[get_global_id(0)] = ID; }}
     """
     options = ["-I", str(tmp_path), f"-DFOLDER={tmp_path}"]
     assert run(kernel(source, options=options)).groups == 5
@@ -190,6 +193,32 @@ def test_floats_added_by_compare_and_swap_are_all_there_when_split() -> None:
         found = read(queue, sums, np.zeros(3, np.float32))
     assert launches[0].groups == 5
     assert found.tolist() == [sum(range(start, 1000, 3)) for start in range(3)]
+
+
+def test_a_loop_whose_end_is_read_is_split_only_while_nothing_else_is_that_memory() -> None:
+    k = kernel("""
+        kernel void k(global const int *n, global int *hits) {
+            for (int i = 0; i < n[0]; i++) atomic_inc(hits + 20 + get_global_id(0));
+        }
+    """)
+    queue = cl.CommandQueue(context())
+    memory = buffer(np.full(4096, 3, np.int32))
+    other = buffer(np.full(4096, 3, np.int32))
+    hosts = [
+        cl.Buffer(context(), cl.mem_flags.READ_WRITE | cl.mem_flags.USE_HOST_PTR, hostbuf=host)
+        for host in (np.full(4096, 3, np.int32), np.zeros(4096, np.int32))
+    ]
+    pairs = [
+        (memory, other, True), (memory, memory, False), (other, memory, True),
+        (memory[:4096], memory[4096:8192], False), (memory[:4096], other, True),
+        (*hosts, False), (hosts[0], other, True),
+    ]  # fmt: skip
+    with split() as launches:
+        for n, hits, _ in pairs:
+            k(queue, (80,), (4,), n, hits)
+    assert [launch.groups == 5 for launch in launches] == [may for *_, may in pairs]
+    assert "the end of a loop" in launches[1].reason
+    queue.finish()
 
 
 @pytest.mark.parametrize("size", [(1009,), (97, 101), (103, 7, 11)])

@@ -320,6 +320,36 @@ say()
     assert why in ran.why_whole()
 
 
+def test_a_loop_whose_end_is_read_is_split_only_while_nothing_else_is_that_memory(
+    layer: Layer, device: EmuGpu | None
+) -> None:
+    source = """
+    kernel void k(global const int *n, global int *hits) {
+        for (int i = 0; i < n[0]; i++) atomic_inc(hits + 20 + get_global_id(0));
+    }
+    """
+    made = "cl.Buffer(context, flags, hostbuf=np.full(4096, 3, np.int32))"
+    program = f"""
+kernel = cl.Kernel(cl.Program(context, {source!r}).build(), "k")
+memory, other = {made}, {made}
+hosts = [np.full(4096, 3, np.int32) for _ in range(2)]
+there = [cl.Buffer(context, cl.mem_flags.USE_HOST_PTR, hostbuf=host) for host in hosts]
+out = np.empty(4096, np.int32)
+for n, hits in PAIRS:
+    kernel(queue, (64,), (8,), n, hits)
+cl.enqueue_copy(queue, out, other)
+say(sum=int(out.sum()))
+"""
+    apart = "[(memory, other), (memory[:4096], other), (there[0], other)]"
+    shared = "[(memory, memory), (memory[:4096], memory[4096:8192]), (there[0], there[1])]"
+    for pairs, split in ((apart, 3), (shared, 0)):
+        text = program.replace("PAIRS", pairs)
+        ran = layer.run(text, device, **FORCED, groups="3")
+        assert ran.facts == layer.run(text, device).facts
+        assert ran.split()[:2] == (3, split), ran.errors
+    assert "the end of a loop" in ran.why_whole()
+
+
 # What programs are made from.
 
 HEADER = "#include <sub/there.h>\nkernel void k(global int *a) { a[get_global_id(0)] += HERE; }"

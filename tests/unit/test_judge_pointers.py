@@ -74,12 +74,27 @@ def test_local_memory_is_of_one_work_group(text: str) -> None:
         "union { ulong u; local int *p; } x; x.u = number; while (atomic_add(x.p, 0)) ;",
         "local int *p = *(local int **)&number; while (atomic_add(p, 0)) ;",
         "local int *p; ulong *u = &p; *u = number; while (atomic_add(p, 0)) ;",
+        "local int *p[1]; ulong *u = p; u[0] = number; while (atomic_add(p[0], 0)) ;",
+        "local int *p[1]; fill(p, number); while (atomic_add(p[0], 0)) ;",
+        "local int *p[2][2]; ulong *u = p[1]; u[0] = number; while (atomic_add(p[1][0], 0)) ;",
+        "local int *p[1]; ulong (*u)[1] = &p; u[0][0] = number; while (atomic_add(p[0], 0)) ;",
+        "struct { local int *p; } s; ulong *u = &s; *u = number; while (atomic_add(s.p, 0)) ;",
+        "volatile int *p[1]; ulong *u = (ulong *)p; u[0] = number; while (*p[0]) ;",
+        "volatile int *p[1]; ulong u[1]; u[0] = number; volatile int **q = u; while (**q) ;",
         "while (*(volatile local int *)number) ;",
         "while (*(volatile int *)number) ;",
     ],
 )
 def test_what_is_behind_a_pointer_made_of_a_number_is_not_known(text: str) -> None:
-    assert "may wait" in (body(text, parameters=PARAMETERS).refusal or "")
+    fill = "void fill(ulong *u, ulong number) { *u = number; }"
+    assert "may wait" in (body(text, fill, PARAMETERS).refusal or "")
+
+
+def test_a_function_without_a_prototype_is_refused() -> None:
+    before = "int f(p, n) global int *p; int n; { return p[n]; } int g() { return 1; }"
+    assert "prototype" in (body("a[0] = f(a, 1);", before).refusal or "")
+    assert "prototype" in (body("a[0] = 1;", before).refusal or "")
+    assert body("a[0] = g();", "int g() { return 1; } int g();").refusal is None
 
 
 IMAGE = "read_write image2d_t image"
