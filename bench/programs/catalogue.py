@@ -28,7 +28,7 @@ class Program:
     leave_out: what the names of tests that are not run begin with, by the reason.
     options: further arguments of pytest.
     environment: further environment variables.
-    seconds: for one run of all of it; no test begins later.
+    seconds: for one run of all of it, so that none goes on for ever; no test begins later.
     test_seconds: for one test.
     quick: tests that alone are run with --quick and by `make test`; none: left out there.
     beside: what those need beside what gpusplit's tests need, dependencies not included.
@@ -46,7 +46,7 @@ class Program:
     leave_out: dict[str, tuple[str, ...]] = field(default_factory=dict)
     options: tuple[str, ...] = ()
     environment: dict[str, str] = field(default_factory=dict)
-    seconds: int = 1200
+    seconds: int = 7200
     test_seconds: int = 180
     quick: tuple[str, ...] = ()
     beside: tuple[str, ...] = ()

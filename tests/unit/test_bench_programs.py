@@ -129,12 +129,12 @@ def test_last(): pass
 
 
 def run_suite(
-    tmp_path: Path, left_out: dict[str, tuple[str, ...]] | None = None, *, seconds: int = 60,
-    test_seconds: int = 3, **more: Any,
+    tmp_path: Path, left_out: dict[str, tuple[str, ...]] | None = None, *, text: str = SUITE,
+    seconds: int = 600, test_seconds: int = 3, **more: Any,
 ) -> log.Log:  # fmt: skip
     tests = tmp_path / "suite"
     tests.mkdir()
-    (tests / "test_suite.py").write_text(SUITE)
+    (tests / "test_suite.py").write_text(text)
     program = Program(
         "p", (), ("test_suite.py",), "", leave_out=left_out or {}, seconds=seconds,
         test_seconds=test_seconds,
@@ -154,6 +154,12 @@ def test_a_test_that_aborts_or_hangs_costs_itself_only(tmp_path: Path) -> None:
         "test_last": "passed",
     }
     assert "assert 1 == 2" in found.messages["test_suite.py::test_fails"]
+
+
+def test_what_tests_import_is_no_tests_time(tmp_path: Path) -> None:
+    slow = "import time\ntime.sleep(2)\ndef test_quick(): pass\n"
+    found = run_suite(tmp_path, text=slow, test_seconds=1)
+    assert found.outcomes == {"test_suite.py::test_quick": "passed"}
 
 
 def test_a_repetition_runs_the_tests_named_and_no_other(tmp_path: Path) -> None:
