@@ -3,9 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The first slices go out at once; later ones may travel in small batches, which costs less. */
+/* The first slices go out at once; later ones of a lane may travel in small batches, which costs less. */
 #define FLUSH_FIRST 4
-#define FLUSH_EVERY 4
+#define FLUSH_EVERY 8
 /* Markers that are tried, should a command come each time. */
 #define MOST_MARKERS 8
 
@@ -78,10 +78,19 @@ static void between(struct queue *queue)
         close_early(e);
 }
 
+static unsigned companions(const struct queue *queue, const struct cut *cut)
+{
+    const struct options *o = options();
+    if (queue->out_of_order)
+        return 1;
+    return o->more_lanes && queue->device.gpu ? split_side_by_side(cut, queue->device.units, MOST_LANES)
+                                              : o->lanes;
+}
+
 bool lanes_begin(struct enqueueing *e, struct queue *queue, const struct cut *cut,
                  const struct shape *shape, handle kernel, unsigned n_wait, const handle *wait_list)
 {
-    const unsigned n = queue_companions(queue, queue->out_of_order ? 1 : options()->lanes);
+    const unsigned n = queue_companions(queue, companions(queue, cut));
     struct flight *flight = n ? calloc(1, sizeof *flight + cut->parts * sizeof *flight->sent) : NULL;
     if (!flight)
         return false;
@@ -152,7 +161,8 @@ cl_int lanes_send(struct flight *flight)
     if (result != CL_SUCCESS)
         return result;
     /* The device is to begin now, not when all slices are enqueued. */
-    if (at < FLUSH_FIRST || at % FLUSH_EVERY == FLUSH_EVERY - 1)
+    const unsigned of_lane = at / flight->n_lanes;
+    if (at < FLUSH_FIRST || of_lane % FLUSH_EVERY == 0)
         next_clFlush(flight->lanes[lane]);
     return CL_SUCCESS;
 }

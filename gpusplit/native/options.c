@@ -100,7 +100,9 @@ static void read_all(void)
     read_policy(policy);
     if (!found.splits)
         return;
-    found.lanes = whole("GPUSPLIT_QUEUES", 0, 0, MOST_LANES, "0, 1, 2, 3 or 4");
+    found.lanes = whole("GPUSPLIT_QUEUES", 0, 0, MOST_LANES, "a whole number up to 8");
+    /* With the policy time a slice is to be over soon, which it is not beside many others. */
+    found.more_lanes = !found.lanes && settings()->sleeps && found.policy != POLICY_TIME;
     if (!found.lanes)
         found.lanes = settings()->sleeps ? 2 : 1;
     found.in_flight = whole("GPUSPLIT_IN_FLIGHT", 0, 0, 1000000, "a whole number");

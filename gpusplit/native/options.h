@@ -16,6 +16,7 @@ struct options {
     unsigned vms;       /* GPUSPLIT_VMS=static:N; 0: the agent of this VM says how many */
     const char *count_file; /* GPUSPLIT_COUNT_FILE: where the agent says so */
     unsigned lanes;     /* GPUSPLIT_QUEUES: queues that slices go to in turn */
+    bool more_lanes;    /* small slices go to more of them */
     unsigned in_flight; /* GPUSPLIT_IN_FLIGHT: slices of a queue that are enqueued and not over */
     size_t cores;       /* GPUSPLIT_CORES; 0: the device is asked */
     bool waits;         /* GPUSPLIT_JUDGE=wait: a launch waits for its verdict */
@@ -23,7 +24,7 @@ struct options {
     const char *python; /* GPUSPLIT_PYTHON: the interpreter that gpusplit is installed for */
 };
 
-#define MOST_LANES 4
+#define MOST_LANES 8
 /* Slices in flight where waits sleep: NVIDIA's driver blocks, and spins, with about 340 commands behind a
  * running kernel.  Where waits are the driver's it is 1, as in the paper. */
 #define USUALLY_IN_FLIGHT 64

@@ -32,6 +32,10 @@ size_t ndrange_items(const struct ndrange *range);
  * units, but for remainders.  Without a local size the slices leave the choice to the driver. */
 struct cut split_cut(const struct ndrange *whole, size_t groups, size_t cores, size_t units);
 
+/* How many slices should run side by side, 2 to `most`, so that a GPU of so many compute units never runs
+ * dry: small ones do not fill it, and where one ends the next is not there yet. */
+unsigned split_side_by_side(const struct cut *cut, size_t units, unsigned most);
+
 /* Slice number `at`: in the order of their offsets, dimension 0 fastest. */
 struct ndrange split_part(const struct cut *cut, size_t at);
 

@@ -34,6 +34,7 @@ int main(void)
             three(part.has_local ? " in" : " any", part.local, part.dimensions);
             puts("");
         }
+        printf("beside %u\n", split_side_by_side(&cut, units, 8));
         printf("constant %d\n", shape.constant);
         split_macros(&shape.form, text);
         printf("%send\n", text);

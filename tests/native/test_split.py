@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import shutil
 import subprocess
@@ -62,6 +63,11 @@ def cases(seed: int) -> Iterator[Case]:
         )  # fmt: skip
 
 
+def side_by_side(slice_: NDRange, units: int) -> int:
+    """From 2 to 8 slices hold twice the 2,048 work-items that each compute unit has room for."""
+    return min(max(2, math.ceil(2 * 2048 * units / math.prod(slice_.global_size))), 8)
+
+
 def pythons(case: Case) -> list[str]:
     """What split_try is to say."""
     variant = pytest.importorskip("gpusplit.variant")
@@ -81,6 +87,7 @@ def pythons(case: Case) -> list[str]:
         ones = (1,) * len(part.global_size)
         local = say("any", ones) if part.local_size is None else say("in", part.local_size)
         lines.append(f"{say('part', part.offset)} {say('of', part.global_size)} {local}")
+    lines.append(f"beside {side_by_side(parts[0], case.units)}")
     return [*lines, f"constant {int(form.constant)}", *form.macros.splitlines()]
 
 
