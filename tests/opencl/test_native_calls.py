@@ -43,7 +43,10 @@ class Machine:
 
     def environment(self, groups: int | None) -> dict[str, str]:
         if groups is not None:
-            return self.layer.environment(self.emugpu, **FORCED, groups=str(groups))
+            # Of seven slices some are sent when the call is back.
+            in_flight = "3" if groups == 7 else "0"
+            options = FORCED | {"groups": str(groups), "in_flight": in_flight}
+            return self.layer.environment(self.emugpu, **options)
         plain = self.layer.environment(self.emugpu)
         plain["OPENCL_LAYERS"] = str(self.emugpu.library) if self.emugpu is not None else ""
         return plain
