@@ -18,12 +18,14 @@ import time
 import warnings
 
 from gpusplit.config import PAGE
-from gpusplit.count import STALE_AFTER, TenancyWarning
+from gpusplit.count import STALE_AFTER, Message, TenancyWarning, View
 
 MAGIC = b"gpuspl01"
 SIZE = len(MAGIC) + 8
 #: Seconds between two signs of life: five fit into STALE_AFTER.
 BEAT = STALE_AFTER / 5
+#: Seconds after which somebody who watches looks again.
+LOOK = 0.1
 _COUNT_BITS = 16
 
 
@@ -86,7 +88,7 @@ class FromAgent:
 
     def vm_count(self) -> int | None:
         """The count; None, with one warning in a process' life, where the agent says none."""
-        found = self._read()
+        found = count(self._word(), time.monotonic())
         if found is None and not self._warned:
             self._warned = True
             warnings.warn(
@@ -97,6 +99,15 @@ class FromAgent:
             )
         return found
 
+    def view(self, seconds: float = 0.0) -> View:
+        """What the agent says, after *seconds* or a little less."""
+        time.sleep(min(seconds, LOOK))
+        said = self._word()
+        found = count(said, time.monotonic())
+        if found is None:
+            return View(None, "the agent does not say how many, or is dead")
+        return View(found, None, Message(found), (said >> _COUNT_BITS) * 1e-3)
+
     def start(self) -> None:
         """Nothing to get ready."""
 
@@ -104,12 +115,13 @@ class FromAgent:
         """One line for people."""
         return f"agent: {self._path}"
 
-    def _read(self) -> int | None:
+    def _word(self) -> int:
+        """The agent's last word; 0 where there is none."""
         try:
             with open(self._path, "rb", buffering=0) as file:
                 said = file.read(SIZE)
         except OSError:
-            return None
+            return 0
         if len(said) < SIZE or not said.startswith(MAGIC):
-            return None
-        return count(int.from_bytes(said[len(MAGIC) :], sys.byteorder), time.monotonic())
+            return 0
+        return int.from_bytes(said[len(MAGIC) :], sys.byteorder)

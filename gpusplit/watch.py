@@ -9,6 +9,7 @@ from typing import TextIO
 
 from gpusplit.config import Config
 from gpusplit.count import View
+from gpusplit.page import FromAgent
 from gpusplit.subscription import Subscription
 from gpusplit.tenancy import from_option
 
@@ -70,7 +71,7 @@ def watch(config: Config, seconds: float, as_json: bool, lines: int, out: TextIO
     lines: end after so many; 0: never.  1 where there is nothing to watch.
     """
     source = from_option(config.vms)
-    if not isinstance(source, Subscription):
+    if not isinstance(source, (Subscription, FromAgent)):
         count = source.vm_count()
         view = View(count, None if count is not None else "no source")
         _write(see(source.describe(), view, time.monotonic(), time.time()), as_json, out)

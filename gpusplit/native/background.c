@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "holds.h"
 #include "judge.h"
 #include "options.h"
 
@@ -87,6 +88,7 @@ void background_do(struct job *job)
 static void in_child(void)
 {
     splitting_ends(NULL);
+    holds_forget();
 }
 
 void background_init(void)

@@ -50,6 +50,11 @@ void hold_end(struct hold *hold)
     free(hold);
 }
 
+void holds_forget(void)
+{
+    atomic_store(&holds, 0);
+}
+
 void holds_released(handle object, cl_int (*retain)(handle), cl_int (*release)(handle))
 {
     if (!atomic_load(&holds))

@@ -15,6 +15,9 @@ struct hold *hold_begin(const handle *values, unsigned n);
 /* The slices are sent. */
 void hold_end(struct hold *hold);
 
+/* A child that was forked has nothing to send, and the lock may be somebody's who is not there. */
+void holds_forget(void);
+
 /* The program is about to release an object; retain, release: how that is done. */
 void holds_released(handle object, cl_int (*retain)(handle), cl_int (*release)(handle));
 

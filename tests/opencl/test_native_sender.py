@@ -133,6 +133,33 @@ ctypes.CDLL(None).exit(0)
     assert ran.split() == (10, 10, 5120)
 
 
+def test_what_is_released_and_forked_meanwhile_stays_right(layer: Layer) -> None:
+    program = (
+        MANY
+        + """
+import os
+children = []
+for _ in range(4):
+    go()
+    b = cl.Buffer(context, flags, hostbuf=np.zeros(4096, np.int32))
+    kernel(queue, (4096,), (8,), b, np.int32(300))
+    pid = os.fork()
+    if not pid:
+        b.release()
+        os._exit(3)
+    view = cl.enqueue_map_buffer(queue, b, cl.map_flags.READ, 0, (4096,), np.int32,
+                                 is_blocking=False)[0]
+    b.release()
+    children.append(os.waitpid(pid, 0)[1] >> 8)
+cl.enqueue_copy(queue, out, a)
+say(values=sorted(set(out.tolist())), released=sorted(set(view.tolist())), children=children)
+"""
+    )
+    ran = layer.run(program, None, **FORCED, groups="512", in_flight="4")
+    assert ran.facts == layer.run(program, None).facts
+    assert ran.split() == (8, 8, 8 * 512)
+
+
 @pytest.mark.parametrize("after", [False, True])
 @pytest.mark.parametrize("in_flight", ["0", "2"])
 def test_a_callback_in_the_middle_of_a_launch_does_not_come_between_slices(

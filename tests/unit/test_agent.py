@@ -41,6 +41,16 @@ def test_what_the_agent_says_is_what_programs_read(tmp_path: Path) -> None:
     assert read.vm_count() is None  # and no second warning
 
 
+def test_who_watches_sees_what_the_agent_says(tmp_path: Path) -> None:
+    path = str(tmp_path / "count")
+    read = page.FromAgent(path)
+    assert read.view().count is None
+    page.Page(path).say(5)
+    seen = read.view(1.0)
+    assert (seen.count, seen.trouble) == (5, None)
+    assert 0 <= time.monotonic() - seen.news_at < STALE_AFTER
+
+
 def test_every_program_may_read_it_and_only_its_owner_write(tmp_path: Path) -> None:
     before = os.umask(0o077)
     try:
