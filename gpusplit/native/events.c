@@ -16,6 +16,7 @@ struct end {
 struct stand {
     struct object object;
     struct end first, last;
+    bool later; /* no slice was sent when the call came back */
 };
 
 /* Of all stands' ends; nobody calls the driver under it, but to retain. */
@@ -67,6 +68,7 @@ struct stand *event_stands(handle event)
 
 void stand_begins(struct stand *stand, const handle *slices, unsigned n)
 {
+    stand->later = stand->later || n == 0;
     end_set(&stand->first, slices, n);
 }
 
@@ -120,7 +122,8 @@ cl_int our_clGetEventInfo(handle event, ANSWER)
 }
 
 /* The start of the launch is that of its first slice, and its end that of its last.  It was given to the
- * queue when the barrier or the first slice was, whichever is earlier. */
+ * queue when the first slice was, or the barrier, where that came first: the times of commands on several
+ * queues of NVIDIA's are not to be mixed. */
 cl_int our_clGetEventProfilingInfo(handle event, ANSWER)
 {
     /* First, so that an event without times says what it always does. */
@@ -129,15 +132,15 @@ cl_int our_clGetEventProfilingInfo(handle event, ANSWER)
     if (!stand)
         return result;
     const bool ends = what == CL_PROFILING_COMMAND_END || what == CL_PROFILING_COMMAND_COMPLETE;
-    const bool ran = ends || what == CL_PROFILING_COMMAND_START;
+    const bool ran = ends || what == CL_PROFILING_COMMAND_START, slices = ran || !stand->later;
     struct end end = end_get(ends ? &stand->last : &stand->first);
     uint64_t all = 0, one;
     cl_int found = end.n ? CL_SUCCESS : CL_PROFILING_INFO_NOT_AVAILABLE;
-    if (!ran)
+    if (!slices)
         memcpy(&all, value, sizeof all);
     for (unsigned i = 0; i < end.n && found == CL_SUCCESS; i++) {
         found = next_clGetEventProfilingInfo(end.slices[i], what, sizeof one, &one, NULL);
-        if ((i == 0 && ran) || (ends ? one > all : one < all))
+        if ((i == 0 && slices) || (ends ? one > all : one < all))
             all = one;
     }
     if (found == CL_SUCCESS)

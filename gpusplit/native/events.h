@@ -12,7 +12,8 @@ struct stand;
  * once both ends of the launch are told. */
 struct stand *event_stands(handle event);
 
-/* The slices that it begins with, or ends with, and which were sent. */
+/* The slices that it begins with, or ends with, and which were sent; it begins with none where all are sent
+ * when the call is back. */
 void stand_begins(struct stand *stand, const handle *slices, unsigned n);
 void stand_ends(struct stand *stand, const handle *slices, unsigned n);
 

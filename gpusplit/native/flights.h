@@ -31,6 +31,7 @@ struct flight {
     handle end;    /* the barrier's event; NULL: not held */
     struct stand *stand; /* what answers for the launch; NULL where nobody asks */
     unsigned n_parts, n_sent, n_done; /* slices: of the launch, sent, and the first that are over */
+    unsigned bound;    /* slices in flight, while it is sent */
     unsigned n_flushed;
     cl_int failure;
     handle sent[];

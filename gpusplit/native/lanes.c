@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "settings.h"
+
 /* The first slices go out at once; later ones of a lane may travel in small batches, which costs less. */
 #define FLUSH_FIRST 4
 #define FLUSH_EVERY 8
@@ -19,10 +21,35 @@ static handle over_already(handle context)
     return event;
 }
 
+unsigned lanes_wanted(const struct queue *queue, const struct cut *cut)
+{
+    const struct options *o = options();
+    if (queue->out_of_order)
+        return 1;
+    return o->more_lanes && queue->device.gpu ? split_side_by_side(cut, queue->device.units, MOST_LANES)
+                                              : o->lanes;
+}
+
+unsigned lanes_in_flight(const struct queue *queue, const struct cut *cut)
+{
+    const struct options *o = options();
+    if (o->in_flight)
+        return o->in_flight;
+    /* One at a time is the paper's way; but not where nothing can be sent later. */
+    return settings()->sleeps || !lanes_send_later(queue) ? LANE_IN_FLIGHT * lanes_wanted(queue, cut) : 1;
+}
+
+bool lanes_send_later(const struct queue *queue)
+{
+    return !queue->device.nvidia;
+}
+
 static cl_int mark(const struct queue *queue, struct flight *flight, unsigned n_wait,
                    const handle *wait_list)
 {
     handle nothing = NULL;
+    if (queue->out_of_order && n_wait == 0 && !lanes_send_later(queue))
+        return CL_SUCCESS; /* it begins at once, and nobody asks when */
     if (queue->out_of_order && n_wait == 0) {
         /* Without a list it would wait for all that is before. */
         nothing = over_already(queue->context);
@@ -78,19 +105,10 @@ static void between(struct queue *queue)
         close_early(e);
 }
 
-static unsigned companions(const struct queue *queue, const struct cut *cut)
-{
-    const struct options *o = options();
-    if (queue->out_of_order)
-        return 1;
-    return o->more_lanes && queue->device.gpu ? split_side_by_side(cut, queue->device.units, MOST_LANES)
-                                              : o->lanes;
-}
-
 bool lanes_begin(struct enqueueing *e, struct queue *queue, const struct cut *cut,
                  const struct shape *shape, handle kernel, unsigned n_wait, const handle *wait_list)
 {
-    const unsigned n = queue_companions(queue, companions(queue, cut));
+    const unsigned n = queue_companions(queue, lanes_wanted(queue, cut));
     struct flight *flight = n ? calloc(1, sizeof *flight + cut->parts * sizeof *flight->sent) : NULL;
     if (!flight)
         return false;
@@ -103,6 +121,7 @@ bool lanes_begin(struct enqueueing *e, struct queue *queue, const struct cut *cu
     flight->out_of_order = queue->out_of_order;
     flight->one_at_a_time = queue->device.one_at_a_time;
     flight->keep = queue->device.pocl;
+    flight->bound = lanes_in_flight(queue, cut);
     flight->side = queue->out_of_order ? 2 : n;
     *e = (struct enqueueing){ queue, flight, LANES_MARK, false };
     queue->enqueueing = e;
@@ -151,7 +170,7 @@ cl_int lanes_send(struct flight *flight)
     if (flight->one_at_a_time && at > 0)
         after = &flight->sent[at - 1];
     else if (flight->out_of_order)
-        after = at < 2 ? &flight->start : &flight->sent[at - 2];
+        after = at >= 2 ? &flight->sent[at - 2] : flight->start ? &flight->start : NULL;
     else if (at == lane) /* the first one on a companion */
         after = &flight->start;
     const struct ndrange part = split_shaped(&flight->shape, split_part(&flight->cut, at));

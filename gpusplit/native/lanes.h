@@ -30,6 +30,14 @@ struct enqueueing {
     bool disturbed; /* a command came while the marker was enqueued */
 };
 
+/* On how many companions the slices of a launch travel, and how many of a queue are in flight at most. */
+unsigned lanes_wanted(const struct queue *queue, const struct cut *cut);
+unsigned lanes_in_flight(const struct queue *queue, const struct cut *cut);
+
+/* Whether slices may be sent when the call is back.  What comes next waits for a user event then, and for
+ * that a thread of NVIDIA's driver spins, from the first one to the end of the process (580.159, H100). */
+bool lanes_send_later(const struct queue *queue);
+
 /* Begins a launch; false if the driver gives no marker, companion or memory, and then nothing happened. */
 bool lanes_begin(struct enqueueing *e, struct queue *queue, const struct cut *cut,
                  const struct shape *shape, handle kernel, unsigned n_wait, const handle *wait_list);

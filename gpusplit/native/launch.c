@@ -130,7 +130,11 @@ static const char *make_plan(struct plan *plan, const struct call *c, struct que
     if ((why = split_beyond(&range, device->address_bits, device->nvidia)) ||
         (why = fix_local(&range, c, device, verdict)))
         return why;
-    plan->cut = split_cut(&range, decision.groups, cores, units);
+    size_t groups = decision.groups;
+    do
+        plan->cut = split_cut(&range, groups, cores, units);
+    while (!lanes_send_later(queue) && plan->cut.parts > lanes_in_flight(queue, &plan->cut) &&
+           (groups = groups * 7 / 8) > 1);
     if (plan->cut.parts < 2)
         return "one slice fills the device";
     if (plan->cut.parts > MOST_PARTS)
@@ -213,7 +217,7 @@ static const char *send(const struct plan *plan, const struct call *c, struct qu
                         struct kernel *kernel, struct use *use, cl_int *result)
 {
     const struct ndrange *range = &plan->cut.whole;
-    const unsigned bound = options()->in_flight, parts = (unsigned)plan->cut.parts;
+    const unsigned bound = lanes_in_flight(queue, &plan->cut), parts = (unsigned)plan->cut.parts;
     struct hold *hold = NULL;
     struct enqueueing e;
     bool unsent;
@@ -221,6 +225,8 @@ static const char *send(const struct plan *plan, const struct call *c, struct qu
     /* Behind slices that are yet to be sent none can be sent now. */
     unsigned now = unsent ? 0 : in_flight + 1 < bound ? bound - in_flight : 1;
     now = now < parts ? now : parts;
+    if (now < parts && !lanes_send_later(queue))
+        return "too many slices are in flight";
     if (!now && !accepted(kernel, queue, range))
         return "another launch is not sent yet, and one like it was never sent";
     handle copy = now < parts ? copy_for_later(plan, kernel, &hold) : NULL;

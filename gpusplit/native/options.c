@@ -106,8 +106,6 @@ static void read_all(void)
     if (!found.lanes)
         found.lanes = settings()->sleeps ? 2 : 1;
     found.in_flight = whole("GPUSPLIT_IN_FLIGHT", 0, 0, 1000000, "a whole number");
-    if (!found.in_flight)
-        found.in_flight = settings()->sleeps ? USUALLY_IN_FLIGHT : 1;
     found.cores = whole("GPUSPLIT_CORES", 0, 0, UINT32_MAX, "a whole number");
     found.waits = judge && !strcmp(judge, "wait");
     if (judge && !found.waits && strcmp(judge, "background") != 0)

@@ -17,7 +17,7 @@ struct options {
     const char *count_file; /* GPUSPLIT_COUNT_FILE: where the agent says so */
     unsigned lanes;     /* GPUSPLIT_QUEUES: queues that slices go to in turn */
     bool more_lanes;    /* small slices go to more of them */
-    unsigned in_flight; /* GPUSPLIT_IN_FLIGHT: slices of a queue that are enqueued and not over */
+    unsigned in_flight; /* GPUSPLIT_IN_FLIGHT: slices of a queue that are enqueued and not over; 0: lanes.h */
     size_t cores;       /* GPUSPLIT_CORES; 0: the device is asked */
     bool waits;         /* GPUSPLIT_JUDGE=wait: a launch waits for its verdict */
     bool summary;       /* GPUSPLIT_SUMMARY: say at the end what was split */
@@ -25,9 +25,9 @@ struct options {
 };
 
 #define MOST_LANES 8
-/* Slices in flight where waits sleep: NVIDIA's driver blocks, and spins, with about 340 commands behind a
- * running kernel.  Where waits are the driver's it is 1, as in the paper. */
-#define USUALLY_IN_FLIGHT 64
+/* Slices in flight on each lane: NVIDIA's driver blocks, and spins, with about 340 commands of one queue
+ * behind a running kernel. */
+#define LANE_IN_FLIGHT 256
 
 /* Read once.  What makes no sense is told once, and then nothing is split. */
 const struct options *options(void);

@@ -59,8 +59,7 @@ static void wait_for_slices(struct sender *s, unsigned more)
 static enum todo look(struct sender *s)
 {
     struct queue *queue = s->queue;
-    const unsigned bound = options()->in_flight;
-    unsigned in_flight = 0;
+    unsigned in_flight = 0, bound = 1;
     struct flight *unsent = NULL, *untold = NULL;
     bool begun = false;
     for (struct flight *flight = queue->first; flight; flight = flight->next) {
@@ -72,7 +71,7 @@ static enum todo look(struct sender *s)
         if (begins || !queue->out_of_order || s->all) {
             in_flight += flight->n_sent - flight->n_done;
             if (!unsent && flight->n_sent < flight->n_parts)
-                unsent = flight;
+                unsent = flight, bound = flight->bound;
         }
         if (flight->until && (!untold || (begins && !begun))) {
             untold = flight;
