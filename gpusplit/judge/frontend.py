@@ -80,6 +80,8 @@ def parse(
         "-ferror-limit=1", "-Wno-everything", f"-Werror={_LONG_TEXT}",
         # Pointers and numbers become each other by casts alone; functions say what they take.
         "-Werror=int-conversion", "-Werror=strict-prototypes",
+        # A variant is compiled later.
+        "-Werror=date-time",
         *(f"-D{name}={value}" for name, value in options.defined),
         *(f"-U{name}" for name in options.undefined),
         *(f"-I{folder / f'include{at}'}" for at in sorted({header.folder for header in headers})),

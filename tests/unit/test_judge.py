@@ -442,6 +442,13 @@ def test_build_options_count() -> None:
     assert "defines if" in (examine(source, options="-DID=0 -Dif=while").refusal or "")
 
 
+def test_when_it_was_compiled_must_not_show_and_where_a_line_stands_may() -> None:
+    for name in ("__TIME__", "__DATE__", "__TIMESTAMP__"):
+        for before, text in (("", name), (f"#define NOW {name}", "NOW")):
+            assert "front end" in (body(f"a[0] = {text}[7];", before).refusal or "")
+    assert body("a[0] = __LINE__ + get_group_id(0);").refusal is None
+
+
 def test_the_devices_macros_choose_what_is_read() -> None:
     """Whatever clang itself would define."""
     source = """
