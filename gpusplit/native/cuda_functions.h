@@ -60,7 +60,9 @@
     X(cuDevicePrimaryCtxReset_v2, (CUdevice device))                                                 \
     X(cuEventCreate, (CUevent * event, unsigned flags))                                              \
     X(cuEventDestroy_v2, (CUevent event))                                                            \
-    X(cuStreamDestroy_v2, (CUstream stream))
+    X(cuStreamDestroy_v2, (CUstream stream))                                                         \
+    X(cuModuleUnload, (CUmodule module))                                                             \
+    X(cuLibraryUnload, (CUlibrary library))
 
 /* That wait for something else than a stream. */
 #define WAIT_FUNCTIONS(X)                                                                            \
@@ -85,6 +87,7 @@
     X(cuThreadExchangeStreamCaptureMode, (int *mode))                                                \
     X(cuPointerGetAttribute, (void *value, int attribute, CUdeviceptr pointer))                      \
     X(cuCtxGetCurrent, (CUcontext * context))                                                        \
+    X(cuFuncGetParamInfo, (CUfunction f, size_t index, size_t *offset, size_t *size))                \
     X(cuDeviceGetCount, (int *count))                                                                \
     X(cuDevicePrimaryCtxGetState, (CUdevice device, unsigned *flags, int *active))
 

@@ -1,0 +1,16 @@
+/* The arguments of CUDA's launches, by which a kernel's short launches may be told from its long ones. */
+#ifndef GPUSPLIT_CUDA_ARGUMENTS_H
+#define GPUSPLIT_CUDA_ARGUMENTS_H
+
+#include <stdint.h>
+
+#include "cuda_abi.h"
+
+/* A number that is the same for launches with the same small numbers among their arguments; 0 where
+ * nobody knows how large those are (before CUDA 12.4) or none is small. */
+uint64_t arguments_of(CUfunction f, void **params);
+
+/* Functions are gone, and their handles may be others' next. */
+void arguments_forget(void);
+
+#endif
