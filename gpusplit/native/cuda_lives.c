@@ -101,6 +101,22 @@ CUresult our_cuCtxDestroy_v2(CUcontext context)
     return real_cuCtxDestroy_v2(context);
 }
 
+#define GIVES_ONE(name, parameters, call, note)                                                      \
+    CUresult our_##name parameters                                                                   \
+    {                                                                                                \
+        if (!HAVE(name))                                                                             \
+            return CUDA_ERROR_NOT_INITIALIZED;                                                       \
+        CUresult result = real_##name call;                                                          \
+        if (result == CUDA_SUCCESS)                                                                  \
+            note;                                                                                    \
+        return result;                                                                               \
+    }
+GIVES_ONE(cuModuleGetFunction, (CUfunction * f, CUmodule module, const char *name), (f, module, name),
+          arguments_function(*f))
+GIVES_ONE(cuKernelGetFunction, (CUfunction * f, CUkernel kernel), (f, kernel), arguments_function(*f))
+GIVES_ONE(cuLibraryGetKernel, (CUkernel * kernel, CUlibrary library, const char *name),
+          (kernel, library, name), arguments_kernel(*kernel))
+
 CUresult our_cuModuleUnload(CUmodule module)
 {
     if (!HAVE(cuModuleUnload))
