@@ -7,6 +7,7 @@ on an H200: 0.1 % slow-down instead of 39 % at 80 groups).
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 import weakref
@@ -16,7 +17,7 @@ from typing import Any
 
 import pyopencl as cl
 
-from gpusplit import devices, events, history, pocl, waiting
+from gpusplit import devices, events, history, layer, pocl, waiting
 from gpusplit.lanes import marker
 
 _ATTRIBUTE = "_gpusplit"
@@ -177,7 +178,18 @@ def wait_for(event: cl.Event) -> None:
                     _wait_for_pending(found, ahead)
                 _wait_for_pending(found, entry)
                 return
-    waiting.wait_cooperatively(lambda: events.complete(event), None)
+    _sleep(event)
+
+
+def _sleep(event: cl.Event, expected: float | None = None, elapsed: float = 0.0) -> bool | None:
+    """As wait_cooperatively, until *event* is over; by the native library where that is."""
+    if not layer.waits():
+        return waiting.wait_cooperatively(lambda: events.complete(event), expected, elapsed)
+    if events.complete(event):
+        return False
+    with contextlib.suppress(cl.Error):  # the caller asks OpenCL for the outcome
+        events.driver_wait(event)
+    return True
 
 
 def wait_for_queue(queue: cl.CommandQueue) -> None:
@@ -189,7 +201,7 @@ def wait_for_queue(queue: cl.CommandQueue) -> None:
         _wait_for_pending(found, entry)
     last = marker(queue, None) if found.modern else cl.enqueue_marker(queue)
     queue.flush()
-    waiting.wait_cooperatively(lambda: events.complete(last), None)
+    _sleep(last)
 
 
 def expected_left(found: QueueState) -> float:
@@ -210,7 +222,7 @@ def _wait_for_pending(found: QueueState, entry: Pending) -> None:
     event = entry.event
     elapsed = 0.0 if entry.begin is None else time.monotonic() - entry.begin
     expected = history.expect(entry.key)
-    if waiting.wait_cooperatively(lambda: events.complete(event), expected, elapsed):
+    if _sleep(event, expected, elapsed):
         entry.end = time.monotonic()
         following = found.pending
         if len(following) > 1 and following[0] is entry and following[1].begin is None:

@@ -19,6 +19,21 @@ loader.clGetPlatformIDs(0, None, ctypes.byref(ctypes.c_uint()))
 print(open("/proc/self/maps").read())
 """
 
+# Uses a queue, by which the library sees that no layer is there.
+_DRIVEN = """
+import ctypes
+loader, pointer = ctypes.CDLL("libOpenCL.so.1"), ctypes.c_void_p
+loader.clCreateContext.restype = loader.clCreateCommandQueue.restype = pointer
+platform, device, every = pointer(), pointer(), ctypes.c_uint64(2**32 - 1)
+loader.clGetPlatformIDs(1, ctypes.byref(platform), None)
+if loader.clGetDeviceIDs(platform, every, 1, ctypes.byref(device), None):
+    raise SystemExit("there is no device to try it with")
+context = pointer(loader.clCreateContext(None, 1, ctypes.byref(device), None, None, None))
+loader.clFinish(pointer(loader.clCreateCommandQueue(context, device, ctypes.c_uint64(0), None)))
+if ctypes.CDLL(None).gpusplit_waits():
+    print(open("/proc/self/maps").read())
+"""
+
 
 @dataclass(frozen=True)
 class Way:
@@ -44,6 +59,12 @@ def ways() -> list[Way]:
         Way(
             "OpenCL, by OPENCL_LAYERS",
             _trouble([sys.executable, "-c", _LAYERED], layered, "this loader takes no layers"),
+        ),
+        Way(
+            "OpenCL without a layer, by LD_PRELOAD",
+            _trouble(
+                [sys.executable, "-c", _DRIVEN], preloaded, "not all drivers here are reached"
+            ),
         ),
     ]
 

@@ -40,8 +40,7 @@ class CannotRun(Exception):
 def run(words: Sequence[str], is_module: bool, config: Config, observe: bool) -> None:
     """Replace this process by the program; never returns.  CannotRun if there is none."""
     argv = command(words, is_module)
-    # In a Python program of this interpreter pyopencl's waits sleep already.
-    environ = environment(os.environ, config, observe, layer=_INSIDE not in argv[:2])
+    environ = environment(os.environ, config, observe)
     trouble = _unreachable(argv[0])
     if trouble:
         print(f"gpusplit: {trouble}; it runs as without gpusplit", file=sys.stderr)
@@ -96,19 +95,14 @@ def command(words: Sequence[str], is_module: bool) -> list[str]:
     return [found, *arguments]
 
 
-def environment(
-    before: Mapping[str, str], config: Config, observe: bool, layer: bool = True
-) -> dict[str, str]:
-    """The environment of the program: *before*, with the options and the library.
-
-    layer: whether OpenCL's waits are the library's, too.
-    """
+def environment(before: Mapping[str, str], config: Config, observe: bool) -> dict[str, str]:
+    """The environment of the program: *before*, with the options and the library."""
     environ = dict(before)
     for field in fields(Config):
         value = getattr(config, field.name)
         # The library splits only where a policy is named.
         counts = config.vms.startswith("static:") or os.path.exists(PAGE)
-        named = field.name == "policy" and layer and counts
+        named = field.name == "policy" and counts
         if value != field.default or named or PREFIX + field.name.upper() in environ:
             environ[PREFIX + field.name.upper()] = _text(value)
     environ.pop(PREFIX + "CONFIG", None)  # what it says is said now
@@ -122,17 +116,16 @@ def environment(
         }
     if observe or config.summary:
         environ.setdefault(PREFIX + "REPORT", "-")
-    splits = layer and environ.get(PREFIX + "POLICY", "unsplit") != "unsplit"
+    splits = environ.get(PREFIX + "POLICY", "unsplit") != "unsplit"
     if not (observe or config.summary or config.timeline or config.cooperative or splits):
         return environ
     if os.path.exists(LIBRARY):
         environ[PREFIX + "PYTHON"] = sys.executable  # which asks the judge for the library
         others = environ.get("LD_PRELOAD", "")
         environ["LD_PRELOAD"] = f"{LIBRARY}:{others}" if others else LIBRARY
-        if layer:
-            # The last one named is the first that a program's calls come to.
-            below = environ.get("OPENCL_LAYERS", "")
-            environ["OPENCL_LAYERS"] = f"{below}:{LIBRARY}" if below else LIBRARY
+        # The last one named is the first that a program's calls come to.
+        below = environ.get("OPENCL_LAYERS", "")
+        environ["OPENCL_LAYERS"] = f"{below}:{LIBRARY}" if below else LIBRARY
     else:
         print(
             "gpusplit: its native library is not installed, so that only pyopencl's waits sleep: "

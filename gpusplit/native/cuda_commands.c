@@ -2,6 +2,7 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
+#include "cuda_arguments.h"
 #include "cuda_driver.h"
 #include "cuda_streams.h"
 #include "cuda_waits.h"
@@ -60,12 +61,12 @@ static CUresult begun(CUresult result)
 
 /* The functions with a stream, in both kinds (PT: whether stream 0 is the thread's own). */
 
-#define GIVES(name, parameters, call, stream, PT, key)                                               \
+#define GIVES(name, parameters, call, stream, PT, ...)                                               \
     CUresult our_##name parameters                                                                   \
     {                                                                                                \
         if (!HAVE(name))                                                                             \
             return CUDA_ERROR_NOT_INITIALIZED;                                                       \
-        given(stream, PT, key);                                                                      \
+        given(stream, PT, __VA_ARGS__);                                                              \
         return real_##name call;                                                                     \
     }
 
@@ -103,33 +104,34 @@ static CUresult begun(CUresult result)
         return real_cuEventRecordWithFlags##SZ(event, stream, flags);                                \
     }                                                                                                \
     GIVES(cuLaunchKernel##SZ, LAUNCH, (f, gx, gy, gz, bx, by, bz, shared, stream, params, extra),    \
-          stream, PT, key_of_launch(f, gx, gy, gz, bx * by * bz))                                    \
+          stream, PT, key_of_launch(f, gx, gy, gz, bx * by * bz), arguments_of(f, params))           \
     GIVES(cuLaunchKernelEx##SZ,                                                                      \
           (const CUlaunchConfig *config, CUfunction f, void **params, void **extra),                 \
           (config, f, params, extra), config ? config->stream : NULL, PT,                            \
           config ? key_of_launch(f, config->grid[0], config->grid[1], config->grid[2],               \
                                  config->block[0] * config->block[1] * config->block[2])             \
-                 : 1)                                                                                \
+                 : 1,                                                                                \
+          arguments_of(f, params))                                                                   \
     GIVES(cuLaunchCooperativeKernel##SZ, LAUNCH_COOPERATIVE,                                         \
           (f, gx, gy, gz, bx, by, bz, shared, stream, params), stream, PT,                           \
-          key_of_launch(f, gx, gy, gz, bx * by * bz))                                                \
+          key_of_launch(f, gx, gy, gz, bx * by * bz), arguments_of(f, params))                       \
     GIVES(cuGraphLaunch##SZ, (CUgraphExec graph, CUstream stream), (graph, stream), stream, PT,      \
-          engine_mix((uintptr_t)graph, GRAPH) | 1)                                                   \
+          engine_mix((uintptr_t)graph, GRAPH) | 1, 0)                                                \
     GIVES(cuMemcpyAsync##SZ, (CUdeviceptr to, CUdeviceptr from, size_t bytes, CUstream stream),      \
-          (to, from, bytes, stream), stream, PT, key_of_bytes(bytes))                                \
+          (to, from, bytes, stream), stream, PT, key_of_bytes(bytes), 0)                             \
     GIVES(cuMemcpyHtoDAsync_v2##SZ,                                                                  \
           (CUdeviceptr to, const void *from, size_t bytes, CUstream stream),                         \
-          (to, from, bytes, stream), stream, PT, key_of_bytes(bytes))                                \
+          (to, from, bytes, stream), stream, PT, key_of_bytes(bytes), 0)                             \
     GIVES(cuMemcpyDtoDAsync_v2##SZ,                                                                  \
           (CUdeviceptr to, CUdeviceptr from, size_t bytes, CUstream stream),                         \
-          (to, from, bytes, stream), stream, PT, key_of_bytes(bytes))                                \
+          (to, from, bytes, stream), stream, PT, key_of_bytes(bytes), 0)                             \
     CUresult our_cuMemcpyDtoHAsync_v2##SZ(void *to, CUdeviceptr from, size_t bytes,                  \
                                           CUstream stream)                                           \
     {                                                                                                \
         if (!HAVE(cuMemcpyDtoHAsync_v2##SZ))                                                         \
             return CUDA_ERROR_NOT_INITIALIZED;                                                       \
         if (!settings()->sleeps || atomic_load(&captures) || !pageable(to)) {                        \
-            given(stream, PT, key_of_bytes(bytes));                                                  \
+            given(stream, PT, key_of_bytes(bytes), 0);                                               \
             return real_cuMemcpyDtoHAsync_v2##SZ(to, from, bytes, stream);                           \
         }                                                                                            \
         struct wait w;                                                                               \

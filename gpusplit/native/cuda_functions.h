@@ -60,7 +60,12 @@
     X(cuDevicePrimaryCtxReset_v2, (CUdevice device))                                                 \
     X(cuEventCreate, (CUevent * event, unsigned flags))                                              \
     X(cuEventDestroy_v2, (CUevent event))                                                            \
-    X(cuStreamDestroy_v2, (CUstream stream))
+    X(cuStreamDestroy_v2, (CUstream stream))                                                         \
+    X(cuModuleGetFunction, (CUfunction * f, CUmodule module, const char *name))                      \
+    X(cuLibraryGetKernel, (CUkernel * kernel, CUlibrary library, const char *name))                  \
+    X(cuKernelGetFunction, (CUfunction * f, CUkernel kernel))                                        \
+    X(cuModuleUnload, (CUmodule module))                                                             \
+    X(cuLibraryUnload, (CUlibrary library))
 
 /* That wait for something else than a stream. */
 #define WAIT_FUNCTIONS(X)                                                                            \
@@ -85,6 +90,8 @@
     X(cuThreadExchangeStreamCaptureMode, (int *mode))                                                \
     X(cuPointerGetAttribute, (void *value, int attribute, CUdeviceptr pointer))                      \
     X(cuCtxGetCurrent, (CUcontext * context))                                                        \
+    X(cuFuncGetParamInfo, (CUfunction f, size_t index, size_t *offset, size_t *size))                \
+    X(cuKernelGetParamInfo, (CUkernel kernel, size_t index, size_t *offset, size_t *size))           \
     X(cuDeviceGetCount, (int *count))                                                                \
     X(cuDevicePrimaryCtxGetState, (CUdevice device, unsigned *flags, int *active))
 

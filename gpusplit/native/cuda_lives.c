@@ -4,6 +4,7 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
+#include "cuda_arguments.h"
 #include "cuda_driver.h"
 #include "cuda_streams.h"
 #include "settings.h"
@@ -82,9 +83,10 @@ CUresult our_cuStreamDestroy_v2(CUstream stream)
     return result;
 }
 
-/* With a context go its streams, whose handles may come back as others'. */
+/* With a context go its streams and functions, whose handles may come back as others'. */
 static void forget_context(CUcontext context)
 {
+    arguments_forget();
     pthread_rwlock_wrlock(&capture_lock);
     work_forget_context((uintptr_t)context);
     pthread_rwlock_unlock(&capture_lock);
@@ -97,6 +99,38 @@ CUresult our_cuCtxDestroy_v2(CUcontext context)
     if (context)
         forget_context(context);
     return real_cuCtxDestroy_v2(context);
+}
+
+#define GIVES_ONE(name, parameters, call, note)                                                      \
+    CUresult our_##name parameters                                                                   \
+    {                                                                                                \
+        if (!HAVE(name))                                                                             \
+            return CUDA_ERROR_NOT_INITIALIZED;                                                       \
+        CUresult result = real_##name call;                                                          \
+        if (result == CUDA_SUCCESS)                                                                  \
+            note;                                                                                    \
+        return result;                                                                               \
+    }
+GIVES_ONE(cuModuleGetFunction, (CUfunction * f, CUmodule module, const char *name), (f, module, name),
+          arguments_function(*f))
+GIVES_ONE(cuKernelGetFunction, (CUfunction * f, CUkernel kernel), (f, kernel), arguments_function(*f))
+GIVES_ONE(cuLibraryGetKernel, (CUkernel * kernel, CUlibrary library, const char *name),
+          (kernel, library, name), arguments_kernel(*kernel))
+
+CUresult our_cuModuleUnload(CUmodule module)
+{
+    if (!HAVE(cuModuleUnload))
+        return CUDA_ERROR_NOT_INITIALIZED;
+    arguments_forget();
+    return real_cuModuleUnload(module);
+}
+
+CUresult our_cuLibraryUnload(CUlibrary library)
+{
+    if (!HAVE(cuLibraryUnload))
+        return CUDA_ERROR_NOT_INITIALIZED;
+    arguments_forget();
+    return real_cuLibraryUnload(library);
 }
 
 /* Which context a device's own is nobody says without making it: all are forgotten, which costs each

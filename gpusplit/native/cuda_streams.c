@@ -83,12 +83,12 @@ struct work *work_on(CUstream stream, bool per_thread)
 
 struct feeding contexts;
 
-void given(CUstream stream, bool per_thread, uint64_t key)
+void given(CUstream stream, bool per_thread, uint64_t key, uint64_t arguments)
 {
     feeding_fed(&contexts);
     struct work *w = settings()->sleeps && !atomic_load(&captures) ? work_on(stream, per_thread) : NULL;
     if (w)
-        work_given(w, key, engine_now());
+        work_given(w, key, arguments, engine_now());
 }
 
 struct moment now_on(CUstream stream, bool per_thread)

@@ -44,8 +44,8 @@ struct work *work_on(CUstream stream, bool per_thread);
 /* What a stream has been given until now, without work where waits are the driver's. */
 struct moment now_on(CUstream stream, bool per_thread);
 
-/* Notes a command. */
-void given(CUstream stream, bool per_thread, uint64_t key);
+/* Notes a command, and the arguments that it has, as work_given does. */
+void given(CUstream stream, bool per_thread, uint64_t key, uint64_t arguments);
 
 /* Whoever waits for a whole context is fed by whatever anyone gives to any stream. */
 extern struct feeding contexts;

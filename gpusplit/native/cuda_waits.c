@@ -147,14 +147,17 @@ static CUresult synchronize(uintptr_t context, CUresult (*real)(CUcontext), CUre
 {
     struct all all = { .context = context }, left;
     struct waited waited = { .answer = ANSWER_NONE };
-    uint64_t key = 0x1d8e4e27c47d124fu, begin = UINT64_MAX, end = 0;
+    struct key key = { 0x1d8e4e27c47d124fu, 0x1d8e4e27c47d124fu };
+    uint64_t begin = UINT64_MAX, end = 0;
     const struct report report = report_begin();
     if (settings()->sleeps && context && !atomic_load(&captures) && real_cuStreamQuery)
         work_each(add_stream, &all);
     for (unsigned i = 0; i < all.n && !all.unknown; i++) {
-        uint64_t one, since;
+        struct key one;
+        uint64_t since;
         if (work_left(&all.moments[i], &one, &since)) {
-            key += one;
+            key.rough += one.rough;
+            key.fine += one.fine;
             begin = since < begin ? since : begin;
         }
     }

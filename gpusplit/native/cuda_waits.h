@@ -14,7 +14,8 @@ struct wait {
     struct moment until;
     struct feeding *feeding;
     bool asked, guessed;
-    uint64_t key, begin, end;
+    struct key key;
+    uint64_t begin, end;
     struct waited waited;
     struct report report;
 };

@@ -51,6 +51,16 @@ bool drivers_reached(void)
     return atomic_load(&chosen) != NULL;
 }
 
+bool drivers_all_reached(void)
+{
+    unsigned asked = 0;
+    pthread_mutex_lock(&lock);
+    for (unsigned i = 0; i < DRIVERS; i++)
+        asked += drivers[i].platforms != NULL;
+    pthread_mutex_unlock(&lock);
+    return drivers_reached() && asked == 1;
+}
+
 /* Loaders ask for these while they begin, when nobody knows yet whether we become a layer. */
 #define GET_PLATFORM_INFO 1
 #define GET_DEVICE_INFO 3

@@ -14,4 +14,7 @@ void *drivers_instead(void *real, const char *name);
 /* Whether a driver's functions are exchanged: what comes through a layer is answered further down. */
 bool drivers_reached(void);
 
+/* Whether that is so for all drivers that the process has asked for platforms. */
+bool drivers_all_reached(void);
+
 #endif

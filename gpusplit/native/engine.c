@@ -99,13 +99,26 @@ static uint64_t guess(uint64_t busy, uint64_t over, unsigned guesses)
     return less < over ? over - less : 0;
 }
 
-void engine_learn(uint64_t key, uint64_t begin, uint64_t end, const struct waited *w)
+/* Whether the times remembered lie so far apart that arguments may tell why. */
+static bool apart(const struct history *h)
+{
+    uint64_t least = UINT64_MAX, most = 0;
+    for (unsigned i = 0; i < h->count; i++) {
+        least = h->times[i].ns < least ? h->times[i].ns : least;
+        most = h->times[i].ns > most ? h->times[i].ns : most;
+    }
+    return h->count > 1 && most - least > least / 8 + FIRST_NAP_NS;
+}
+
+/* fine: the name has arguments in it, and stands for times that are all alike.
+ * Returns whether it is worth to look closer. */
+static bool learn(uint64_t key, bool fine, uint64_t begin, uint64_t end, const struct waited *w)
 {
     const uint64_t over = end > begin ? end - begin : 0;
     const uint64_t busy = w->busy > begin && w->busy < end ? w->busy - begin : 0;
     struct history *h = take(key);
     if (!h)
-        return;
+        return false;
     if (h->key != key) {
         h->key = key;
         h->next = h->count = h->guesses = 0;
@@ -115,11 +128,15 @@ void engine_learn(uint64_t key, uint64_t begin, uint64_t end, const struct waite
         h->guesses = 0;
     struct took took = { seen ? busy + (over - busy) / 2 : guess(busy, over, h->guesses), !seen };
     h->guesses = seen ? 0 : h->guesses + 1;
-    /* What was guessed before of this length is worth nothing beside what is known now. */
+    /* What was guessed before of this length is worth nothing beside what is known now; nor is, where
+     * all are alike, what this one was asked after. */
     unsigned kept = 0;
-    for (unsigned i = 0; i < h->count; i++)
-        if (!h->times[i].guess || h->times[i].ns < over - over / 8 || h->times[i].ns > over + over / 8)
+    for (unsigned i = 0; i < h->count; i++) {
+        const uint64_t ns = h->times[i].ns;
+        const bool refuted = (ns >= over - over / 8 && ns <= over + over / 8) || (fine && ns < busy);
+        if (!h->times[i].guess || !refuted)
             h->times[kept++] = h->times[i];
+    }
     if (kept < h->count || kept < TIMES)
         h->next = kept % TIMES;
     h->count = kept;
@@ -127,13 +144,30 @@ void engine_learn(uint64_t key, uint64_t begin, uint64_t end, const struct waite
     h->next = (h->next + 1) % TIMES;
     if (h->count < TIMES)
         h->count++;
+    const bool closer = apart(h);
     give_back(h);
+    return closer;
 }
 
-uint64_t engine_expects(uint64_t key)
+void engine_learn(struct key key, uint64_t begin, uint64_t end, const struct waited *w)
+{
+    if ((learn(key.rough, false, begin, end, w) || w->by_arguments) && key.fine != key.rough)
+        learn(key.fine, true, begin, end, w);
+}
+
+/* By arguments, if those were seen before. */
+static unsigned recall_best(struct key key, struct took sorted[TIMES], bool *by_arguments)
+{
+    const unsigned n = key.fine != key.rough ? recall(key.fine, sorted) : 0;
+    *by_arguments = n > 0;
+    return n ? n : recall(key.rough, sorted);
+}
+
+uint64_t engine_expects(struct key key)
 {
     struct took times[TIMES];
-    return recall(key, times) ? times[0].ns : 0;
+    bool by_arguments;
+    return recall_best(key, times, &by_arguments) ? times[0].ns : 0;
 }
 
 static void sleep_until(uint64_t ns)
@@ -175,13 +209,13 @@ static void nap_until(struct waited *w, uint64_t wake, int *slack)
     naps_ever++;
 }
 
-struct waited engine_wait(uint64_t key, uint64_t begin, ask_fn *ask, void *what)
+struct waited engine_wait(struct key key, uint64_t begin, ask_fn *ask, void *what)
 {
     const int saved_errno = errno;
     struct waited w = { .answer = ANSWER_BUSY };
     struct took times[TIMES];
     const uint64_t spin = atomic_load_explicit(&spin_ns, memory_order_relaxed);
-    const unsigned n = recall(key, times);
+    const unsigned n = recall_best(key, times, &w.by_arguments);
     int slack = -1;
     if (n == 0) /* Never seen: perhaps it is short. */
         ask_until(&w, engine_now() + spin, ask, what);

@@ -1,6 +1,7 @@
 /* The wait engine: how long will this take, sleep until then, ask gently.  It knows no API.
  *
- * A wait is for some work, named by a key: the same kernels in the same sizes give the same key.
+ * A wait is for some work, named by a key: the same kernels in the same sizes give the same key; where
+ * their times lie far apart, so do the arguments that may tell them from each other.
  * What earlier waits for that key took is remembered; a wait sleeps until just before the first
  * time that is likely, asks for a short while, sleeps on until the next.  It never asks for long:
  * what comes later than expected, or was never seen, is the driver's own (blocking) wait. */
@@ -24,6 +25,12 @@ struct waited {
     uint64_t busy;      /* when it was last known not to be over, ns; 0: it was never asked in time */
     unsigned naps;      /* how often the thread slept */
     bool on_guess;      /* what it last slept for was no time that was ever seen */
+    bool by_arguments;  /* the times that it went by were those of the finer name */
+};
+
+/* What work is called: by kernels and sizes, and by arguments, too (the same, where none is known). */
+struct key {
+    uint64_t rough, fine;
 };
 
 /* Now, in nanoseconds of CLOCK_MONOTONIC. */
@@ -31,7 +38,7 @@ uint64_t engine_now(void);
 
 /* Waits for work `key` that began at `begin` (ns); returns as soon as it is over, or as soon as
  * there is nothing better to do than to wait as the driver does.  Keeps errno and timer slack. */
-struct waited engine_wait(uint64_t key, uint64_t begin, ask_fn *ask, void *what);
+struct waited engine_wait(struct key key, uint64_t begin, ask_fn *ask, void *what);
 
 /* Goes on waiting where there is no driver's wait that sleeps: naps and asks until there is an
  * answer.  What was never seen before so is noticed at most 1/32 late. */
@@ -39,10 +46,10 @@ void engine_nap(uint64_t begin, ask_fn *ask, void *what, struct waited *w);
 
 /* Learns that the work `key`, begun at `begin`, was over at `end` (ns), or had been for some time
  * then: w says since when at most. */
-void engine_learn(uint64_t key, uint64_t begin, uint64_t end, const struct waited *w);
+void engine_learn(struct key key, uint64_t begin, uint64_t end, const struct waited *w);
 
 /* The shortest time remembered of `key`, in ns; 0: none is. */
-uint64_t engine_expects(uint64_t key);
+uint64_t engine_expects(struct key key);
 
 /* How often this thread has slept in waits, ever. */
 unsigned engine_naps(void);

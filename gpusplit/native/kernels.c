@@ -7,6 +7,7 @@
 
 #include "device.h"
 #include "options.h"
+#include "scalars.h"
 
 /* Memory objects and samplers are no arguments any more once they are released: their handles may be
  * other objects', and drivers differ in whether a kernel keeps its own alive.  Each release has a
@@ -168,6 +169,8 @@ cl_int our_clSetKernelArg(handle given, cl_uint index, size_t size, const void *
 {
     struct kernel *kernel = begin(given, index);
     const cl_int result = next_clSetKernelArg(given, index, size, value);
+    if (result == CL_SUCCESS)
+        scalar_set(given, index, size, value);
     if (kernel) {
         if (result == CL_SUCCESS && index < kernel->n)
             remember(kernel, index, size, value);

@@ -23,6 +23,9 @@
 FUNCTIONS(DEFINE)
 COMMANDS(DEFINE)
 
+/* What stands for the event of those commands that have none. */
+static handle *const event = NULL;
+
 /* No command comes between the slices of a launch. */
 #define COMMAND(name, place, result, parameters, call)                                               \
     result our_##name parameters                                                                     \
@@ -30,6 +33,7 @@ COMMANDS(DEFINE)
         struct queue *entered = splitting() ? queue_enter(queue) : NULL;                             \
         result done = next_##name call;                                                              \
         queue_leave(entered);                                                                        \
+        command_given(queue, place, event);                                                          \
         return done;                                                                                 \
     }
 COMMANDS(COMMAND)
@@ -86,6 +90,13 @@ EXPORT void gpusplit_step_aside(void)
     splitting_ends(NULL);
 }
 
+/* Whether waits of this process sleep here, once it uses OpenCL: then pyopencl's mechanism leaves them
+ * to us (layer.py).  A second loader has no other drivers below it, but a driver of its own may. */
+EXPORT int gpusplit_waits(void)
+{
+    return settings()->sleeps && (drivers_reached() ? drivers_all_reached() : next_clFinish != NULL);
+}
+
 EXPORT cl_int clGetLayerInfo(cl_uint what, size_t size, void *value, size_t *size_ret)
 {
     static const char name[] = "gpusplit";
@@ -113,9 +124,10 @@ static void *table[PLACES];
     if (place < known && next_##name)                                                                \
         table[place] = (void *)our_##name;
 
-/* What is answered whatever the options say. */
+/* What is answered whatever the options say, as COMMANDS are. */
 #define WAITS(X)                                                                                     \
     X(clWaitForEvents, 41)                                                                           \
+    X(clSetKernelArg, 38)                                                                            \
     X(clReleaseEvent, 44)                                                                            \
     X(clFinish, 47)                                                                                  \
     X(clEnqueueReadBuffer, 48)                                                                       \
@@ -132,7 +144,7 @@ static void *table[PLACES];
     X(clEnqueueSVMMemcpy, 129)                                                                       \
     X(clEnqueueSVMMap, 131)
 
-/* What is answered where launches are split, besides COMMANDS. */
+/* What is answered where launches are split. */
 #define SPLITTING(X)                                                                                 \
     X(clCreateCommandQueue, 9)                                                                       \
     X(clRetainCommandQueue, 10)                                                                      \
@@ -150,7 +162,6 @@ static void *table[PLACES];
     X(clCreateKernelsInProgram, 35)                                                                  \
     X(clRetainKernel, 36)                                                                            \
     X(clReleaseKernel, 37)                                                                           \
-    X(clSetKernelArg, 38)                                                                            \
     X(clGetEventInfo, 42)                                                                            \
     X(clRetainEvent, 43)                                                                             \
     X(clGetEventProfilingInfo, 45)                                                                   \
@@ -189,13 +200,13 @@ EXPORT cl_int clInitLayer(cl_uint count, void *const *target, cl_uint *count_ret
         FUNCTIONS(NEXT)
         COMMANDS(NEXT)
         WAITS(WRAP)
+        COMMANDS(WRAP)
         if (splitting() && !can_split())
             splitting_ends("this OpenCL loader is too old");
         if (splitting()) {
             spawn_remember();
             background_init();
             SPLITTING(WRAP)
-            COMMANDS(WRAP)
         }
     }
     for (; filled < known; filled++)

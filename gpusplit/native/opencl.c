@@ -12,6 +12,7 @@
 #include "options.h"
 #include "queues.h"
 #include "report.h"
+#include "scalars.h"
 #include "settings.h"
 #include "work.h"
 
@@ -22,14 +23,19 @@ static struct work *work_on(handle queue)
 }
 
 /* A command was given to a queue; its event is known by where it stands there. */
-static void given(handle queue, uint64_t key, handle *event)
+static void given(handle queue, uint64_t key, uint64_t arguments, handle *event)
 {
     struct work *w = work_on(queue);
     if (!w)
         return;
-    work_given(w, key | 1, engine_now());
+    work_given(w, key | 1, arguments, engine_now());
     if (event)
         event_recorded((uintptr_t)*event, work_until_now(w));
+}
+
+void command_given(handle queue, unsigned place, handle *event)
+{
+    given(queue, engine_mix(place, 0x636f6d6d616e64u), 0, event);
 }
 
 /* Waits. */
@@ -43,19 +49,35 @@ static enum answer ask(void *event)
     return status > 0 ? ANSWER_BUSY : status == 0 ? ANSWER_DONE : ANSWER_NONE;
 }
 
+/* A wait for something that no queue here knows, as a user event: such waits have a name together. */
+static void wait_for_other(handle event)
+{
+    static const struct key key = { 0x6f74686572u, 0x6f74686572u };
+    if (ask(event) != ANSWER_BUSY)
+        return;
+    const uint64_t begin = engine_now();
+    struct waited w = engine_wait(key, begin, ask, event);
+    engine_nap(begin, ask, event, &w);
+    if (w.answer == ANSWER_DONE)
+        engine_learn(key, begin, engine_now(), &w);
+}
+
 /* Sleeps until `event`, which is `until` in its queue, is over; the driver's own call comes after. */
 static void wait_for(handle event, const struct moment *until)
 {
-    uint64_t key, begin;
-    if (!work_left(until, &key, &begin))
+    struct key key;
+    uint64_t begin;
+    if (!work_left(until, &key, &begin)) {
+        wait_for_other(event);
         return;
+    }
     struct waited w = engine_wait(key, begin, ask, event);
     engine_nap(begin, ask, event, &w);
     if (w.answer == ANSWER_DONE) {
         const uint64_t end = engine_now();
         engine_learn(key, begin, end, &w);
         if (w.busy || w.naps) /* else it was over before, since who knows when */
-            history_took(key, (double)(end - begin) * 1e-9);
+            history_took(key.rough, (double)(end - begin) * 1e-9);
         work_over(until, end);
     }
 }
@@ -64,7 +86,8 @@ static void wait_for(handle event, const struct moment *until)
 static void wait_for_queue(handle queue)
 {
     struct work *w = work_on(queue);
-    uint64_t key, begin;
+    struct key key;
+    uint64_t begin;
     handle marker = NULL;
     if (!w)
         return;
@@ -77,10 +100,35 @@ static void wait_for_queue(handle queue)
     next_clReleaseEvent(marker);
 }
 
-/* A blocking transfer waits for what is before it only where the queue is in order. */
-static void before_transfer(handle queue)
+/* Sleeps until an event is over, wherever it comes from. */
+static void wait_for_event(handle event)
+{
+    struct moment until;
+    struct feeding *feeding;
+    handle queue = NULL;
+    if (!event || next_clGetEventInfo(event, CL_EVENT_COMMAND_QUEUE, sizeof queue, &queue, NULL) !=
+                      CL_SUCCESS)
+        return;
+    /* A user event has none. */
+    if (queue && next_clFlush(queue) != CL_SUCCESS)
+        return;
+    if (event_moment((uintptr_t)event, &until, &feeding))
+        wait_for(event, &until);
+    else
+        wait_for_other(event);
+}
+
+static void wait_for_events(cl_uint n, const handle *events)
+{
+    for (cl_uint i = 0; events && settings()->sleeps && i < n; i++)
+        wait_for_event(events[i]);
+}
+
+/* A blocking transfer waits for its list, and for what is before it only where the queue is in order. */
+static void before_transfer(handle queue, cl_uint n_wait, const handle *wait_list)
 {
     cl_bitfield properties = 0;
+    wait_for_events(n_wait, wait_list);
     if (!settings()->sleeps ||
         next_clGetCommandQueueInfo(queue, CL_QUEUE_PROPERTIES, sizeof properties, &properties, NULL) !=
             CL_SUCCESS ||
@@ -101,16 +149,7 @@ cl_int our_clFinish(handle queue)
 cl_int our_clWaitForEvents(cl_uint n, const handle *events)
 {
     const struct report report = report_begin();
-    for (cl_uint i = 0; events && settings()->sleeps && i < n; i++) {
-        struct moment until;
-        struct feeding *feeding;
-        handle queue = NULL;
-        if (event_moment((uintptr_t)events[i], &until, &feeding) &&
-            next_clGetEventInfo(events[i], CL_EVENT_COMMAND_QUEUE, sizeof queue, &queue, NULL) ==
-                CL_SUCCESS &&
-            queue && next_clFlush(queue) == CL_SUCCESS)
-            wait_for(events[i], &until);
-    }
+    wait_for_events(n, events);
     cl_int result = next_clWaitForEvents(n, events);
     report_end(&report);
     return result;
@@ -157,7 +196,7 @@ cl_int our_clEnqueueNDRangeKernel(handle queue, handle kernel, cl_uint dimension
         items *= global[d];
     }
     key = slices > 1 ? engine_mix(key, slices) : key;
-    given(queue, key, event);
+    given(queue, key, scalars_of(kernel), event);
     if (splitting())
         history_launched(work_alone(key | 1), work, items, slices);
     return result;
@@ -170,7 +209,7 @@ cl_int our_clEnqueueNDRangeKernel(handle queue, handle kernel, cl_uint dimension
         if (blocking) {                                                                              \
             const struct report report = report_begin();                                             \
             struct queue *blocked = splitting() ? queue_block(queue) : NULL;                         \
-            before_transfer(queue);                                                                  \
+            before_transfer(queue, n_wait, wait_list);                                               \
             result done = next_##name call;                                                          \
             queue_unblock(blocked);                                                                  \
             report_end(&report);                                                                     \
@@ -179,6 +218,7 @@ cl_int our_clEnqueueNDRangeKernel(handle queue, handle kernel, cl_uint dimension
         struct queue *entered = splitting() ? queue_enter(queue) : NULL;                             \
         result done = next_##name call;                                                              \
         queue_leave(entered);                                                                        \
+        command_given(queue, (unsigned)(uintptr_t)&next_##name, event);                              \
         return done;                                                                                 \
     }
 TRANSFER(clEnqueueReadBuffer, cl_int,

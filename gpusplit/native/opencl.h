@@ -86,6 +86,9 @@ enum {
 FUNCTIONS(DECLARE)
 COMMANDS(DECLARE)
 
+/* A command of the function at that place of the table was given to a queue; event: NULL, or its own. */
+void command_given(handle queue, unsigned place, handle *event);
+
 /* How a command stands: 3 queued, 2 submitted, 1 running, 0 complete, negative an error. */
 static inline cl_int event_status(handle event)
 {

@@ -123,7 +123,7 @@ const struct options *options(void)
 
 bool splitting(void)
 {
-    return options()->splits && !atomic_load_explicit(&ended, memory_order_relaxed);
+    return !atomic_load_explicit(&ended, memory_order_relaxed) && options()->splits;
 }
 
 void splitting_ends(const char *why)

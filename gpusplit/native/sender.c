@@ -155,8 +155,9 @@ static enum answer ask(void *event)
     return event_status(event) > CL_COMPLETE ? ANSWER_BUSY : ANSWER_DONE;
 }
 
-static void wait(struct sender *s, uint64_t key)
+static void wait(struct sender *s, uint64_t name)
 {
+    const struct key key = { name, name };
     if (!settings()->sleeps) {
         next_clWaitForEvents(1, (const handle *)&s->event);
     } else {

@@ -1,7 +1,5 @@
 #include "work.h"
 
-#include "engine.h"
-
 #define STREAMS 1024
 #define EVENTS 8192
 #define PROBES 16
@@ -84,6 +82,7 @@ struct work *work_of(uintptr_t handle)
 static void forget(struct work *w)
 {
     atomic_store(&w->seen, atomic_load(&w->sum));
+    atomic_store(&w->arguments_seen, atomic_load(&w->arguments));
     atomic_store(&w->begin, 0);
     atomic_store(&w->context, 0);
     atomic_store(&w->feeding.drivers, 0);
@@ -128,26 +127,33 @@ uint64_t work_alone(uint64_t key)
     return called(added(key));
 }
 
-void work_given(struct work *w, uint64_t key, uint64_t now)
+void work_given(struct work *w, uint64_t key, uint64_t arguments, uint64_t now)
 {
     uint64_t nothing = 0;
     feeding_fed(&w->feeding);
     atomic_compare_exchange_strong_explicit(&w->begin, &nothing, now, memory_order_relaxed,
                                             memory_order_relaxed);
+    /* Two steps: whoever looks between them expects another time, once. */
+    if (arguments)
+        atomic_fetch_add_explicit(&w->arguments, arguments, memory_order_relaxed);
     atomic_fetch_add_explicit(&w->sum, added(key), memory_order_relaxed);
 }
 
 struct moment work_until_now(struct work *w)
 {
     return (struct moment){ w, atomic_load_explicit(&w->sum, memory_order_relaxed),
+                            atomic_load_explicit(&w->arguments, memory_order_relaxed),
                             atomic_load_explicit(&w->begin, memory_order_relaxed) };
 }
 
-bool work_left(const struct moment *m, uint64_t *key, uint64_t *begin)
+bool work_left(const struct moment *m, struct key *key, uint64_t *begin)
 {
     const uint64_t given = m->sum - atomic_load_explicit(&m->work->seen, memory_order_relaxed);
     const uint64_t since = atomic_load_explicit(&m->work->begin, memory_order_relaxed);
-    *key = called(given);
+    const uint64_t arguments =
+        m->arguments - atomic_load_explicit(&m->work->arguments_seen, memory_order_relaxed);
+    key->rough = called(given);
+    key->fine = arguments ? engine_mix(key->rough, arguments) : key->rough;
     *begin = since > m->begin ? since : m->begin;
     return (int64_t)given > 0 && since != 0 && m->begin != 0;
 }
@@ -161,6 +167,7 @@ void work_over(const struct moment *m, uint64_t now)
             return;
     } while (!atomic_compare_exchange_weak_explicit(&w->seen, &seen, m->sum, memory_order_relaxed,
                                                     memory_order_relaxed));
+    atomic_store_explicit(&w->arguments_seen, m->arguments, memory_order_relaxed);
     /* What came meanwhile began when this was over, as far as one can tell. */
     bool more = atomic_load_explicit(&w->sum, memory_order_relaxed) != m->sum;
     atomic_store_explicit(&w->begin, more ? now : 0, memory_order_relaxed);

@@ -7,6 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "engine.h"
+
 /* Whether others go on feeding what somebody waits for.  Then asking whether it is over tells nothing
  * of the work that was there at first: the wait is the driver's, and so are the next ones. */
 struct feeding {
@@ -26,6 +28,8 @@ struct work {
     _Atomic uintptr_t handle;
     _Atomic uint64_t sum;   /* of everything given */
     _Atomic uint64_t seen;  /* of everything known to be over */
+    /* The same of the arguments of these commands, as far as they are known; without the number. */
+    _Atomic uint64_t arguments, arguments_seen;
     _Atomic uint64_t begin; /* when the first of the rest could begin, ns; 0: there is no rest */
     _Atomic uintptr_t context; /* what it belongs to; 0: not known yet */
     struct feeding feeding;
@@ -35,6 +39,7 @@ struct work {
 struct moment {
     struct work *work;
     uint64_t sum;
+    uint64_t arguments;
     uint64_t begin;
 };
 
@@ -47,14 +52,14 @@ void work_forget(uintptr_t handle);
 /* Forgets all streams of a context that is destroyed; 0: of all contexts. */
 void work_forget_context(uintptr_t context);
 
-/* Notes a command. */
-void work_given(struct work *work, uint64_t key, uint64_t now);
+/* Notes a command; arguments: by which it differs from others of that key, 0: nothing is known of it. */
+void work_given(struct work *work, uint64_t key, uint64_t arguments, uint64_t now);
 
 /* What has been given until now. */
 struct moment work_until_now(struct work *work);
 
 /* Whether anything before `m` is not known to be over; its key, and when it began. */
-bool work_left(const struct moment *m, uint64_t *key, uint64_t *begin);
+bool work_left(const struct moment *m, struct key *key, uint64_t *begin);
 
 /* The key of work that is one command, noted with `key`, alone. */
 uint64_t work_alone(uint64_t key);

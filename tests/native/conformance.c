@@ -262,6 +262,12 @@ int main(int argc, char **argv)
         cost(strtoull(argv[2], NULL, 10) * MS, atoi(argv[3]));
         return 0;
     }
+    if (argc > 3 && !strcmp(argv[1], "--in-turn")) {
+        open_driver();
+        use_device();
+        in_turn(strtoull(argv[2], NULL, 10) * MS, atoi(argv[3]));
+        return 0;
+    }
     if (argc > 2 && !strcmp(argv[1], "--forks")) {
         open_driver();
         use_device();

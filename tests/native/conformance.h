@@ -85,6 +85,7 @@ void captures(void);
 void lifetimes(void);
 void errors(void);
 void cost(uint64_t ns, int n);
+void in_turn(uint64_t ns, int n); /* and for a short time; of one kernel and grid */
 void forks_beside_waits(int n);
 void contexts_end_beside_waits(int n);
 

@@ -32,35 +32,56 @@ static void odd_captures(void)
     MUST(cu.StreamDestroy(other));
 }
 
+void in_turn(uint64_t ns, int n)
+{
+    char here[64] = "";
+    CUdeviceptr there;
+    MUST(cu.MemAlloc(&there, sizeof here));
+    for (int i = 0; i < 2 * n; i++) {
+        spin(NULL, i % 2 ? MS / 50 : ns);
+        MUST(cu.MemcpyDtoH(here, there, sizeof here));
+    }
+}
+
 void cost(uint64_t ns, int n)
 {
     odd_captures();
-    static const char *const kinds[] = { "stream", "event", "context" };
+    static const char *const kinds[] = { "stream", "event", "context", "free", "copy" };
+    const int last = sizeof kinds / sizeof *kinds - 1;
+    char here[64] = "";
+    CUdeviceptr there, other;
+    MUST(cu.MemAlloc(&there, sizeof here));
     CUstream stream = new_stream(CU_STREAM_NON_BLOCKING);
     CUevent event;
     MUST(cu.EventCreate(&event, 0));
-    for (int kind = 0; kind < 3; kind++) {
+    for (int kind = 0; kind <= last; kind++) {
         uint64_t waited = 0, used = 0;
         long most = 0, all = 0;
         for (int i = -2 * OFTEN; i < n; i++) {
-            spin(stream, ns);
+            MUST(cu.MemAlloc(&other, sizeof here));
+            spin(kind < 4 ? stream : NULL, ns);
             MUST(cu.EventRecord(event, stream));
             const uint64_t begin = now(), cpu_before = cpu();
             const long before = switches();
             MUST(kind == 0   ? cu.StreamSynchronize(stream)
                  : kind == 1 ? cu.EventSynchronize(event)
-                             : cu.CtxSynchronize());
+                 : kind == 2 ? cu.CtxSynchronize()
+                 : kind == 3 ? cu.MemFree(other)
+                             : cu.MemcpyHtoD(there, here, sizeof here));
             const long wakes = switches() - before;
+            const uint64_t end = now(), cpu_after = cpu();
+            if (kind != 3)
+                MUST(cu.MemFree(other));
             if (i < 0)
                 continue;
-            used += cpu() - cpu_before;
-            waited += now() - begin;
+            used += cpu_after - cpu_before;
+            waited += end - begin;
             all += wakes;
             most = wakes > most ? wakes : most;
         }
         printf("%s\"%s\": {\"cpu_share\": %.4f, \"cpu_ms\": %.3f, \"most_wakes\": %ld, "
                "\"mean_wakes\": %.2f}%s",
                kind ? ", " : "{", kinds[kind], (double)used / (double)waited,
-               (double)used * 1e-6 / n, most, (double)all / n, kind == 2 ? "}\n" : "");
+               (double)used * 1e-6 / n, most, (double)all / n, kind == last ? "}\n" : "");
     }
 }

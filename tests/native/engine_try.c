@@ -41,20 +41,25 @@ static int by_size(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
-/* engine_try ROUNDS NS...: in turn, or with -r first at random; waits for each length ROUNDS times. */
+/* engine_try [-r] [-a] ROUNDS NS...: in turn, or with -r at random; waits for each length ROUNDS times.
+ * -a: an argument tells them from each other. */
 int main(int argc, char **argv)
 {
-    const int random_order = argc > 1 && !strcmp(argv[1], "-r");
-    argv += random_order;
-    argc -= random_order;
+    int random_order = 0, arguments = 0;
+    for (; argc > 1 && argv[1][0] == '-'; argc--, argv++) {
+        random_order |= !strcmp(argv[1], "-r");
+        arguments |= !strcmp(argv[1], "-a");
+    }
     const int rounds = atoi(argv[1]), lengths = argc - 2, n = rounds * lengths;
     uint64_t *late = calloc((size_t)n, sizeof *late), most_naps = 0, naps = 0, total = 0, driver = 0;
     const uint64_t cpu_before = cpu();
     for (int i = 0; i < n; i++) {
-        uint64_t length = strtoull(argv[2 + (random_order ? rand() % lengths : i % lengths)], NULL, 10);
+        const int which = random_order ? rand() % lengths : i % lengths;
+        const uint64_t length = strtoull(argv[2 + which], NULL, 10);
+        const struct key key = { 42, arguments ? 43 + (unsigned)which : 42 };
         const uint64_t begin = engine_now();
         over_at = begin + length;
-        struct waited w = engine_wait(42, begin, ask, NULL);
+        struct waited w = engine_wait(key, begin, ask, NULL);
         uint64_t end = engine_now();
         if (w.answer != ANSWER_DONE) { /* the driver's wait, which takes 200 us to come back */
             if (over_at > end)
@@ -63,7 +68,7 @@ int main(int argc, char **argv)
             end = engine_now();
             driver++;
         }
-        engine_learn(42, begin, end, &w);
+        engine_learn(key, begin, end, &w);
         late[i] = end - over_at;
         total += end - begin;
         naps += w.naps;

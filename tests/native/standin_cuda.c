@@ -39,12 +39,20 @@ static CUresult enter(void)
     return initialised == getpid() ? CUDA_SUCCESS : CUDA_ERROR_NOT_INITIALIZED;
 }
 
-static CUresult enter_current(void)
+/* Named streams are looked at first: to ask one that is gone is wrong whatever else is. */
+static CUresult enter_asking(CUstream stream)
 {
     CUresult result = enter();
+    if (result == CUDA_SUCCESS && (uintptr_t)stream > (uintptr_t)STREAM_PER_THREAD)
+        standin_stream(stream, false);
     if (result == CUDA_SUCCESS && !(standin_current && standin_current->live))
         result = CUDA_ERROR_INVALID_CONTEXT;
     return result != CUDA_SUCCESS ? result : standin_state(standin_current);
+}
+
+static CUresult enter_current(void)
+{
+    return enter_asking(NULL);
 }
 
 static CUresult leave(CUresult result)
@@ -269,6 +277,16 @@ API cuModuleGetFunction(CUfunction *function, void *module, const char *name)
         if (!strcmp(kernels[i].name, name))
             GIVE(function, &kernels[i]);
     return leave(CUDA_ERROR_NOT_FOUND);
+}
+
+/* The one that spins has an argument: how long. */
+API cuFuncGetParamInfo(CUfunction f, size_t index, size_t *offset, size_t *size)
+{
+    if (f != &kernels[0] || index)
+        return CUDA_ERROR_INVALID_VALUE;
+    *offset = 0;
+    *size = sizeof(uint64_t);
+    return CUDA_SUCCESS;
 }
 
 static struct load load_of(CUfunction f, void **params)

@@ -3,7 +3,7 @@
 #define IN_BOTH_KINDS(SZ, DS, PT)                                                                    \
     API cuStreamQuery##SZ(CUstream handle)                                                           \
     {                                                                                                \
-        TRY(enter_current());                                                                        \
+        TRY(enter_asking(handle));                                                                   \
         CUstream stream = standin_stream(handle, PT);                                                \
         TRY(standin_may_ask(stream));                                                                \
         return leave(standin_end(stream) <= standin_now() ? CUDA_SUCCESS : CUDA_ERROR_NOT_READY);    \

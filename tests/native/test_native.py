@@ -13,6 +13,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import pytest
@@ -169,7 +170,7 @@ def cost(build: Build, **options: bool | str) -> dict[str, dict[str, float]]:
 
 def test_waits_sleep_and_wake_seldom(plain: Build) -> None:
     before, ours = cost(plain), cost(plain, preload=True)
-    for kind in ("stream", "event", "context"):
+    for kind in ("stream", "event", "context", "free", "copy"):
         assert ours[kind]["cpu_ms"] < before[kind]["cpu_ms"] / 3, (kind, before, ours)
         assert ours[kind]["most_wakes"] <= 8, (kind, ours)
 
@@ -255,11 +256,38 @@ def test_the_engine_sleeps_through_what_it_knows(plain: Build, order: list[str])
     assert told["cpu"] < 0.5
 
 
+def test_an_argument_tells_long_launches_from_short_ones(plain: Build, tmp_path: Path) -> None:
+    """A copy after short work is the driver's alone: by kernel and grid, all of these were."""
+    timeline = tmp_path / "timeline.json"
+    plain.run(
+        "conformance", "--in-turn", "10", "40",
+        preload=True, GPUSPLIT_TIMELINE=str(timeline),
+    )  # fmt: skip
+    naps = [wait["args"]["naps"] for wait in waits_of(timeline)]
+    assert len(naps) >= 80
+    assert median(naps[-40::2]) >= 1
+    assert median(naps[-39::2]) == 0
+
+
 @pytest.mark.parametrize("build", ["plain", *SANITIZERS])
 def test_streams_and_events_are_known(builds: dict[str, Build], build: str) -> None:
     builds[build].need()
     ran = builds[build].run("work_try")
     assert (ran.returncode, ran.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("build", ["plain", *SANITIZERS])
+def test_a_driver_of_opencls_is_reached_in_a_table_that_is_read_only(
+    builds: dict[str, Build], build: str
+) -> None:
+    """Calls come through with all that they were called with, and waits sleep."""
+    builds[build].need()
+    ran = [builds[build].run("opencl_try", "10000", preload=preload) for preload in (False, True)]
+    assert [(one.returncode, one.stderr) for one in ran] == [(0, "")] * 2
+    before, ours = (json.loads(one.stdout) for one in ran)
+    for name in ("queue_cpu_ms", "event_cpu_ms"):
+        assert ours.pop(name) < before.pop(name) / (3 if build == "plain" else 1)
+    assert before == ours == {"arguments": 1, "errno": 1}
 
 
 def test_programs_that_are_linked_with_the_driver(plain: Build) -> None:
@@ -303,7 +331,9 @@ def test_the_library_itself_may_be_closed(plain: Build) -> None:
 
 @pytest.mark.parametrize("build", ["as it is", "plain", *SANITIZERS])
 def test_contexts_may_end_while_others_wait(builds: dict[str, Build], build: str) -> None:
-    """A wait in that context comes to an end; one beside it waits for all of its own work."""
+    """A wait in that context comes to an end, and no stream that is gone is asked; one beside it
+    waits for all of its own work.
+    """
     made = builds["plain" if build == "as it is" else build]
     made.need()
     ran = made.run("conformance", "--contexts", "5", preload=build != "as it is")

@@ -184,3 +184,43 @@ def test_a_layer_that_comes_after_a_direct_use_is_not_one(
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
     assert json.loads(path.read_text())["waits"] == 3
+
+
+ASIDE = """
+import gpusplit
+from gpusplit import waiting
+asked = []
+own = waiting.wait_cooperatively
+waiting.wait_cooperatively = lambda *args: asked.append(args) or own(*args)
+gpusplit.install()
+for _ in range(4):
+    launch().wait()
+    launch()
+    queue.finish()
+    launch()
+    cl.enqueue_copy(queue, host, buffer)
+say(asked=len(asked))
+"""
+
+
+@pytest.mark.parametrize("way", ["preloaded", "layer", "neither", "told not to"])
+def test_pyopencls_own_waits_step_aside(
+    emugpu: EmuGpu, preloaded: Preloaded, tmp_path: Path, way: str
+) -> None:
+    """Where the library's waits sleep, Python does not ask; where they do not, it does."""
+    library, path = str(preloaded.layer.library), tmp_path / "report"
+    settings = {
+        "preloaded": {"OPENCL_LAYERS": "", "LD_PRELOAD": library},
+        "layer": {"OPENCL_LAYERS": f"{emugpu.library}:{library}"},
+        "neither": {},
+        "told not to": {"OPENCL_LAYERS": f"{emugpu.library}:{library}", "GPUSPLIT_OBSERVE": "1"},
+    }[way]
+    told = emugpu.run(
+        ASIDE, GPUSPLIT_REPORT=str(path), EMUGPU_SCALE="0.05", EMUGPU_EXEC="none", **settings
+    )
+    sleeps = way in ("preloaded", "layer")
+    assert (told["asked"] == 0) is sleeps
+    if sleeps:
+        report = json.loads(path.read_text())
+        assert report["waits"] >= 12
+        assert report["waited_cpu_s"] < report["waited_s"] / 3
