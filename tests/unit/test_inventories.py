@@ -37,6 +37,7 @@ FOUND = {
             "console=hvc0",
             "nomodeset",
             "mitigations=off",
+            "cryptomgr.notests",
             "systemd.default_timeout_start_sec=600",
         ],
     },
