@@ -121,6 +121,7 @@ def test_the_dry_runs_guests_are_paravirtual_on_one_cpu(dryrun: dict[str, Any]) 
     assert "memory = 896" in guests["gpu1"]
     assert "memory = 256" in guests["cpu1"]
     assert "ip=10.77.0.10::10.77.0.1:255.255.255.0:gpu1:eth0:off" in guests["gpu1"]
+    assert 'kernel = "/var/lib/gpusplit/disks/vmlinuz"' in guests["gpu1"]
     assert 'mac=00:16:3e:67:70:0a,ip=10.77.0.10,script=/etc/xen/gpusplit/plug"]' in guests["gpu1"]
 
 
