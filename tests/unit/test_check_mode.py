@@ -122,7 +122,6 @@ def test_the_whole_lab_is_told_of_a_bare_server(host: StandIn, bench: Path) -> N
         "Reboot",
         "Make all functions of the GPU assignable, and see what Xen says of it",
         "Make the disks of the guests that have none",
-        "Put the guests' kernel and initramfs into dom0",
         "Have Xen schedule as asked, and read it back",
         "Run the publisher, now and after every boot",
     ):

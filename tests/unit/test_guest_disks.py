@@ -32,6 +32,11 @@ class Host:
         root = folder / "root/etc/ssh"
         root.mkdir(parents=True)
         (root / "sshd_config").write_text("HostKey\n")
+        self.boot = folder / "root/boot"
+        self.boot.mkdir()
+        (self.boot / "vmlinuz-6.1.0-18-cloud-amd64").write_bytes(bytes(range(256)) * 999)
+        (self.boot / "initrd.img-6.1.0-18-cloud-amd64").write_text("initramfs\n" * 999)
+        (self.boot / "config-6.1.0-18-cloud-amd64").write_text("CONFIG_XEN=y\n")
         self.make_image("1")
 
     def make_image(self, key: str) -> None:
@@ -171,3 +176,31 @@ def test_no_key_is_repeated_in_what_the_module_says(host: Host) -> None:
     told = host.wants(keys={"gpu1": KEY}, devices={})
     assert "PRIVATE" not in str(told)
     assert told["paths"]["gpu1"].startswith(str(host.disks))
+
+
+def test_what_guests_boot_is_taken_from_the_first_disk_before_a_guest_has_it(host: Host) -> None:
+    device = host.device()
+    wanted: dict[str, Any] = {"keys": {"gpu1": KEY}, "devices": {"gpu1": str(device)}}
+    host.wants(**wanted)
+    assert not (host.disks / "vmlinuz").exists(), "unasked"
+    (host.disks / next(host.disks.glob("*.made")).name).unlink()
+    host.wants(boot_files=True, **wanted)
+    for name, original in (("vmlinuz", "vmlinuz-"), ("initrd", "initrd.img-")):
+        (source,) = host.boot.glob(f"{original}*")
+        assert (host.disks / name).read_bytes() == source.read_bytes()
+    debugfs_writes = ["debugfs", "-w", "-R", f"rm /boot/{source.name}", str(device)]
+    subprocess.run(debugfs_writes, check=True, capture_output=True)
+    more = {"keys": {"gpu1": KEY, "cpu1": OTHER}, "devices": {"gpu1": str(device), "cpu1": ""}}
+    assert host.wants(boot_files=True, **more)["made"] == ["cpu1"], "and not looked for again"
+
+
+@pytest.mark.parametrize("kernels", [0, 2])
+def test_what_guests_boot_must_be_one_kernel(host: Host, kernels: int) -> None:
+    for path in host.boot.glob("vmlinuz-*"):
+        path.unlink()
+    for number in range(kernels):
+        (host.boot / f"vmlinuz-{number}").write_text("kernel")
+    host.make_image("2")
+    told = host.wants(keys={"gpu1": KEY}, boot_files=True)
+    assert "vmlinuz-*" in told["msg"]
+    assert not list(host.disks.glob("*.made"))

@@ -37,6 +37,7 @@ FOUND = {
             "console=hvc0",
             "nomodeset",
             "mitigations=off",
+            "cryptomgr.notests",
             "systemd.default_timeout_start_sec=600",
         ],
     },
@@ -120,6 +121,8 @@ def test_the_dry_runs_guests_are_paravirtual_on_one_cpu(dryrun: dict[str, Any]) 
     assert "memory = 896" in guests["gpu1"]
     assert "memory = 256" in guests["cpu1"]
     assert "ip=10.77.0.10::10.77.0.1:255.255.255.0:gpu1:eth0:off" in guests["gpu1"]
+    assert 'kernel = "/var/lib/gpusplit/disks/vmlinuz"' in guests["gpu1"]
+    assert 'mac=00:16:3e:67:70:0a,ip=10.77.0.10,script=/etc/xen/gpusplit/plug"]' in guests["gpu1"]
 
 
 def test_only_the_gpu_vm_gets_the_card_and_gets_all_of_it(dryrun: dict[str, Any]) -> None:

@@ -61,12 +61,15 @@ class Host:
     def configurations(self) -> dict[str, str]:
         return {path.name: path.read_text() for path in self.config_dir.glob("*")}
 
-    def wants(self, check: bool = False, patience: int = 0, **guests: str) -> dict[str, Any]:
+    def wants(
+        self, check: bool = False, patience: int = 0, plug: str = "", **guests: str
+    ) -> dict[str, Any]:
         return role_programs.call(
             xen_domains,
             check=check,
             config_dir=str(self.config_dir),
             guests=guests,
+            plug=plug,
             addresses={name: f"10.77.0.{number}" for number, name in enumerate(guests, 10)},
             timeout=0,
             shutdown_timeout=patience,
@@ -298,3 +301,15 @@ def test_a_server_that_says_nothing_does_not_answer(listener: socket.socket) -> 
 def test_nobody_at_the_address_is_no_answer(listener: socket.socket) -> None:
     listener.close()
     assert not xen_domains.answers("127.0.0.1")
+
+
+def test_the_script_that_plugs_guests_in_is_there_before_them(host: Host) -> None:
+    assert host.wants(check=True, plug="#!/bin/sh\n", gpu1="a")["changed"]
+    assert host.configurations() == {}
+    host.wants(plug="#!/bin/sh\n", gpu1="a")
+    assert host.configurations()["plug"] == "#!/bin/sh\n"
+    assert os.access(host.config_dir / "plug", os.X_OK)
+    assert not host.wants(plug="#!/bin/sh\n", gpu1="a")["changed"]
+    host.did()
+    assert host.wants(plug="#!/bin/bash\n", gpu1="a")["changed"]
+    assert host.did() == [], "guests that run stay plugged in as they are"

@@ -28,6 +28,12 @@ options:
   keys: {type: dict, required: true, description: "By guest, its private host key (OpenSSH)."}
   devices: {type: dict, default: {}, description: "By guest, the block device that is its disk."}
   prune: {type: bool, default: false, description: "Make none; remove files that no guest has."}
+  boot_files:
+    type: bool
+    default: false
+    description:
+      - Take the kernel and the initramfs that guests boot from the first disk that is made, into
+        the folder, as C(vmlinuz) and C(initrd). Once, so before any guest could write there.
 author: gpusplit
 """
 
@@ -114,6 +120,30 @@ def put_key(disk: Path, key: str) -> None:
         raise RuntimeError(f"{disk} has not taken its host key: {done.stderr.strip()[-500:]}")
 
 
+def take_boot_files(disk: Path, folder: Path) -> None:
+    """Copy the only kernel and initramfs of a disk that no guest has had yet.
+
+    Raises RuntimeError where there are none, or several, or they cannot be read whole.
+    """
+
+    def debugfs(command: str) -> str:
+        argv = ["debugfs", "-R", command, str(disk)]
+        return subprocess.run(argv, capture_output=True, text=True, check=False).stdout
+
+    # /inode/mode/user/group/name/size/
+    entries = [line.split("/") for line in debugfs("ls -p /boot").splitlines()]
+    sizes = {entry[5]: int(entry[6]) for entry in entries if len(entry) > 6 and entry[6]}
+    for prefix, name in (("vmlinuz-", "vmlinuz"), ("initrd.img-", "initrd")):
+        found = [entry for entry in sizes if entry.startswith(prefix)]
+        if len(found) != 1:
+            raise RuntimeError(f"/boot has {found or 'nothing'} for {prefix}*")
+        partial = folder / f"{name}.partial"
+        debugfs(f"dump /boot/{found[0]} {partial}")
+        if not partial.exists() or partial.stat().st_size != sizes[found[0]]:
+            raise RuntimeError(f"/boot/{found[0]} cannot be read")
+        partial.rename(folder / name)
+
+
 def copy_image(module: AnsibleModule, image: Path, disk: Path, size: int) -> None:
     """Copy the image without its holes and let its file system fill the disk."""
     module.run_command(["cp", "--sparse=always", str(image), str(disk)], check_rc=True)
@@ -150,6 +180,7 @@ def main() -> None:
             "keys": {"type": "dict", "required": True, "no_log": True},
             "devices": {"type": "dict", "default": {}},
             "prune": {"type": "bool", "default": False},
+            "boot_files": {"type": "bool", "default": False},
         },
         supports_check_mode=True,
     )
@@ -177,6 +208,8 @@ def main() -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for disk in missing:
             try:
+                if params["boot_files"] and not any(folder.glob("*.made")):
+                    take_boot_files(Path(disk.device) if disk.device else image, folder)
                 make(module, folder, disk, image, size)
             except (OSError, RuntimeError) as error:
                 module.fail_json(msg=f"The disk of {disk.name} cannot be made: {error}")

@@ -28,6 +28,12 @@ options:
     type: dict
     required: true
     description: Text of the xl configuration by guest name, in order of creation.
+  plug:
+    type: str
+    default: ""
+    description:
+      - Text of the script by which guests' network cards are plugged in, if not Xen's own.
+      - It is written into config_dir under the name C(plug), for C(script=) in the configurations.
   addresses:
     type: dict
     required: true
@@ -142,6 +148,7 @@ def main() -> None:
         argument_spec={
             "config_dir": {"type": "path", "required": True},
             "guests": {"type": "dict", "required": True},
+            "plug": {"type": "str", "default": ""},
             "addresses": {"type": "dict", "required": True},
             "timeout": {"type": "int", "default": 900},
             "shutdown_timeout": {"type": "int", "default": 60},
@@ -164,7 +171,9 @@ def main() -> None:
             msg=f"{', '.join(foreign)} exist on the host but were not created from {folder}: "
             "end them with `xl destroy NAME`, or name the lab's guests otherwise."
         )
-    changed = bool(stale or create or resume or guests.keys() - written.keys())
+    script, plug = folder / "plug", module.params["plug"]
+    other_plug = bool(plug) and (not script.exists() or script.read_text() != plug)
+    changed = bool(stale or create or resume or guests.keys() - written.keys() or other_plug)
 
     if changed and not module.check_mode:
         folder.mkdir(parents=True, exist_ok=True)
@@ -173,6 +182,9 @@ def main() -> None:
             (folder / f"{name}.cfg").unlink()
         for name, text in guests.items():
             (folder / f"{name}.cfg").write_text(text)
+        if other_plug:
+            script.write_text(plug)
+            script.chmod(0o755)
         for name in create:
             xl.run("create", str(folder / f"{name}.cfg"))
         for name in resume:
