@@ -109,7 +109,8 @@ class TestProgramsThatEnd:
         facts = dict(report.facts)
         assert facts["GPU program"] == "python train.py (on the emulated GPU)"
         assert facts["CPU program"] == "./solve"
-        ((figure, _),) = report.figures
+        assert report.answer is not None
+        figure = report.answer.figure
         assert figure.panels[0].axis == "runs/s of a CPU VM"
         assert figure.finding.startswith("Beside the plain GPU program a CPU program is 33.")
         assert report.emulated
