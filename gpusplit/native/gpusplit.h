@@ -1,15 +1,17 @@
 /* The paper's function, for C programs.
  *
  * It is clEnqueueNDRangeKernel, with the same arguments, results and errors, and sends the NDRange in as
- * many groups as GPUSPLIT_POLICY says, where libgpusplit.so is an OpenCL layer (OPENCL_LAYERS; `gpusplit
- * run` sees to it).  Where it is none, or a launch cannot be cut without changing what it does, the launch
- * goes to the driver whole.  Under the layer clEnqueueNDRangeKernel itself does the same: this name is for
- * programs that want to say what they mean, or to know whether the layer is there.
+ * many groups as GPUSPLIT_POLICY says, where libgpusplit.so is in the program: it is linked with it, or
+ * `gpusplit run` or OPENCL_LAYERS brings it along.  A launch that cannot be cut without changing what it
+ * does goes to the driver whole.  clEnqueueNDRangeKernel itself does the same then: this name is for
+ * programs that want to say what they mean, or to know whether the library is there.
  *
  * Either link with libgpusplit.so, or ask for it, which needs nothing of ours but the type below:
  *
- *     clEnqueueNDRangeKernel_N_fn launch = clGetExtensionFunctionAddressForPlatform(
- *         platform, "clEnqueueNDRangeKernel_N"); // NULL: there is no layer
+ *     clEnqueueNDRangeKernel_N_fn launch = (clEnqueueNDRangeKernel_N_fn)
+ *         clGetExtensionFunctionAddressForPlatform(platform, "clEnqueueNDRangeKernel_N");
+ *
+ * which is NULL where the library is not there.
  */
 #ifndef GPUSPLIT_H
 #define GPUSPLIT_H

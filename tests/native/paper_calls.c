@@ -32,7 +32,7 @@ int main(int argc, char **argv)
     if (argc > 1 && !strcmp(argv[1], "by-address")) {
         launch = (clEnqueueNDRangeKernel_N_fn)clGetExtensionFunctionAddressForPlatform(platform, name);
         if (!launch) {
-            puts("there is no layer");
+            puts("the library is not there");
             launch = clEnqueueNDRangeKernel;
         }
     }
