@@ -232,6 +232,9 @@ def main(arguments: list[str] | None = None) -> int:
         help="where programs are installed and logs left (default: %(default)s)",
     )  # fmt: skip
     options = parser.parse_args(arguments)
+    # What runs is ended, too, and also where a shell has its background ignore SIGINT.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     reports: list[table.Report] = []
     with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("", total=None)
