@@ -158,10 +158,13 @@ def lay_tests(program: Program, folder: Path) -> Path:
     return tests
 
 
-def variables(place: Place, library: Path, groups: int | None) -> dict[str, str]:
+def variables(
+    place: Place, library: Path, groups: int | None, layer: bool = False
+) -> dict[str, str]:
     """The environment of a run, plain or (*groups*) under gpusplit.
 
-    The program sees neither the user's settings nor caches, so that runs are alike.
+    layer: split by the native library, not above pyopencl.  The program sees neither the user's
+    settings nor caches, so that runs are alike.
     """
     kept = {name: value for name, value in os.environ.items() if not name.startswith("GPUSPLIT_")}
     paths = [HERE / "inside", library, *([place.beside] if place.beside is not None else [])]
@@ -181,7 +184,17 @@ def variables(place: Place, library: Path, groups: int | None) -> dict[str, str]
     }
     if groups is not None:
         result |= split_options(groups)
+        result |= below(library) if layer else {"PROGRAMS_ABOVE": "1"}
     return result
+
+
+def below(library: Path) -> dict[str, str]:
+    """What has the native library split, and say at the end what became of launches."""
+    return {
+        "OPENCL_LAYERS": str(library / "gpusplit" / "native" / "libgpusplit.so"),
+        "GPUSPLIT_PYTHON": sys.executable,
+        "GPUSPLIT_SUMMARY": "1",
+    }
 
 
 def split_options(groups: int) -> dict[str, str]:

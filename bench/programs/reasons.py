@@ -10,7 +10,9 @@ from collections.abc import Mapping
 #: asked for nothing.
 _SMALL = re.compile(
     r"N work-items for N cores|one slice fills the device|policy unsplit|"
-    r"policy fixed: 1 groups?|empty|a launch of no work-items"
+    r"policy fixed: 1 groups?|empty|a launch of no work-items|"
+    # In the native library's words.
+    r"fewer work-items than the device has cores|a task is one work-item"
 )
 _RULES = (
     # Only the first line of what a compiler said, and nothing of its program.

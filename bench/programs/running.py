@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from bench.programs import log
+from bench.programs import layer, log
 from bench.programs.catalogue import Program
 from bench.programs.environments import Place
 
@@ -58,10 +58,14 @@ def run(
             if not found.outcomes:
                 found.outcomes["(the tests begin)"] = "error"
                 found.messages["(the tests begin)"] = _last_words(output)
-            return found
+            break
         _append(path, {"test": found.running, "outcome": why, "message": f"the process {why}"})
         if time.monotonic() > until:
-            return log.parse(path.read_text().splitlines())
+            found = log.parse(path.read_text().splitlines())
+            break
+    # Under the layer each process says it at its end.
+    found.launches += layer.launches(output.read_text(errors="replace"))
+    return found
 
 
 def _once(

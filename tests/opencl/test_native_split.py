@@ -138,6 +138,15 @@ def test_nothing_is_split_where_nobody_asked(layer: Layer) -> None:
     assert ran.errors == ""
 
 
+def test_the_summary_counts_launches_of_every_reason(layer: Layer) -> None:
+    few = "kernel(queue, (8,), (8,), a); "
+    ran = layer.run(LAUNCHES + "go(); " + few * 3 + "kernel(queue, (1,), None, a); say()", None,
+                    **FORCED | {"cores": "2"})  # fmt: skip
+    assert ran.split() == (5, 1, 12)
+    assert ran.why_whole() == "fewer work-items than the device has cores"
+    assert "gpusplit: k: 3 of these whole: one slice fills the device\n" in ran.errors
+
+
 def test_an_option_that_makes_no_sense_is_told_once(layer: Layer) -> None:
     ran = layer.run(LAUNCHES + "go(); go(); say()", None, **FORCED | {"groups": "many"})
     assert ran.errors.count("GPUSPLIT_GROUPS=many") == 1

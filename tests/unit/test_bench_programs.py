@@ -11,14 +11,25 @@ from typing import Any
 
 import pytest
 
-from bench.programs import catalogue, environments, log, reasons, running, shipped, table
+from bench.programs import (
+    catalogue,
+    environments,
+    log,
+    native,
+    reasons,
+    running,
+    shipped,
+    table,
+)
 from bench.programs.catalogue import Program
 from bench.programs.compare import Kind, compare, kind
 
 INSIDE = Path(environments.HERE) / "inside"
 
 
-@pytest.mark.parametrize("name", ["debian", "environments", "reasons", "shipped", "table"])
+@pytest.mark.parametrize(
+    "name", ["debian", "environments", "layer", "native", "reasons", "shipped", "table"]
+)
 def test_examples_in_docstrings_hold(name: str) -> None:
     module = importlib.import_module(f"bench.programs.{name}")
     found = doctest.testmod(module)
@@ -32,6 +43,46 @@ def test_the_catalogues_can_be_read_and_name_files_that_exist() -> None:
             assert (environments.HERE / "drivers" / driver).is_file()
     for entry in shipped.read():
         assert not entry.driver or (environments.HERE / "drivers" / entry.driver).is_file()
+    for each in native.read():
+        for case in each.cases.values():
+            for word in native.spelled(each, case, Path("python")):
+                assert not word.startswith(str(environments.HERE)) or Path(word).is_file()
+
+
+def ended(how: str, output: bytes) -> dict[str, native.Ended]:
+    return {"a": native.Ended(how, output)}
+
+
+@pytest.mark.parametrize(
+    ("split", "means"),
+    [
+        (ended("status 0", b"1"), Kind.SAME),
+        (ended("status 0", b"2"), Kind.BROKEN),
+        (ended("status 1", b"1"), Kind.BROKEN),
+        (ended("timed out", b"1"), Kind.BROKEN),
+        ({}, Kind.LEFT),
+    ],
+)
+def test_a_native_program_must_end_and_print_as_it_does_plain(
+    split: dict[str, native.Ended], means: Kind
+) -> None:
+    plain = ended("status 0", b"1")
+    found = compare(native.plain_outcomes(plain), native.outcomes(plain, split))
+    assert found.tests == {means: ["a"]}
+
+
+@pytest.mark.parametrize("how", ["status 1", "timed out", "status 0"])
+def test_a_native_program_that_fails_or_prints_nothing_plain_shows_nothing(how: str) -> None:
+    plain = ended(how, b"" if how == "status 0" else b"1")
+    found = compare(native.plain_outcomes(plain), native.outcomes(plain, plain))
+    assert found.tests == {Kind.ALSO_PLAIN: ["a"]}
+
+
+def test_figures_alone_may_differ_where_a_program_measures() -> None:
+    program = native.Native("a", "", (), {}, figures=True)
+    first, second, other = b"float : 1.29\n", b"float :   12.9e+3\n", b"half : 1.29\n"
+    assert native.results(program, first) == native.results(program, second)
+    assert native.results(program, first) != native.results(program, other)
 
 
 def test_an_unknown_word_in_the_catalogue_is_an_error_that_names_the_program(

@@ -1,9 +1,15 @@
-"""Has OpenMM build its OpenCL kernels: charged particles, several forces and integrators."""
+"""Has OpenMM build its OpenCL kernels: charged particles, several forces and integrators.
+
+An argument names one non-bonded method: then the same particles' forces are printed, and where a
+few steps lead.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import sys
 
+import numpy as np
 import openmm
 from openmm import unit
 
@@ -50,8 +56,29 @@ def positions() -> list[openmm.Vec3]:
     ]
 
 
+def show(method: str) -> None:
+    """Digests of forces and positions, before and after five steps, and energies.
+
+    Forces and positions are the same in every run, to the last bit.  Energies are not, since their
+    parts are added as they come: three digits of them.
+    """
+    platform = openmm.Platform.getPlatformByName("OpenCL")
+    system = make_system(getattr(openmm.NonbondedForce, method))
+    context = openmm.Context(system, openmm.VerletIntegrator(1e-5), platform)
+    context.setPositions(positions())
+    for steps in (0, 5):
+        context.getIntegrator().step(steps)
+        state = context.getState(energy=True, forces=True, positions=True)
+        for values in (state.getForces(asNumpy=True), state.getPositions(asNumpy=True)):
+            print(hashlib.sha256(np.ascontiguousarray(values).tobytes()).hexdigest())
+        print(f"{state.getPotentialEnergy().value_in_unit(unit.kilojoule_per_mole):.3g} kJ/mol")
+
+
 def main() -> int:
     """A few steps of everything."""
+    if sys.argv[1:]:
+        show(*sys.argv[1:])
+        return 0
     platform = openmm.Platform.getPlatformByName("OpenCL")
     for method in (openmm.NonbondedForce.PME, openmm.NonbondedForce.CutoffPeriodic):
         for integrator in (
