@@ -18,9 +18,13 @@ from tiny_guest import Booting, TinyGuest
 from gpusplit import virtio
 
 MISSING = [*kvm_host.missing(), *tiny_guest.missing()]
-pytestmark = pytest.mark.skipif(
-    bool(MISSING), reason=f"missing: {', '.join(MISSING)} (make .venv/test-packages installs it)"
-)
+pytestmark = [
+    pytest.mark.alone,
+    pytest.mark.skipif(
+        bool(MISSING),
+        reason=f"missing: {', '.join(MISSING)} (make .venv/test-packages installs it)",
+    ),
+]
 #: Emulated, on a machine that may be busy.
 BOOT_SECONDS = 120.0
 READY = {"ready": virtio.PORT}

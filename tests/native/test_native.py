@@ -24,9 +24,12 @@ HERE = Path(__file__).parent
 NATIVE = HERE.parent.parent / "gpusplit" / "native"
 SANITIZERS = {"address": "address,undefined", "thread": "thread"}
 
-pytestmark = pytest.mark.skipif(
-    not (shutil.which("cc") and shutil.which("make")), reason="needs a C compiler and make"
-)
+pytestmark = [
+    pytest.mark.alone,
+    pytest.mark.skipif(
+        not (shutil.which("cc") and shutil.which("make")), reason="needs a C compiler and make"
+    ),
+]
 
 
 class Build:

@@ -9,7 +9,7 @@ import re
 
 import pytest
 
-pytestmark = pytest.mark.opencl
+pytestmark = [pytest.mark.opencl, pytest.mark.alone]
 
 #: One launch of the prelude's `launch()` at scale 5: 22 waves of 48 work-groups of 256 work-items.
 SCALE = 5

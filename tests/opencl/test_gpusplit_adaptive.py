@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-pytestmark = pytest.mark.opencl
+pytestmark = [pytest.mark.opencl, pytest.mark.alone]
 
 #: A launch of 20 ms, whose results are computed.
 SLOW = {"EMUGPU_EXEC": "full", "EMUGPU_SCALE": "0.12"}

@@ -29,7 +29,7 @@ from gpusplit_device import (
 import gpusplit
 from gpusplit import lanes, launch, waiting
 
-pytestmark = pytest.mark.opencl
+pytestmark = [pytest.mark.opencl, pytest.mark.alone]
 
 # Reads what earlier commands wrote, and takes long enough on a CPU to be seen running.
 ADD = """

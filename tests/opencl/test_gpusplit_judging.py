@@ -17,7 +17,7 @@ from gpusplit_device import FIVE, buffer, context, kernel, read, split
 import gpusplit
 from gpusplit import asking, device_macros, judging, programs
 
-pytestmark = pytest.mark.opencl
+pytestmark = [pytest.mark.opencl, pytest.mark.alone]
 
 GROUPS = "kernel void k(global int *a) { a[get_global_id(0)] = get_group_id(0); }"
 EXPECTED = np.arange(80, dtype=np.int32) // 4

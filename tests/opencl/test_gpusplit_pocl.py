@@ -22,7 +22,7 @@ from gpusplit_device import (
 
 from gpusplit import lanes, queues
 
-pytestmark = pytest.mark.opencl
+pytestmark = [pytest.mark.opencl, pytest.mark.alone]
 
 SIZE = 65536
 

@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = [pytest.mark.opencl, pytest.mark.alone]
+
 ROOT = Path(__file__).parents[2]
 POINTS = ("n1-no_gpu", "n1-unsplit", "n1-gpusplit-alpha2")
 

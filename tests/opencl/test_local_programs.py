@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = [pytest.mark.opencl, pytest.mark.alone]
+
 ROOT = Path(__file__).parents[2]
 
 GPU_PROGRAM = """

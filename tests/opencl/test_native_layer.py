@@ -14,7 +14,7 @@ from conftest import EmuGpu
 
 NATIVE = Path(__file__).parents[2] / "gpusplit" / "native"
 
-pytestmark = pytest.mark.opencl
+pytestmark = [pytest.mark.opencl, pytest.mark.alone]
 
 #: A launch takes 65 ms, and the emulated driver spins.
 SLOW = {"EMUGPU_EXEC": "none", "EMUGPU_WAIT": "spin", "EMUGPU_SCALE": "0.1"}

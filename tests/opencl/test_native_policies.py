@@ -15,7 +15,7 @@ from native_layer import layer as layer
 
 from gpusplit.page import Page
 
-pytestmark = pytest.mark.opencl
+pytestmark = [pytest.mark.opencl, pytest.mark.alone]
 
 ONE = LAUNCHES + "go(); say(out=out.tolist())"
 

@@ -18,7 +18,7 @@ from test_native_split import THREADS
 
 ROOT = Path(__file__).parents[2]
 
-pytestmark = pytest.mark.opencl
+pytestmark = [pytest.mark.opencl, pytest.mark.alone]
 
 #: A program that is linked with the system's loader, and one that opens PoCL's library itself.
 PROGRAMS = ["split_calls", "own_loader"]
