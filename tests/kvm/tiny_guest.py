@@ -30,7 +30,7 @@ BUSYBOX = Path("/bin/busybox")
 PYTHON = Path("/usr/bin/python3")
 EMULATOR = "qemu-system-x86_64"
 #: What the guest imports of the library; the package itself would import pyopencl.
-LIBRARY = ("count", "subscription", "tenancy", "virtio", "xenstore")
+LIBRARY = ("config", "count", "page", "subscription", "tenancy", "virtio", "xenstore")
 PORT = "org.gpusplit.count"
 
 INIT = """#!/bin/busybox sh
