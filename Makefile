@@ -71,7 +71,8 @@ host-facts: .venv/installed ## Record what the preflight reads of a host, for a 
 
 .PHONY: test
 test: check .venv/test-packages ## Install what tests need, check statically, and run the tests
-	$(BIN)/pytest --numprocesses 2 --dist loadfile -m "not alone and not roles and not programs"
+	$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder \
+	    -m "not alone and not roles and not programs"
 	$(BIN)/pytest -m alone
 
 .PHONY: docs

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from harness.lab.lab import Lab
 from harness.lab.samples import PointSamples
+from harness.plan.conditions import STANDARD
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -56,11 +57,13 @@ def describe_machines(lab: Lab) -> Machines:
 def describe_environment(
     commit: str, machines: Machines, samples: Iterable[PointSamples]
 ) -> Environment:
-    """Gather what a run ran on: what was known when it began, and what its GPU jobs said."""
-    gpu_vm: dict[str, str] = {}
-    for point in samples:
-        if point.gpu is not None:
-            gpu_vm = {"device": point.gpu.device, **point.gpu.versions}
+    """Gather what a run ran on: what was known when it began, and what its GPU jobs said.
+
+    The driver is told as it is under no condition of its own, where that was measured.
+    """
+    told = [(sample.point, sample.gpu) for sample in samples if sample.gpu is not None]
+    told.sort(key=lambda each: each[0].condition == STANDARD and not each[0].blocking_driver)
+    gpu_vm = {"device": told[-1][1].device, **told[-1][1].versions} if told else {}
     return Environment(commit, machines.controller, machines.host, gpu_vm)
 
 

@@ -16,6 +16,7 @@ from harness.judge.evaluate import (
     throughput,
 )
 from harness.judge.validity import accounting_disagreements
+from harness.keep.environment import Machines, describe_environment
 from harness.lab.samples import (
     ClockReading,
     CpuReport,
@@ -139,6 +140,21 @@ def samples(
         before if after is None else after,
         measured_in=1.0,
     )
+
+
+class TestEnvironment:
+    @pytest.mark.parametrize("first", [True, False])
+    def test_the_driver_is_told_as_it_is_under_no_condition_of_its_own(self, first: bool) -> None:
+        def told(condition: Condition) -> PointSamples:
+            made = samples(Point(1, Mode.UNSPLIT, condition=condition))
+            assert made.gpu is not None
+            return dataclasses.replace(
+                made, gpu=dataclasses.replace(made.gpu, versions={"driver": condition.wait})
+            )
+
+        both = [told(Condition()), told(Condition("interrupt"))]
+        found = describe_environment("", Machines({}, {}), both if first else both[::-1])
+        assert found.gpu_vm == {"device": "GPU", "driver": "spin"}
 
 
 class TestEvaluate:
