@@ -19,8 +19,10 @@ _HELP = {
     "budget": "part by which a launch may become slower, for the policy adaptive",
     "wait": "cooperative (sleep, then poll) or driver",
     "vms": "source of the VM count: auto, xenstore, kvm or static:N",
-    "queues": "queues that slices go to in turn, 1 to 4; 0: 2 with cooperative waits, else 1",
-    "in_flight": "groups enqueued and not complete; 0: 64 with cooperative waits, else 1",
+    "queues": "queues that slices go to in turn, 1 to 4; 0: 2 with cooperative waits, else 1; "
+    "more for small slices below the API",
+    "in_flight": "groups enqueued and not complete; 0: 64 with cooperative waits (256 a queue "
+    "below the API), else 1",
     "cores": "the GPU's cores; 0: ask the device",
     "judge": "background (launches stay whole until their verdict is found) or wait (for it)",
     "summary": "say at the end what was split",

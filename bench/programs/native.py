@@ -138,6 +138,7 @@ def run(
     variables = environments.variables(place, library, None) | native.environment
     for name in cases:
         told(f"{native.name}, {_how(groups)}: {name}")
+        # Kernels that a case before left compiled would be taken unseen; the first case finds none.
         for kept in native.fresh:
             shutil.rmtree(place.home / kept, ignore_errors=True)
         for kept in ("cache", "config", "pocl"):

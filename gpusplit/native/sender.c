@@ -70,8 +70,10 @@ static enum todo look(struct sender *s)
         const bool begins = !flight->start || event_status(flight->start) <= CL_COMPLETE;
         if (begins || !queue->out_of_order || s->all) {
             in_flight += flight->n_sent - flight->n_done;
-            if (!unsent && flight->n_sent < flight->n_parts)
-                unsent = flight, bound = flight->bound;
+            if (!unsent && flight->n_sent < flight->n_parts) {
+                unsent = flight;
+                bound = flight->bound;
+            }
         }
         if (flight->until && (!untold || (begins && !begun))) {
             untold = flight;

@@ -54,6 +54,7 @@ class FakeKeeper(FakeProcess):
             self.began = self.clock()
             self.lines: list[float] = []
             self.left = GPU_RUN if self.way == "once" else math.inf
+            # The world asks its GPU job for no more than this has, whatever it is called.
             self.world.gpu_job = self  # type: ignore[assignment]
         else:
             known = len(self.lines)
