@@ -37,14 +37,8 @@ REPEATS = 2
 class Bench:
     """Runs programs, and tells how far it is."""
 
-    def __init__(
-        self, cache: Path, groups: list[int], quick: bool, console: Console, layer: bool = False
-    ) -> None:
-        """cache: where environments and logs are kept; quick: only the tests so marked.
-
-        layer: split by the native library, not above pyopencl.
-        """
-        self.layer = layer
+    def __init__(self, cache: Path, groups: list[int], quick: bool, console: Console) -> None:
+        """cache: where environments and logs are kept; quick: only the tests so marked."""
         self.cache = cache
         self.groups = groups
         self.quick = quick
@@ -89,7 +83,7 @@ class Bench:
         progress.update(task, description=f"{program.name}: {how}{again}", completed=0)
         began = time.monotonic()
         found = running.run(
-            program, place, environments.variables(place, self.library, groups, self.layer),
+            program, place, environments.variables(place, self.library, groups),
             place.home.parent / "logs" / (how + again).replace(" ", "-"), only=only,
             tests=program.quick if self.quick else None,
             told=lambda done: progress.update(task, completed=done),
@@ -121,9 +115,6 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--groups", default="2,3,7", help="forced splits (default: %(default)s)")
     parser.add_argument("--quick", action="store_true", help="the few tests that are marked so")
     parser.add_argument(
-        "--layer", action="store_true", help="split by the native library, not above pyopencl"
-    )
-    parser.add_argument(
         "--seconds", type=int, metavar="N", help="so long at most for one run of a program's tests"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything as JSON")
@@ -148,7 +139,7 @@ def main(arguments: list[str] | None = None) -> int:
     if options.quick:
         programs = [program for program in programs if program.quick]
     console = Console(stderr=True)
-    bench = Bench(options.cache.resolve(), groups, options.quick, console, options.layer)
+    bench = Bench(options.cache.resolve(), groups, options.quick, console)
     reports = []
     try:
         for program in programs:

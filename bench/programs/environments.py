@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import hashlib
 import os
 import re
@@ -158,13 +157,10 @@ def lay_tests(program: Program, folder: Path) -> Path:
     return tests
 
 
-def variables(
-    place: Place, library: Path, groups: int | None, layer: bool = False
-) -> dict[str, str]:
-    """The environment of a run, plain or (*groups*) under gpusplit.
+def variables(place: Place, library: Path, groups: int | None) -> dict[str, str]:
+    """The environment of a run, plain or (*groups*) above gpusplit's library.
 
-    layer: split by the native library, not above pyopencl.  The program sees neither the user's
-    settings nor caches, so that runs are alike.
+    The program sees neither the user's settings nor caches, so that runs are alike.
     """
     kept = {name: value for name, value in os.environ.items() if not name.startswith("GPUSPLIT_")}
     paths = [HERE / "inside", library, *([place.beside] if place.beside is not None else [])]
@@ -183,8 +179,7 @@ def variables(
         "QT_QPA_PLATFORM": "offscreen",
     }
     if groups is not None:
-        result |= split_options(groups)
-        result |= below(library) if layer else {"PROGRAMS_ABOVE": "1"}
+        result |= split_options(groups) | below(library)
     return result
 
 
@@ -199,12 +194,10 @@ def below(library: Path) -> dict[str, str]:
 
 def split_options(groups: int) -> dict[str, str]:
     """The options with which every launch that may be split is."""
-    from gpusplit.config import Config
-
-    options = {"GPUSPLIT_POLICY": "fixed", "GPUSPLIT_GROUPS": str(groups), "GPUSPLIT_CORES": "1"}
-    if "judge" in {field.name for field in dataclasses.fields(Config)}:
-        options["GPUSPLIT_JUDGE"] = "wait"
-    return options
+    return {
+        "GPUSPLIT_POLICY": "fixed", "GPUSPLIT_GROUPS": str(groups), "GPUSPLIT_CORES": "1",
+        "GPUSPLIT_JUDGE": "wait",
+    }  # fmt: skip
 
 
 def lay_library(cache: Path) -> Path:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 @dataclass(slots=True)
 class Log:
-    """All lines of a log.
+    """All lines of a log, and what became of launches.
 
     Attributes
     ----------
@@ -36,8 +36,6 @@ def parse(lines: Iterable[str]) -> Log:
             entry = json.loads(line)
         except json.JSONDecodeError:
             continue
-        for kernel, split, reason, count in entry.get("launches", ()):
-            log.launches[kernel, split, reason] += count
         if "begin" in entry:
             log.running = entry["begin"]
         if "test" in entry:

@@ -63,7 +63,7 @@ def run(
         if time.monotonic() > until:
             found = log.parse(path.read_text().splitlines())
             break
-    # Under the layer each process says it at its end.
+    # Each process says it at its end.
     found.launches += layer.launches(output.read_text(errors="replace"))
     return found
 

@@ -25,10 +25,9 @@ NATIVE = native.read()
 
 
 @pytest.mark.opencl
-@pytest.mark.parametrize("layer", [False, True], ids=["above pyopencl", "by the library"])
 @pytest.mark.parametrize("program", SELECTION, ids=lambda program: program.name)
 def test_a_selection_of_the_programs_own_tests_ends_the_same_when_split(
-    program: Program, layer: bool, tmp_path: Path
+    program: Program, tmp_path: Path
 ) -> None:
     try:
         place = environments.borrow(program, CACHE, tmp_path / "home")
@@ -37,7 +36,7 @@ def test_a_selection_of_the_programs_own_tests_ends_the_same_when_split(
     library = environments.lay_library(tmp_path)
     plain, split = (
         running.run(
-            program, place, environments.variables(place, library, groups, layer),
+            program, place, environments.variables(place, library, groups),
             tmp_path / f"logs-{groups}", tests=program.quick,
         )
         for groups in (None, 3)

@@ -1,4 +1,7 @@
-"""A pytest plugin: writes to the log how each test ended, and what was launched in it.
+"""A pytest plugin: writes to the log how each test ended.
+
+The log is one JSON object a line, appended at once: a process that PoCL aborts leaves all lines
+but its last.
 
 PROGRAMS_SKIP names a file of test names, one a line, that are left out: those a process
 that died on the way has behind it.  PROGRAMS_ONLY names a file of those that alone run, and
@@ -8,11 +11,11 @@ PROGRAMS_LEAVE_OUT one of beginnings of names that do not.  After PROGRAMS_UNTIL
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from typing import Any
 
-import gpusplit_programs_launches as launches
 import pytest
 
 _outcomes: dict[str, str] = {}
@@ -45,11 +48,11 @@ def pytest_collection_modifyitems(config: Any, items: list[Any]) -> None:
 # A file that cannot be imported is a test that fails.
 def pytest_collectreport(report: Any) -> None:
     if report.failed:
-        launches.append({"test": report.nodeid, "outcome": "error", "message": _last_line(report)})
+        _append({"test": report.nodeid, "outcome": "error", "message": _last_line(report)})
 
 
 def pytest_runtest_logstart(nodeid: str, location: Any) -> None:
-    launches.append({"begin": nodeid})
+    _append({"begin": nodeid})
 
 
 def pytest_runtest_logreport(report: Any) -> None:
@@ -70,18 +73,27 @@ def pytest_runtest_teardown(item: Any) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_runtest_logfinish(nodeid: str, location: Any) -> None:
-    launches.append(
+    _append(
         {
             "test": nodeid,
             "outcome": _outcomes.pop(nodeid, "error"),
             "message": _messages.pop(nodeid, ""),
-            "launches": launches.drain(),
         }
     )
 
 
 def pytest_sessionfinish(session: Any, exitstatus: int) -> None:
-    launches.append({"end": int(exitstatus)})
+    _append({"end": int(exitstatus)})
+
+
+def _append(entry: dict[str, Any]) -> None:
+    """Add a line to the log; one write, so that processes do not mix their lines."""
+    line = json.dumps(entry) + "\n"
+    handle = os.open(os.environ["PROGRAMS_LOG"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    try:
+        os.write(handle, line.encode())
+    finally:
+        os.close(handle)
 
 
 def _last_line(report: Any) -> str:
