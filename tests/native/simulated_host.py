@@ -10,10 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from gpusplit.adaptive import Adaptive
-from gpusplit.policy import Situation
+from adaptive_law import Adaptive, Decision
 
 WORK_ITEMS = 10**6
+KERNEL = 1
 
 
 @dataclass(frozen=True)
@@ -69,8 +69,13 @@ class Host:
             self.launch()
         return self.ran[first:]
 
+    def decide(self) -> Decision:
+        """What is decided of the next launch."""
+        return self.policy.decide(KERNEL, WORK_ITEMS, self.vms)
+
     def launch(self) -> None:
-        groups = self.policy.decide(Situation(WORK_ITEMS, self.vms, kernel="k")).groups
+        """One launch, to its end."""
+        groups = self.decide().groups
         ideal = self.kernel + (groups - 1) * self.group_cost
         taken = ideal * self.varied()
         wanted = self.use(groups) * self.varied()
@@ -79,7 +84,7 @@ class Host:
         self.stolen += wanted * (1 - share) * taken
         start, self.now = self.now, self.now + taken
         self.ran.append(Ran(start, self.now, groups, ideal / self.kernel - 1))
-        self.policy.observe("k", WORK_ITEMS, groups, taken)
+        self.policy.observe(KERNEL, WORK_ITEMS, groups, taken)
 
     def varied(self) -> float:
         # A machine stalls more often than it hurries; nothing takes less than nothing.

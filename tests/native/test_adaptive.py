@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from statistics import mean, median
 
 import pytest
+from adaptive_law import Adaptive, Phase, ladder, law, stolen_seconds
 from hypothesis import given, settings
 from hypothesis import strategies as some
-from simulated_host import WORK_ITEMS, Host, changes, slow_down
+from simulated_host import KERNEL, WORK_ITEMS, Host, changes, slow_down
 
-from gpusplit.adapt import LADDER, Phase
-from gpusplit.adaptive import Adaptive, StolenSeconds
 from gpusplit.config import Config, ConfigError
-from gpusplit.policy import Situation
+
+pytestmark = pytest.mark.skipif(
+    not (shutil.which("cc") and shutil.which("make")), reason="needs a C compiler and make"
+)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def compiled() -> None:
+    law()
+
 
 #: Changes of the number of groups: in the first minute, and in the third minute.
 FIRST_MINUTE, LATER_MINUTE = 36, 20
@@ -39,16 +48,16 @@ def yielding(groups: int) -> float:
 
 
 def test_alone_or_with_an_unknown_count_nothing_is_cut() -> None:
-    policy = Adaptive(0.05)
-    for count in (1, None):
-        assert policy.decide(Situation(WORK_ITEMS, count, kernel="k")).groups == 1
+    for count, why in ((1, "this VM is alone"), (None, "the number of VMs is unknown")):
+        decision = Host(yielding, vms=count).decide()
+        assert (decision.groups, decision.reason) == (1, why)
 
 
 def test_groups_that_free_cpu_are_kept() -> None:
     host = Host(yielding, group_cost=0.0001)
     ran = host.run(2)[-1]
     assert ran.groups >= 18
-    decision = host.policy.decide(Situation(WORK_ITEMS, 3, kernel="k"))
+    decision = host.decide()
     assert "free" in decision.reason
     assert "% of a CPU" in decision.reason
 
@@ -82,7 +91,7 @@ def test_the_budget_limits_the_groups() -> None:
     """5 ms of 100 are allowed, 4 are aimed at: four further groups at a millisecond each."""
     host = Host(yielding, group_cost=0.001)
     assert host.run(3)[-1].groups == 5
-    decision = host.policy.decide(Situation(WORK_ITEMS, 3, kernel="k"))
+    decision = host.decide()
     assert decision.reason.endswith("5 here, for the budget")
 
 
@@ -95,11 +104,11 @@ def test_a_cut_that_costs_more_than_the_budget_is_given_up() -> None:
 def test_a_kernel_that_may_not_be_cut_ends_the_trial() -> None:
     host = Host(yielding)
     for _ in range(100):
-        host.policy.decide(Situation(WORK_ITEMS, 3, kernel="k"))
+        host.decide()
         host.now += 0.1
         host.cpu += 0.05
         host.stolen += 0.05
-        host.policy.observe("k", WORK_ITEMS, 1, 0.1)
+        host.policy.observe(KERNEL, WORK_ITEMS, 1, 0.1)
     assert host.policy.control.phase is Phase.UNSPLIT
     assert host.policy.control.reason == "no launch could be cut"
 
@@ -107,8 +116,8 @@ def test_a_kernel_that_may_not_be_cut_ends_the_trial() -> None:
 def test_a_kernel_unlike_the_others_has_groups_of_its_own() -> None:
     host = Host(yielding, group_cost=0.001)
     host.run(3)
-    short = Situation(1000, 3, kernel="short")
-    assert host.policy.decide(short).groups == 1, "never measured unsplit"
+    other = host.policy.decide(KERNEL + 1, 1000, 3)
+    assert other.groups == 1, "never measured unsplit"
 
 
 # Within two seconds.
@@ -224,7 +233,7 @@ def test_the_neighbours_get_what_can_be_had(host: Host) -> None:
     kept = host.use(host.ran[-1].groups) * left
     within = [
         groups
-        for groups in LADDER
+        for groups in ladder()
         if (groups - 1) * host.group_cost <= 0.6 * host.budget * host.kernel
     ]
     best = min(within, key=host.use)
@@ -261,14 +270,14 @@ def replay(launches: dict[str, list[tuple[float, float]]], count: int, vms: int,
     taken: dict[str, int] = {}
     rows = []
     for _ in range(count):
-        groups = policy.decide(Situation(WORK_ITEMS, vms, kernel="matmul")).groups
+        groups = policy.decide(KERNEL, WORK_ITEMS, vms).groups
         name = min(launches, key=lambda name: abs(int(name) - groups))
         turn = taken[name] = taken.get(name, -1) + 1
         seconds, used = launches[name][turn % len(launches[name])]
         now += seconds
         cpu += used * seconds
         stolen += max(0.0, wanted - used) * seconds
-        policy.observe("matmul", WORK_ITEMS, groups, seconds)
+        policy.observe(KERNEL, WORK_ITEMS, groups, seconds)
         rows.append((groups, seconds, used))
     return policy, rows
 
@@ -303,7 +312,7 @@ def test_recorded_cooperative_waits_are_as_good_as_with_the_best_fixed_groups(n:
 def test_stolen_time_is_read_from_the_kernel(tmp_path: Path) -> None:
     stat = tmp_path / "stat"
     stat.write_text("cpu  10 0 20 400 1 2 3 250 0 0\ncpu0 10 0 20 400 1 2 3 250 0 0\n")
-    assert StolenSeconds(str(stat))() == pytest.approx(2.5)
+    assert stolen_seconds(stat) == pytest.approx(2.5)
 
 
 @pytest.mark.parametrize(
@@ -312,8 +321,8 @@ def test_stolen_time_is_read_from_the_kernel(tmp_path: Path) -> None:
 def test_a_kernel_that_does_not_tell_is_unknown(tmp_path: Path, text: str) -> None:
     stat = tmp_path / "stat"
     stat.write_text(text)
-    assert StolenSeconds(str(stat))() is None
-    assert StolenSeconds(str(tmp_path / "missing"))() is None
+    assert stolen_seconds(stat) is None
+    assert stolen_seconds(tmp_path / "missing") is None
 
 
 @pytest.mark.parametrize("budget", [0, -1, float("inf"), float("nan")])
