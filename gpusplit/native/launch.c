@@ -252,8 +252,11 @@ static const char *send(const struct plan *plan, const struct call *c, struct qu
     flight->copied = copy;
     flight->hold = hold;
     *result = CL_SUCCESS;
-    while (flight->n_sent < now) {
-        paced = paced && (flight->n_sent - flight->n_done < bound || lanes_pace(flight, bound));
+    for (unsigned before = in_flight; flight->n_sent < now;) {
+        if (paced && before + flight->n_sent - flight->n_done >= bound) {
+            paced = before ? lanes_settle(queue) : lanes_pace(flight, bound);
+            before = 0;
+        }
         if ((*result = lanes_send(flight)) != CL_SUCCESS)
             break;
         flight->n_sent++;

@@ -230,27 +230,6 @@ def test_a_program_that_ends_does_not_wait_for_a_slow_judge(layer: Layer, tmp_pa
     assert process.returncode == 0, process.stderr
 
 
-def test_a_verdict_is_found_once_for_the_layer_and_for_pyopencls_mechanism(
-    layer: Layer, emugpu: EmuGpu
-) -> None:
-    source = GROUPS.replace("+ 1", "+ 77")
-    program = LAUNCHES.replace("+ 1", "+ 77") + "go(); say(out=out.tolist())"
-    assert layer.run(program, None, **FORCED).split()[1] == 1
-    found = layer.verdicts
-    program = f"""
-import sys; sys.path.insert(0, {str(ROOT)!r})
-import gpusplit
-kernel = cl.Kernel(cl.Program(context, {source!r}).build(), "k")
-a = cl.Buffer(context, flags, hostbuf=np.zeros(64, np.int32))
-with gpusplit.active(policy="fixed", groups=4, cores=1, judge="wait"), gpusplit.recording() as told:
-    kernel(queue, (64,), (8,), a).wait()
-say(groups=told[0].groups)
-"""
-    ran = layer.run(program, None)
-    assert ran.facts == '{"groups": 4}'
-    assert layer.verdicts == found
-
-
 def test_the_program_cannot_tell_that_the_judge_runs(layer: Layer, emugpu: EmuGpu) -> None:
     # PoCL has children of its own when it makes code; the emulated GPU makes none.
     program = (
@@ -275,20 +254,6 @@ say(died=died, child=child, files=before == sorted(os.listdir("/proc/self/fd")))
 
 
 # One split only, and nothing that is not seen.
-
-
-def test_where_pyopencls_own_mechanism_splits_the_layer_steps_aside(layer: Layer) -> None:
-    program = f"""
-import sys; sys.path.insert(0, {str(ROOT)!r})
-import gpusplit
-{LAUNCHES}
-with gpusplit.active(policy="fixed", groups=4, cores=1, judge="wait"), gpusplit.recording() as told:
-    go()
-say(groups=told[0].groups, out=out.tolist())
-"""
-    ran = layer.run(program, None, **FORCED, groups="2")
-    assert '"groups": 4' in ran.facts
-    assert ran.split() == (0, 0, 0)
 
 
 def test_named_twice_it_is_a_layer_once(layer: Layer) -> None:
