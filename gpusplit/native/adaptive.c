@@ -217,3 +217,13 @@ void adaptive_observe(uint64_t name, size_t items, size_t groups, double seconds
     }
     pthread_mutex_unlock(&lock);
 }
+
+void adaptive_forget(void)
+{
+    pthread_mutex_lock(&lock);
+    memset(kernels, 0, sizeof kernels);
+    memset(controls, 0, sizeof controls);
+    memset(&window, 0, sizeof window);
+    now = NULL;
+    pthread_mutex_unlock(&lock);
+}

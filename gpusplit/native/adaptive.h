@@ -14,4 +14,7 @@ size_t adaptive_decide(uint64_t kernel, size_t items, unsigned count, double bud
 /* A launch took so many seconds, as the program saw. */
 void adaptive_observe(uint64_t kernel, size_t items, size_t groups, double seconds);
 
+/* Knows nothing again. */
+void adaptive_forget(void);
+
 #endif

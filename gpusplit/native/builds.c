@@ -11,6 +11,7 @@
 #include "background.h"
 #include "device.h"
 #include "options.h"
+#include "tell.h"
 
 /* Variants of a build beyond which none with constants compiled in is made: no endless compiling. */
 #define MOST_CONSTANT 16
@@ -209,7 +210,7 @@ static void ask_judge(struct finding *f)
     } else if (!judge_ask(&question, kernels_of, f, answer, failure)) {
         static atomic_bool told;
         if (!judge_ended() && !atomic_exchange(&told, true))
-            fprintf(stderr, "gpusplit: launches stay whole: %s\n", failure);
+            tell(TELL_JUDGE, "launches stay whole: %s", failure);
         whole(answer, failure);
     }
     for (unsigned i = 0; i < 7; i++)

@@ -127,7 +127,7 @@ static void exchange(struct driver *driver, handle platform)
     void *stubs[PLACES];
     Dl_info info;
     const struct settings *s = settings();
-    if (!(s->sleeps || s->report || s->timeline || splitting()) || !table)
+    if (!(s->sleeps || s->report || s->timeline || may_split()) || !table)
         return;
     const cl_uint known = length_of(platform, table);
     pthread_mutex_lock(&lock);

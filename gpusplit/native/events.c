@@ -1,6 +1,7 @@
 #include "events.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -79,14 +80,27 @@ void stand_ends(struct stand *stand, const handle *slices, unsigned n)
 
 void event_released(handle event)
 {
-    if (splitting())
+    if (may_split())
         object_released(KIND_EVENT, event);
+}
+
+static atomic_bool calls_back;
+
+bool events_call_back(void)
+{
+    return atomic_load_explicit(&calls_back, memory_order_relaxed);
+}
+
+cl_int our_clSetEventCallback(handle event, cl_int type, void (*notify)(handle, cl_int, void *), void *what)
+{
+    atomic_store(&calls_back, true);
+    return next_clSetEventCallback(event, type, notify, what);
 }
 
 cl_int our_clRetainEvent(handle event)
 {
     const cl_int result = next_clRetainEvent(event);
-    if (result == CL_SUCCESS && splitting())
+    if (result == CL_SUCCESS && may_split())
         object_retained(KIND_EVENT, event);
     return result;
 }

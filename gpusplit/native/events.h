@@ -3,6 +3,8 @@
 #ifndef GPUSPLIT_EVENTS_H
 #define GPUSPLIT_EVENTS_H
 
+#include <stdbool.h>
+
 #include "objects.h"
 #include "opencl.h"
 
@@ -16,6 +18,9 @@ struct stand *event_stands(handle event);
  * when the call is back. */
 void stand_begins(struct stand *stand, const handle *slices, unsigned n);
 void stand_ends(struct stand *stand, const handle *slices, unsigned n);
+
+/* Whether the program has events call it back: from a thread of the driver's it may enqueue. */
+bool events_call_back(void);
 
 /* The program is about to release an event. */
 void event_released(handle event);

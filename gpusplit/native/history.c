@@ -55,6 +55,15 @@ void history_took(uint64_t key, double seconds)
         adaptive_observe(launch.kernel, launch.items, launch.groups, seconds);
 }
 
+void history_forget(void)
+{
+    pthread_mutex_lock(&lock);
+    memset(launches, 0, sizeof launches);
+    memset(rates, 0, sizeof rates);
+    pthread_mutex_unlock(&lock);
+    adaptive_forget();
+}
+
 double history_seconds_per_item(uint64_t kernel)
 {
     double most = 0;

@@ -12,6 +12,9 @@ void history_launched(uint64_t key, uint64_t kernel, size_t items, size_t groups
 /* Work called `key` took so many seconds; it may be anything. */
 void history_took(uint64_t key, double seconds);
 
+/* What launches took is found out anew, by the policies too. */
+void history_forget(void);
+
 /* The most seconds that the kernel lately took per work-item; 0: it was never seen. */
 double history_seconds_per_item(uint64_t kernel);
 

@@ -94,7 +94,7 @@ static void made(handle handle_of, struct build *build)
 handle our_clCreateKernel(handle program, const char *name, cl_int *error)
 {
     handle kernel = next_clCreateKernel(program, name, error);
-    if (kernel && splitting())
+    if (kernel && may_split())
         made(kernel, build_get(program));
     return kernel;
 }
@@ -105,7 +105,7 @@ cl_int our_clCreateKernelsInProgram(handle program, cl_uint n, handle *kernels, 
     const cl_int result = next_clCreateKernelsInProgram(program, n, kernels, &n_made);
     if (n_ret)
         *n_ret = n_made;
-    for (cl_uint i = 0; result == CL_SUCCESS && kernels && splitting() && i < n_made && i < n; i++)
+    for (cl_uint i = 0; result == CL_SUCCESS && kernels && may_split() && i < n_made && i < n; i++)
         made(kernels[i], build_get(program));
     return result;
 }
@@ -113,14 +113,14 @@ cl_int our_clCreateKernelsInProgram(handle program, cl_uint n, handle *kernels, 
 cl_int our_clRetainKernel(handle kernel)
 {
     const cl_int result = next_clRetainKernel(kernel);
-    if (result == CL_SUCCESS && splitting())
+    if (result == CL_SUCCESS && may_split())
         object_retained(KIND_KERNEL, kernel);
     return result;
 }
 
 cl_int our_clReleaseKernel(handle kernel)
 {
-    if (splitting())
+    if (may_split())
         object_released(KIND_KERNEL, kernel);
     return next_clReleaseKernel(kernel);
 }
@@ -149,7 +149,7 @@ static void remember(struct kernel *kernel, cl_uint index, size_t size, const vo
 /* The kernel, locked, with the argument forgotten; NULL if it is not ours to know. */
 static struct kernel *begin(handle given, cl_uint index)
 {
-    struct kernel *kernel = splitting() ? object_get(KIND_KERNEL, given) : NULL;
+    struct kernel *kernel = may_split() ? object_get(KIND_KERNEL, given) : NULL;
     if (!kernel)
         return NULL;
     pthread_mutex_lock(&kernel->lock);

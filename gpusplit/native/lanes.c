@@ -1,8 +1,11 @@
+#define _GNU_SOURCE
 #include "lanes.h"
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
+#include "engine.h"
 #include "settings.h"
 
 /* The first slices go out at once; later ones of a lane may travel in small batches, which costs less. */
@@ -10,6 +13,8 @@
 #define FLUSH_EVERY 8
 /* Markers that are tried, should a command come each time. */
 #define MOST_MARKERS 8
+/* So long a launch may take to begin before its slices are all sent at once, ns. */
+#define PATIENCE 200000000
 
 /* A user event that is over. */
 static handle over_already(handle context)
@@ -35,8 +40,7 @@ unsigned lanes_in_flight(const struct queue *queue, const struct cut *cut)
     const struct options *o = options();
     if (o->in_flight)
         return o->in_flight;
-    /* One at a time is the paper's way; but not where nothing can be sent later. */
-    return settings()->sleeps || !lanes_send_later(queue) ? LANE_IN_FLIGHT * lanes_wanted(queue, cut) : 1;
+    return settings()->sleeps ? LANE_IN_FLIGHT * lanes_wanted(queue, cut) : 1; /* 1: the paper's way */
 }
 
 bool lanes_send_later(const struct queue *queue)
@@ -184,6 +188,19 @@ cl_int lanes_send(struct flight *flight)
     if (at < FLUSH_FIRST || of_lane % FLUSH_EVERY == 0)
         next_clFlush(flight->lanes[lane]);
     return CL_SUCCESS;
+}
+
+bool lanes_pace(struct flight *flight, unsigned bound)
+{
+    const uint64_t until = engine_now() + PATIENCE;
+    lanes_flush(flight);
+    while (flight->start && event_status(flight->start) > CL_COMPLETE) {
+        if (engine_now() > until)
+            return false;
+        nanosleep(&(struct timespec){ 0, 50000 }, NULL);
+    }
+    flight->n_done += (bound + 1) / 2;
+    return next_clWaitForEvents(1, &flight->sent[flight->n_done - 1]) == CL_SUCCESS;
 }
 
 cl_int lanes_join(struct enqueueing *e)

@@ -45,6 +45,11 @@ bool lanes_begin(struct enqueueing *e, struct queue *queue, const struct cut *cu
 /* Sends the next slice; who calls counts it. */
 cl_int lanes_send(struct flight *flight);
 
+/* The paper's way, where waits are the driver's: the driver waits for the oldest of `bound` slices before
+ * the next is sent, inside the call.  False where that may not be, so that all is sent at once: the launch
+ * does not begin soon, as it may hang on an event that the caller is yet to set. */
+bool lanes_pace(struct flight *flight, unsigned bound);
+
 /* Has the device begin with what was sent. */
 void lanes_flush(struct flight *flight);
 

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "events.h"
 #include "kernels.h"
 #include "lanes.h"
 #include "loaders.h"
@@ -13,9 +14,10 @@
 #include "policy.h"
 #include "programs.h"
 #include "queues.h"
+#include "records.h"
 #include "sender.h"
+#include "settings.h"
 #include "split.h"
-#include "tally.h"
 #include "uses.h"
 
 /* IDs of variants are worked out in 32 bits. */
@@ -40,6 +42,7 @@ struct call {
 
 /* How it goes out in slices. */
 struct plan {
+    struct decision decision;
     struct cut cut;
     handle kernel;      /* the program's, or its variant's */
     handle program;     /* that this one is of */
@@ -102,13 +105,14 @@ static const char *make_plan(struct plan *plan, const struct call *c, struct que
     struct verdict otherwise;
     struct ndrange range;
     const char *why;
+    plan->decision = (struct decision){ 1, NULL, -1 };
     if (c->is_task)
         return "a task is one work-item";
     if (!ndrange_read(&range, c->dimensions, c->offset, c->global, c->local))
         return "its sizes are not understood";
-    const struct decision decision = policy_decide(c->work, ndrange_items(&range));
-    if (decision.groups < 2)
-        return decision.reason;
+    plan->decision = policy_decide(c->work, ndrange_items(&range));
+    if (plan->decision.groups < 2)
+        return plan->decision.reason;
     if (ndrange_items(&range) < cores)
         return "fewer work-items than the device has cores";
     if (!device->modern)
@@ -130,10 +134,10 @@ static const char *make_plan(struct plan *plan, const struct call *c, struct que
     if ((why = split_beyond(&range, device->address_bits, device->nvidia)) ||
         (why = fix_local(&range, c, device, verdict)))
         return why;
-    size_t groups = decision.groups;
+    size_t groups = plan->decision.groups;
     do
         plan->cut = split_cut(&range, groups, cores, units);
-    while (!lanes_send_later(queue) && plan->cut.parts > lanes_in_flight(queue, &plan->cut) &&
+    while (settings()->sleeps && !lanes_send_later(queue) && plan->cut.parts > lanes_in_flight(queue, &plan->cut) &&
            (groups = groups * 7 / 8) > 1);
     if (plan->cut.parts < 2)
         return "one slice fills the device";
@@ -224,7 +228,11 @@ static const char *send(const struct plan *plan, const struct call *c, struct qu
     const unsigned in_flight = queue_in_flight(queue, &unsent);
     /* Behind slices that are yet to be sent none can be sent now. */
     unsigned now = unsent ? 0 : in_flight + 1 < bound ? bound - in_flight : 1;
-    now = now < parts ? now : parts;
+    /* A callback comes in a thread of the driver's, which may be kept from going on with the slices. */
+    bool paced = !settings()->sleeps && !events_call_back();
+    now = now < parts && settings()->sleeps ? now : parts;
+    if (unsent && !settings()->sleeps)
+        return "another launch is not sent yet";
     if (now < parts && !lanes_send_later(queue))
         return "too many slices are in flight";
     if (!now && !accepted(kernel, queue, range))
@@ -244,8 +252,12 @@ static const char *send(const struct plan *plan, const struct call *c, struct qu
     flight->copied = copy;
     flight->hold = hold;
     *result = CL_SUCCESS;
-    while (flight->n_sent < now && (*result = lanes_send(flight)) == CL_SUCCESS)
+    while (flight->n_sent < now) {
+        paced = paced && (flight->n_sent - flight->n_done < bound || lanes_pace(flight, bound));
+        if ((*result = lanes_send(flight)) != CL_SUCCESS)
+            break;
         flight->n_sent++;
+    }
     if (*result != CL_SUCCESS && !flight->n_sent) {
         lanes_give_up(&e);
         return "the driver refused its first slice";
@@ -308,12 +320,12 @@ static cl_int launch_on(struct queue *queue, struct kernel *kernel, const char *
         why = "its queue has properties of its own";
     if (!why && !(why = send(plan, c, queue, kernel, use, &result))) {
         *slices = (unsigned)plan->cut.parts;
-        tally(name, *slices, NULL);
+        record(name, c->dimensions, c->global, *slices, &plan->decision, plan->decision.reason);
         return result;
     }
     result = use ? whole_in_use(c, queue, use) : whole(c);
     if (result == CL_SUCCESS)
-        tally(name, 1, why);
+        record(name, c->dimensions, c->global, 1, &plan->decision, why);
     return result;
 }
 

@@ -9,6 +9,7 @@
 
 #include "background.h"
 #include "drivers.h"
+#include "layer.h"
 #include "loaders.h"
 #include "opencl.h"
 #include "options.h"
@@ -30,7 +31,7 @@ static handle *const event = NULL;
 #define COMMAND(name, place, result, parameters, call)                                               \
     result our_##name parameters                                                                     \
     {                                                                                                \
-        struct queue *entered = splitting() ? queue_enter(queue) : NULL;                             \
+        struct queue *entered = may_split() ? queue_enter(queue) : NULL;                             \
         result done = next_##name call;                                                              \
         queue_leave(entered);                                                                        \
         command_given(queue, place, event);                                                          \
@@ -84,19 +85,6 @@ void *our_clGetExtensionFunctionAddressForPlatform(handle platform, const char *
     return next_clGetExtensionFunctionAddressForPlatform(platform, name);
 }
 
-/* Python's own mechanism splits in this process (launch.py): a launch is split once. */
-EXPORT void gpusplit_step_aside(void)
-{
-    splitting_ends(NULL);
-}
-
-/* Whether waits of this process sleep here, once it uses OpenCL: then pyopencl's mechanism leaves them
- * to us (layer.py).  A second loader has no other drivers below it, but a driver of its own may. */
-EXPORT int gpusplit_waits(void)
-{
-    return settings()->sleeps && (drivers_reached() ? drivers_all_reached() : next_clFinish != NULL);
-}
-
 EXPORT cl_int clGetLayerInfo(cl_uint what, size_t size, void *value, size_t *size_ret)
 {
     static const char name[] = "gpusplit";
@@ -116,6 +104,8 @@ EXPORT cl_int clGetLayerInfo(cl_uint what, size_t size, void *value, size_t *siz
 #define PLACES 512
 
 static void *table[PLACES];
+/* Whether all is answered that splitting needs. */
+static bool all_is_seen;
 
 #define NEXT(name, place, ...)                                                                       \
     if (place < known)                                                                               \
@@ -165,6 +155,7 @@ static void *table[PLACES];
     X(clGetEventInfo, 42)                                                                            \
     X(clRetainEvent, 43)                                                                             \
     X(clGetEventProfilingInfo, 45)                                                                   \
+    X(clSetEventCallback, 81)                                                                        \
     X(clEnqueueTask, 60)                                                                             \
     X(clCreateCommandQueueWithProperties, 123)                                                       \
     X(clSetKernelArgSVMPointer, 134)                                                                 \
@@ -176,6 +167,16 @@ static bool can_split(void)
 {
     return next_clEnqueueMarkerWithWaitList && next_clEnqueueBarrierWithWaitList &&
            next_clCreateCommandQueue && next_clRetainEvent && next_clGetDeviceInfo;
+}
+
+bool layer_below(void)
+{
+    return all_is_seen && (drivers_reached() ? drivers_all_reached() : true);
+}
+
+bool layer_without_splitting(void)
+{
+    return next_clFinish && !all_is_seen;
 }
 
 EXPORT cl_int clInitLayer(cl_uint count, void *const *target, cl_uint *count_ret, void *const **ours)
@@ -201,12 +202,13 @@ EXPORT cl_int clInitLayer(cl_uint count, void *const *target, cl_uint *count_ret
         COMMANDS(NEXT)
         WAITS(WRAP)
         COMMANDS(WRAP)
-        if (splitting() && !can_split())
+        if (may_split() && !can_split())
             splitting_ends("this OpenCL loader is too old");
-        if (splitting()) {
+        if (may_split()) {
             spawn_remember();
             background_init();
             SPLITTING(WRAP)
+            all_is_seen = true;
         }
     }
     for (; filled < known; filled++)

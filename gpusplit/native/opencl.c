@@ -11,6 +11,7 @@
 #include "launch.h"
 #include "options.h"
 #include "queues.h"
+#include "records.h"
 #include "report.h"
 #include "scalars.h"
 #include "settings.h"
@@ -182,9 +183,10 @@ cl_int our_clEnqueueNDRangeKernel(handle queue, handle kernel, cl_uint dimension
                                   const size_t *global, const size_t *local, WAIT_LIST)
 {
     unsigned slices = 1;
-    const uint64_t work = splitting() || settings()->sleeps ? name_of(kernel) : 0;
+    const bool splits = splitting() || (recording() && may_split());
+    const uint64_t work = splits || settings()->sleeps ? name_of(kernel) : 0;
     const cl_int result =
-        splitting()
+        splits
             ? launch(work, queue, kernel, dimensions, offset, global, local, GIVEN_LIST, &slices)
             : next_clEnqueueNDRangeKernel(queue, kernel, dimensions, offset, global, local, GIVEN_LIST);
     if (result != CL_SUCCESS || !settings()->sleeps)
@@ -197,7 +199,7 @@ cl_int our_clEnqueueNDRangeKernel(handle queue, handle kernel, cl_uint dimension
     }
     key = slices > 1 ? engine_mix(key, slices) : key;
     given(queue, key, scalars_of(kernel), event);
-    if (splitting())
+    if (splits)
         history_launched(work_alone(key | 1), work, items, slices);
     return result;
 }
@@ -208,14 +210,14 @@ cl_int our_clEnqueueNDRangeKernel(handle queue, handle kernel, cl_uint dimension
     {                                                                                                \
         if (blocking) {                                                                              \
             const struct report report = report_begin();                                             \
-            struct queue *blocked = splitting() ? queue_block(queue) : NULL;                         \
+            struct queue *blocked = may_split() ? queue_block(queue) : NULL;                         \
             before_transfer(queue, n_wait, wait_list);                                               \
             result done = next_##name call;                                                          \
             queue_unblock(blocked);                                                                  \
             report_end(&report);                                                                     \
             return done;                                                                             \
         }                                                                                            \
-        struct queue *entered = splitting() ? queue_enter(queue) : NULL;                             \
+        struct queue *entered = may_split() ? queue_enter(queue) : NULL;                             \
         result done = next_##name call;                                                              \
         queue_leave(entered);                                                                        \
         command_given(queue, (unsigned)(uintptr_t)&next_##name, event);                              \

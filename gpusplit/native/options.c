@@ -11,114 +11,148 @@
 #include <strings.h>
 
 #include "settings.h"
+#include "tell.h"
 
 /* Where every agent is (config.py). */
 #define COUNT_FILE "/run/gpusplit/count"
 
-static struct options found;
+static struct options first;
+static _Atomic(const struct options *) current;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
-static atomic_bool ended;
+static atomic_bool ended, told;
 
-static void senseless(const char *name, const char *value, const char *wanted)
+/* What is being read, and from where. */
+struct reading {
+    struct options *found;
+    const char *const *given;
+};
+
+static const char *text_of_option(const struct reading *r, const char *name)
 {
-    fprintf(stderr, "gpusplit: %s=%s: must be %s; no launch is split\n", name, value, wanted);
-    found.splits = false;
+    return setting(r->given, name);
 }
 
-/* A number of the environment; `otherwise` where it says nothing. */
-static double number(const char *name, double otherwise, double least, double most, const char *wanted)
+static void senseless(const struct reading *r, const char *name, const char *value, const char *wanted)
 {
-    const char *text = getenv(name);
+    tell(TELL_OTHER, "%s=%s: must be %s; no launch is split", name, value, wanted);
+    r->found->splits = false;
+}
+
+/* A number; `otherwise` where nothing is said. */
+static double number(const struct reading *r, const char *name, double otherwise, double least, double most, const char *wanted)
+{
+    const char *text = text_of_option(r, name);
     char *end;
     if (!text)
         return otherwise;
     const double value = strtod(text, &end);
     if (end != text && !*end && value >= least && value <= most)
         return value;
-    senseless(name, text, wanted);
+    senseless(r, name, text, wanted);
     return otherwise;
 }
 
-static unsigned whole(const char *name, unsigned otherwise, unsigned least, unsigned most,
-                      const char *wanted)
+static unsigned whole(const struct reading *r, const char *name, unsigned otherwise, unsigned least,
+                      unsigned most, const char *wanted)
 {
-    const double value = number(name, otherwise, least, most, wanted);
+    const double value = number(r, name, otherwise, least, most, wanted);
     if (value != floor(value))
-        senseless(name, getenv(name), wanted);
+        senseless(r, name, text_of_option(r, name), wanted);
     return (unsigned)value;
 }
 
 /* Where the number of running VMs comes from.  Which channel it comes by is the agent's to know. */
-static void read_vms(void)
+static void read_vms(const struct reading *r)
 {
-    const char *vms = getenv("GPUSPLIT_VMS"), *file = getenv("GPUSPLIT_COUNT_FILE");
+    const char *vms = text_of_option(r, "GPUSPLIT_VMS"), *file = getenv("GPUSPLIT_COUNT_FILE");
     char more;
-    found.count_file = strdup(file ? file : COUNT_FILE);
+    r->found->count_file = strdup(file ? file : COUNT_FILE);
     if (!vms || !strcmp(vms, "auto") || !strcmp(vms, "xenstore") || !strcmp(vms, "kvm"))
         return;
-    if (sscanf(vms, "static:%u%c", &found.vms, &more) != 1 || !found.vms)
-        senseless("GPUSPLIT_VMS", vms, "auto, xenstore, kvm or static:N");
+    if (sscanf(vms, "static:%u%c", &r->found->vms, &more) != 1 || !r->found->vms)
+        senseless(r, "GPUSPLIT_VMS", vms, "auto, xenstore, kvm or static:N");
 }
 
-static void read_policy(const char *policy)
+static void read_policy(const struct reading *r, const char *policy)
 {
     static const char above_0[] = "a number above 0";
-    found.splits = true;
+    r->found->splits = true;
     if (!strcmp(policy, "fixed")) {
-        found.policy = POLICY_FIXED;
-        found.groups = whole("GPUSPLIT_GROUPS", 10, 1, 1000000, "a whole number of at least 1");
+        r->found->policy = POLICY_FIXED;
+        r->found->groups = whole(r, "GPUSPLIT_GROUPS", 10, 1, 1000000, "a whole number of at least 1");
     } else if (!strcmp(policy, "vms")) {
-        found.policy = POLICY_VMS;
-        found.alpha = number("GPUSPLIT_ALPHA", 2, 1e-9, 1e9, above_0);
-        read_vms();
+        r->found->policy = POLICY_VMS;
+        r->found->alpha = number(r, "GPUSPLIT_ALPHA", 2, 1e-9, 1e9, above_0);
+        read_vms(r);
     } else if (!strcmp(policy, "time")) {
-        found.policy = POLICY_TIME;
-        found.group_s = number("GPUSPLIT_GROUP_MS", 5, 1e-9, 1e9, above_0) * 1e-3;
+        r->found->policy = POLICY_TIME;
+        r->found->group_s = number(r, "GPUSPLIT_GROUP_MS", 5, 1e-9, 1e9, above_0) * 1e-3;
     } else if (!strcmp(policy, "adaptive")) {
-        found.policy = POLICY_ADAPTIVE;
-        found.budget = number("GPUSPLIT_BUDGET", 0.05, 1e-9, 1e9, above_0);
-        read_vms();
+        r->found->policy = POLICY_ADAPTIVE;
+        r->found->budget = number(r, "GPUSPLIT_BUDGET", 0.05, 1e-9, 1e9, above_0);
+        read_vms(r);
     } else {
-        found.splits = false;
+        r->found->splits = false;
         if (strcmp(policy, "unsplit") != 0)
-            senseless("GPUSPLIT_POLICY", policy, "one of unsplit, fixed, vms, time, adaptive");
+            senseless(r, "GPUSPLIT_POLICY", policy, "one of unsplit, fixed, vms, time, adaptive");
     }
-    found.measures = found.policy == POLICY_TIME || found.policy == POLICY_ADAPTIVE;
-    if (found.splits && found.measures && !settings()->sleeps) {
-        fprintf(stderr, "gpusplit: with the driver's waits nothing is measured that the policy %s needs; no "
-                        "launch is split\n", policy);
-        found.splits = false;
+    r->found->measures = r->found->policy == POLICY_TIME || r->found->policy == POLICY_ADAPTIVE;
+    if (r->found->splits && r->found->measures && !settings()->sleeps) {
+        tell(TELL_OTHER, "with the driver's waits nothing is measured that the policy %s needs; no launch is "
+                         "split", policy);
+        r->found->splits = false;
     }
 }
 
-static void read_all(void)
+static void read_all(const struct reading *r)
 {
-    const char *policy = getenv("GPUSPLIT_POLICY"), *judge = getenv("GPUSPLIT_JUDGE");
-    const char *summary = getenv("GPUSPLIT_SUMMARY"), *python = getenv("GPUSPLIT_PYTHON");
+    const char *policy = text_of_option(r, "GPUSPLIT_POLICY"), *judge = text_of_option(r, "GPUSPLIT_JUDGE");
+    const char *summary = text_of_option(r, "GPUSPLIT_SUMMARY"), *python = getenv("GPUSPLIT_PYTHON");
     if (!policy || settings()->observes)
         return;
-    read_policy(policy);
-    if (!found.splits)
+    read_policy(r, policy);
+    if (!r->found->splits)
         return;
-    found.lanes = whole("GPUSPLIT_QUEUES", 0, 0, MOST_LANES, "a whole number up to 8");
+    r->found->lanes = whole(r, "GPUSPLIT_QUEUES", 0, 0, MOST_LANES, "a whole number up to 8");
     /* With the policy time a slice is to be over soon, which it is not beside many others. */
-    found.more_lanes = !found.lanes && settings()->sleeps && found.policy != POLICY_TIME;
-    if (!found.lanes)
-        found.lanes = settings()->sleeps ? 2 : 1;
-    found.in_flight = whole("GPUSPLIT_IN_FLIGHT", 0, 0, 1000000, "a whole number");
-    found.cores = whole("GPUSPLIT_CORES", 0, 0, UINT32_MAX, "a whole number");
-    found.waits = judge && !strcmp(judge, "wait");
-    if (judge && !found.waits && strcmp(judge, "background") != 0)
-        senseless("GPUSPLIT_JUDGE", judge, "background or wait");
-    found.summary = summary && (!strcmp(summary, "1") || !strcasecmp(summary, "true") ||
+    r->found->more_lanes = !r->found->lanes && settings()->sleeps && r->found->policy != POLICY_TIME;
+    if (!r->found->lanes)
+        r->found->lanes = settings()->sleeps ? 2 : 1;
+    r->found->in_flight = whole(r, "GPUSPLIT_IN_FLIGHT", 0, 0, 1000000, "a whole number");
+    r->found->cores = whole(r, "GPUSPLIT_CORES", 0, 0, UINT32_MAX, "a whole number");
+    r->found->waits = judge && !strcmp(judge, "wait");
+    if (judge && !r->found->waits && strcmp(judge, "background") != 0)
+        senseless(r, "GPUSPLIT_JUDGE", judge, "background or wait");
+    r->found->summary = summary && (!strcmp(summary, "1") || !strcasecmp(summary, "true") ||
                                 !strcasecmp(summary, "yes"));
-    found.python = strdup(python ? python : "python3");
+    r->found->python = strdup(python ? python : "python3");
+}
+
+static void read_environment(void)
+{
+    read_all(&(struct reading){ &first, NULL });
+    atomic_store_explicit(&current, &first, memory_order_release);
 }
 
 const struct options *options(void)
 {
-    pthread_once(&once, read_all);
-    return &found;
+    const struct options *now = atomic_load_explicit(&current, memory_order_acquire);
+    if (now)
+        return now;
+    pthread_once(&once, read_environment);
+    return atomic_load_explicit(&current, memory_order_acquire);
+}
+
+void options_set(const char *const *given)
+{
+    const struct options *before = options();
+    struct options *found = calloc(1, sizeof *found);
+    if (!found)
+        return;
+    read_all(&(struct reading){ found, given });
+    found->before = before;
+    atomic_store_explicit(&current, found, memory_order_release);
+    atomic_store(&told, true);
 }
 
 bool splitting(void)
@@ -126,8 +160,14 @@ bool splitting(void)
     return !atomic_load_explicit(&ended, memory_order_relaxed) && options()->splits;
 }
 
+bool may_split(void)
+{
+    return !atomic_load_explicit(&ended, memory_order_relaxed) &&
+           (options()->splits || atomic_load_explicit(&told, memory_order_relaxed));
+}
+
 void splitting_ends(const char *why)
 {
     if (!atomic_exchange(&ended, true) && why && options()->splits)
-        fprintf(stderr, "gpusplit: launches stay whole from here on: %s\n", why);
+        tell(TELL_OTHER, "launches stay whole from here on: %s", why);
 }

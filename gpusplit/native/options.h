@@ -1,4 +1,5 @@
-/* What the environment says of splitting: the names and values of config.py. */
+/* What the environment, or Python in the same process (control.h), says of splitting: the names and values
+ * of config.py. */
 #ifndef GPUSPLIT_OPTIONS_H
 #define GPUSPLIT_OPTIONS_H
 
@@ -7,7 +8,7 @@
 
 struct options {
     bool splits;        /* GPUSPLIT_POLICY was given, and can be carried out here */
-    enum { POLICY_FIXED, POLICY_VMS, POLICY_TIME, POLICY_ADAPTIVE } policy;
+    enum { POLICY_UNSPLIT, POLICY_FIXED, POLICY_VMS, POLICY_TIME, POLICY_ADAPTIVE } policy;
     unsigned groups;    /* GPUSPLIT_GROUPS: of the policy fixed */
     double alpha;       /* GPUSPLIT_ALPHA: groups per VM, of the policy vms */
     double group_s;     /* GPUSPLIT_GROUP_MS, in seconds: of the policy time */
@@ -22,6 +23,7 @@ struct options {
     bool waits;         /* GPUSPLIT_JUDGE=wait: a launch waits for its verdict */
     bool summary;       /* GPUSPLIT_SUMMARY: say at the end what was split */
     const char *python; /* GPUSPLIT_PYTHON: the interpreter that gpusplit is installed for */
+    const struct options *before; /* those that held until these did; others may still look at them */
 };
 
 #define MOST_LANES 8
@@ -29,14 +31,20 @@ struct options {
  * behind a running kernel. */
 #define LANE_IN_FLIGHT 256
 
-/* Read once.  What makes no sense is told once, and then nothing is split. */
+/* What makes no sense is told once, and then nothing is split. */
 const struct options *options(void);
+
+/* From now on what `given` says holds: "NAME=value" each, NULL at the end. */
+void options_set(const char *const *given);
 
 /* Whether launches are split in this process, now. */
 bool splitting(void);
 
-/* Splitting ends for the rest of the process, as another mechanism splits here, or something happened
- * of which we cannot see what it means; reason: NULL, or what is said of it, once. */
+/* Whether they may be, later: what the program makes is followed then. */
+bool may_split(void);
+
+/* Splitting ends for the rest of the process, as something happened of which we cannot see what it means;
+ * reason: NULL, or what is said of it, once. */
 void splitting_ends(const char *reason);
 
 #endif

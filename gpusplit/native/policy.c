@@ -1,6 +1,7 @@
 #include "policy.h"
 
 #include <math.h>
+#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -9,6 +10,7 @@
 #include "count.h"
 #include "history.h"
 #include "options.h"
+#include "tell.h"
 
 /* More groups than this nobody means. */
 #define MOST_GROUPS 1000000
@@ -27,19 +29,36 @@ static unsigned vms(void)
     const struct options *o = options();
     const unsigned count = o->vms ? o->vms : count_of_vms();
     if (!count && !atomic_flag_test_and_set(&told))
-        fprintf(stderr,
-                "gpusplit: how many VMs run is unknown, as no agent says so in %s; launches stay whole "
-                "until one does\n",
-                o->count_file);
+        tell(TELL_COUNT,
+             "how many VMs run is unknown, as no agent says so in %s; launches stay whole until one does",
+             o->count_file);
     return count;
 }
 
+static struct decision whole(const char *reason)
+{
+    return (struct decision){ 1, reason, -1 };
+}
+
+/* In groups, for a reason with numbers in it. */
+__attribute__((format(printf, 2, 3))) static struct decision decided(size_t groups, const char *format, ...)
+{
+    static __thread char told[128];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(told, sizeof told, format, arguments);
+    va_end(arguments);
+    return (struct decision){ groups, told, -1 };
+}
+
+/* As many for each VM (the paper's Eq. 1). */
 static struct decision per_vm_count(unsigned count)
 {
+    const double alpha = options()->alpha;
     if (count <= 1)
-        return (struct decision){ 1, count ? "this VM is alone" : "the number of VMs is unknown" };
-    return (struct decision){ to_groups(rint(count * options()->alpha)), /* to even, as in Python */
-                              "policy vms" };
+        return whole(count ? "this VM is alone" : "the number of VMs is unknown");
+    const size_t groups = to_groups(rint(count * alpha)); /* halves to even */
+    return decided(groups, "policy vms: %u VMs x %g = %zu groups", count, alpha, groups);
 }
 
 /* No group longer than so many seconds, by what the kernel was measured to take. */
@@ -48,25 +67,32 @@ static struct decision bounded_time(uint64_t kernel, size_t items)
     const struct options *o = options();
     const double per_item = history_seconds_per_item(kernel), total = per_item * (double)items;
     if (per_item <= 0)
-        return (struct decision){ 1, "policy time: kernel not measured yet" };
+        return whole("policy time: kernel not measured yet");
     if (total <= o->group_s)
-        return (struct decision){ 1, "policy time: it is short" };
-    return (struct decision){ to_groups(ceil(total * o->lanes / (AIM * o->group_s))), "policy time" };
+        return whole("policy time: it is short");
+    return decided(to_groups(ceil(total * o->lanes / (AIM * o->group_s))), "policy time: %.3g ms in groups of at most %g ms",
+                   total * 1e3, o->group_s * 1e3);
 }
 
 struct decision policy_decide(uint64_t kernel, size_t items)
 {
     const struct options *o = options();
     struct decision decision;
-    switch (o->policy) {
+    unsigned count;
+    switch (o->splits ? o->policy : POLICY_UNSPLIT) {
+    case POLICY_FIXED:
+        return decided(o->groups, "policy fixed: %u groups", o->groups);
     case POLICY_VMS:
-        return per_vm_count(vms());
+        decision = per_vm_count(count = vms());
+        break;
     case POLICY_TIME:
         return bounded_time(kernel, items);
     case POLICY_ADAPTIVE:
-        decision.groups = adaptive_decide(kernel, items, vms(), o->budget, &decision.reason);
-        return decision;
+        decision.groups = adaptive_decide(kernel, items, count = vms(), o->budget, &decision.reason);
+        break;
     default:
-        return (struct decision){ o->groups, "policy fixed: 1 group" };
+        return whole("policy unsplit");
     }
+    decision.vms = count ? (int)count : -1;
+    return decision;
 }

@@ -1,4 +1,4 @@
-/* How many groups a launch is cut into: the policies of policy.py. */
+/* How many groups a launch is cut into: the policies (docs/gpusplit.md). */
 #ifndef GPUSPLIT_POLICY_H
 #define GPUSPLIT_POLICY_H
 
@@ -6,8 +6,9 @@
 #include <stdint.h>
 
 struct decision {
-    size_t groups;      /* 1: the launch stays whole, ... */
-    const char *reason; /* ... and why, in words that live until the thread asks again */
+    size_t groups;      /* 1: the launch stays whole */
+    const char *reason; /* why so many, in words that live until the thread asks again */
+    int vms;            /* running VMs; -1: unknown, or nobody asked */
 };
 
 /* For a launch of so many work-items of a kernel (any number that tells it from others). */

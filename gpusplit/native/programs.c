@@ -54,7 +54,7 @@ handle our_clCreateProgramWithSource(handle context, cl_uint n, const char **str
                                      const size_t *lengths, cl_int *error)
 {
     handle program = next_clCreateProgramWithSource(context, n, strings, lengths, error);
-    if (program && splitting())
+    if (program && may_split())
         made(program, NULL);
     return program;
 }
@@ -65,7 +65,7 @@ handle our_clCreateProgramWithBinary(handle context, cl_uint n, const handle *de
 {
     handle program =
         next_clCreateProgramWithBinary(context, n, devices, lengths, images, statuses, error);
-    struct binaries *binaries = program && splitting() ? binaries_copy(n, lengths, images) : NULL;
+    struct binaries *binaries = program && may_split() ? binaries_copy(n, lengths, images) : NULL;
     if (binaries)
         made(program, binaries);
     return program;
@@ -74,14 +74,14 @@ handle our_clCreateProgramWithBinary(handle context, cl_uint n, const handle *de
 cl_int our_clRetainProgram(handle program)
 {
     const cl_int result = next_clRetainProgram(program);
-    if (result == CL_SUCCESS && splitting())
+    if (result == CL_SUCCESS && may_split())
         object_retained(KIND_PROGRAM, program);
     return result;
 }
 
 cl_int our_clReleaseProgram(handle program)
 {
-    if (splitting())
+    if (may_split())
         object_released(KIND_PROGRAM, program);
     return next_clReleaseProgram(program);
 }
@@ -122,7 +122,7 @@ static void watch_end(struct watch *watch)
 cl_int our_clBuildProgram(handle given, cl_uint n, const handle *devices, const char *options,
                           void (*notify)(handle, void *), void *what)
 {
-    struct program *program = splitting() ? object_get(KIND_PROGRAM, given) : NULL;
+    struct program *program = may_split() ? object_get(KIND_PROGRAM, given) : NULL;
     if (!program)
         return next_clBuildProgram(given, n, devices, options, notify, what);
     const char *said = options ? options : "";
@@ -152,7 +152,7 @@ cl_int our_clGetProgramInfo(handle program, ANSWER)
     const cl_int result = next_clGetProgramInfo(program, what, size, value, size_ret);
     size_t sizes[MOST];
     const size_t n = size / sizeof(void *);
-    if (result != CL_SUCCESS || what != CL_PROGRAM_BINARIES || !value || !n || n > MOST || !splitting() ||
+    if (result != CL_SUCCESS || what != CL_PROGRAM_BINARIES || !value || !n || n > MOST || !may_split() ||
         next_clGetProgramInfo(program, CL_PROGRAM_BINARY_SIZES, n * sizeof *sizes, sizes, NULL))
         return result;
     struct build *build = build_get(program);

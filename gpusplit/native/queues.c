@@ -86,7 +86,7 @@ static void made(handle handle_of, bool plain)
 handle our_clCreateCommandQueue(handle context, handle device, cl_bitfield properties, cl_int *error)
 {
     handle queue = next_clCreateCommandQueue(context, device, properties, error);
-    if (queue && splitting())
+    if (queue && may_split())
         made(queue, !(properties & ~(cl_bitfield)(CL_QUEUE_OUT_OF_ORDER | CL_QUEUE_PROFILING)));
     return queue;
 }
@@ -99,7 +99,7 @@ handle our_clCreateCommandQueueWithProperties(handle context, handle device,
     for (const cl_bitfield *p = properties; p && *p; p += 2)
         plain = plain && p[0] == CL_QUEUE_PROPERTIES &&
                 !(p[1] & ~(cl_bitfield)(CL_QUEUE_OUT_OF_ORDER | CL_QUEUE_PROFILING));
-    if (queue && splitting())
+    if (queue && may_split())
         made(queue, plain);
     return queue;
 }
@@ -107,14 +107,14 @@ handle our_clCreateCommandQueueWithProperties(handle context, handle device,
 cl_int our_clRetainCommandQueue(handle queue)
 {
     const cl_int result = next_clRetainCommandQueue(queue);
-    if (result == CL_SUCCESS && splitting())
+    if (result == CL_SUCCESS && may_split())
         object_retained(KIND_QUEUE, queue);
     return result;
 }
 
 cl_int our_clReleaseCommandQueue(handle given)
 {
-    struct queue *queue = splitting() ? queue_enter(given) : NULL;
+    struct queue *queue = may_split() ? queue_enter(given) : NULL;
     if (queue) {
         queue_tidy(queue);
         queue_leave(queue);
@@ -128,7 +128,7 @@ cl_int our_clReleaseCommandQueue(handle given)
 cl_int our_clSetCommandQueueProperty(handle given, cl_bitfield properties, cl_uint enable,
                                      cl_bitfield *old)
 {
-    struct queue *queue = splitting() ? queue_enter(given) : NULL;
+    struct queue *queue = may_split() ? queue_enter(given) : NULL;
     const cl_int result = next_clSetCommandQueueProperty(given, properties, enable, old);
     if (queue) {
         queue->plain = false;

@@ -10,7 +10,6 @@
 #include "engine.h"
 #include "lanes.h"
 #include "options.h"
-#include "settings.h"
 
 /* A launch that has not begun may hang on what the program is yet to do, for as long as it likes: it is
  * looked at so often, in ns. */
@@ -160,15 +159,11 @@ static enum answer ask(void *event)
 static void wait(struct sender *s, uint64_t name)
 {
     const struct key key = { name, name };
-    if (!settings()->sleeps) {
-        next_clWaitForEvents(1, (const handle *)&s->event);
-    } else {
-        struct waited w = engine_wait(key, s->since, ask, s->event);
-        engine_nap(s->since, ask, s->event, &w);
-        const uint64_t now = engine_now();
-        if (w.answer == ANSWER_DONE)
-            engine_learn(key, s->since, now, &w);
-    }
+    struct waited w = engine_wait(key, s->since, ask, s->event);
+    engine_nap(s->since, ask, s->event, &w);
+    const uint64_t now = engine_now();
+    if (w.answer == ANSWER_DONE)
+        engine_learn(key, s->since, now, &w);
     s->since = engine_now();
     next_clReleaseEvent(s->event);
 }

@@ -1,0 +1,27 @@
+#include "control.h"
+
+#include "history.h"
+#include "layer.h"
+#include "options.h"
+#include "settings.h"
+#include "tell.h"
+
+const char *gpusplit_set(const char *const *options)
+{
+    if (layer_without_splitting())
+        return "OpenCL was started without splitting here (GPUSPLIT_POLICY was not set)";
+    settings_set(options);
+    options_set(options);
+    history_forget();
+    return NULL;
+}
+
+bool gpusplit_below(void)
+{
+    return layer_below();
+}
+
+bool gpusplit_heard(char *kind, char *text, size_t size, bool wait)
+{
+    return tell_hear(kind, text, size, wait);
+}

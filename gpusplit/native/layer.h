@@ -1,0 +1,13 @@
+/* What others ask of the doors of the layer. */
+#ifndef GPUSPLIT_LAYER_H
+#define GPUSPLIT_LAYER_H
+
+#include <stdbool.h>
+
+/* Whether OpenCL's calls come through here, with all that splitting needs. */
+bool layer_below(void);
+
+/* Whether they do without what splitting needs, since none was meant when OpenCL was started. */
+bool layer_without_splitting(void);
+
+#endif
