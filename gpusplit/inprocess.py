@@ -15,8 +15,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from gpusplit import hearing, library, running
-from gpusplit.config import LIBRARYS, PREFIX, Config, ConfigError
-from gpusplit.library import LIBRARY, NotInstalled
+from gpusplit.config import PREFIX, Config, ConfigError
+from gpusplit.library import NotInstalled
 
 if TYPE_CHECKING:
     import pyopencl as cl
@@ -26,13 +26,18 @@ _LAYERS = "OPENCL_LAYERS"
 #: The library does nothing.
 _OFF = Config(policy="unsplit", wait="driver")
 
+_HOW = (
+    "start the program with `gpusplit run`, or call gpusplit.install() before the first use of "
+    "OpenCL (in a notebook: in its first cell, after restarting the kernel)"
+)
+
 _lock = threading.RLock()
 
 
 def _at_the_start() -> Config | None:
     """The options that hold since the process began, where it began above the library."""
     named = (os.environ.get(name, "") for name in (_LAYERS, "LD_PRELOAD"))
-    if LIBRARY not in ":".join(named).replace(" ", ":").split(":"):
+    if running.LIBRARY not in ":".join(named).replace(" ", ":").split(":"):
         return None
     try:
         return Config.from_environment({PREFIX + "POLICY": "unsplit"} | dict(os.environ))
@@ -40,7 +45,8 @@ def _at_the_start() -> Config | None:
         return None  # which the library says, too
 
 
-_installed = _at_the_start()
+#: What installed() says.
+_installed = [_at_the_start()]
 
 
 def install(config: Config | None = None) -> None:
@@ -50,29 +56,37 @@ def install(config: Config | None = None) -> None:
     what was learnt of launches is forgotten.  Raises ConfigError for options that make no sense,
     and NotInstalled where OpenCL was started before, or the native library was not built.
     """
-    global _installed
     config = Config.from_environment() if config is None else config
     with _lock:
         native = library.load()
-        _set(native, config)
-        if not native.below():
-            _put_below(native)
-        _installed = config
         hearing.hear(native, config)
+        if config.timeline:
+            running.begin_timeline(config.timeline)
+        _set(native, config)
+        try:
+            if not native.below():
+                _start_above()
+            if not native.below():
+                raise NotInstalled(
+                    f"OpenCL was started before gpusplit could be put below it: {_HOW}"
+                )
+        except BaseException:
+            _set(native, _OFF)
+            raise
+        _installed[0] = config
 
 
 def uninstall() -> None:
     """Undo install(): launches stay whole, and waits are the driver's."""
-    global _installed
     with _lock:
-        if _installed is not None:
+        if _installed[0] is not None:
             _set(library.load(), _OFF)
-            _installed = None
+            _installed[0] = None
 
 
 def installed() -> Config | None:
     """The options that are installed, or None; under `gpusplit run`, those that it was given."""
-    return _installed
+    return _installed[0]
 
 
 @contextmanager
@@ -117,53 +131,37 @@ def enqueue_nd_range_kernel_n(
     import pyopencl as cl
 
     with _lock:
-        if _installed is None:
+        if _installed[0] is None:
             install()
-    return cl.enqueue_nd_range_kernel(
+    enqueue: Any = cl.enqueue_nd_range_kernel  # its types are narrower than what it takes
+    event: cl.Event = enqueue(
         queue, kernel, global_work_size, local_work_size, global_work_offset, wait_for, g_times_l,
         allow_empty_ndrange,
     )  # fmt: skip
+    return event
 
 
 def _set(native: library.Library, config: Config) -> None:
-    options = {
-        name: text
-        for name in LIBRARYS
-        if (text := os.environ.get(PREFIX + name)) is not None
-    } | {"PYTHON": os.environ.get(PREFIX + "PYTHON", sys.executable)}  # fmt: skip
-    told = {PREFIX + name: text for name, text in options.items()} | config.environment()
-    if config.timeline:
-        running.begin_timeline(config.timeline)
-    why = native.set([f"{name}={text}" for name, text in told.items()])
+    os.environ.setdefault(PREFIX + "PYTHON", sys.executable)  # which asks the judge for the library
+    why = native.set([f"{name}={value}" for name, value in config.environment().items()])
     if why is not None:
-        raise ConfigError(why)
+        raise NotInstalled(f"{why}: {_HOW}")
 
 
-def _put_below(native: library.Library) -> None:
-    """Have OpenCL started above the library."""
+def _start_above() -> None:
+    """Have OpenCL started above the library, if it was not started yet."""
     before = os.environ.get(_LAYERS)
     named = before.split(":") if before else []
-    if LIBRARY not in named:
+    if running.LIBRARY not in named:
         # The last one named is the first that a program's calls come to.
-        os.environ[_LAYERS] = ":".join([*named, LIBRARY])
+        os.environ[_LAYERS] = ":".join([*named, running.LIBRARY])
     try:
         import pyopencl as cl
 
         cl.get_platforms()
-        if native.below():
-            return
-    except BaseException:
-        native.set([f"{name}={text}" for name, text in _OFF.environment().items()])
-        raise
     finally:
         # Children of this process are not to have it: nobody installed it there.
         if before is None:
             os.environ.pop(_LAYERS, None)
         else:
             os.environ[_LAYERS] = before
-    native.set([f"{name}={text}" for name, text in _OFF.environment().items()])
-    raise NotInstalled(
-        "OpenCL was started before gpusplit could be put below it: start the program with "
-        "`gpusplit run`, or call gpusplit.install() before the first use of OpenCL (in a notebook: "
-        "in its first cell, after restarting the kernel)"
-    )

@@ -1,8 +1,8 @@
 """gpusplit run: this process becomes the program, with gpusplit below it.
 
-The native library is preloaded, and is an OpenCL layer: waits sleep and launches are split, whatever
-the program is written in.  Children of the program inherit that as far as they inherit the
-environment.
+The native library is preloaded, and is an OpenCL layer: waits sleep and launches are split,
+whatever the program is written in.  Children of the program inherit that as far as they inherit
+the environment.
 """
 
 from __future__ import annotations

@@ -2,9 +2,9 @@
 
 The count includes this VM; Xen's dom0 is not counted.  Sources: a number somebody wrote down, the
 agent of this VM, Xen's store, or a KVM guest's virtio-serial port.  A source never raises: what is
-missing, stale or makes no sense is reported once as a warning and counts as unknown.  Launches go by
-a number that is given or by the agent's (native/count.c); the others are what the agent listens to,
-and `gpusplit watch` and `doctor` show.
+missing, stale or makes no sense is reported once as a warning and counts as unknown.  Launches go
+by a number that is given or by the agent's (native/count.c); the others are what the agent listens
+to, and `gpusplit watch` and `doctor` show.
 """
 
 from __future__ import annotations
