@@ -21,10 +21,14 @@ by commas), "1" where it sees its work-groups, and the arguments whose memory mu
 those that it may change (numbers, a bit for each), separated by null bytes; W why others stay
 whole; V the variant's source; H the headers that it needs as they were, if any; and E.
 F instead of these, with a reason: the judge could not be asked.
+
+Where the environment names a file GPUSPLIT_EXPLAIN (explain.py), what was answered is added to it,
+a line of JSON each, before the library is told.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import struct
 import sys
@@ -36,7 +40,7 @@ if __package__ in (None, ""):
     # Started by its path, for interpreters that do not find gpusplit when isolated.
     sys.path.append(str(Path(__file__).resolve().parents[1]))
 
-from gpusplit import asking, device_macros, headers
+from gpusplit import asking, device_macros, headers, store
 from gpusplit.judge import options
 from gpusplit.judge.ptx import is_ptx
 from gpusplit.judge.verdict import Answer, Request
@@ -140,16 +144,35 @@ def judge(frames: Frames, given: Given) -> None:
     """Answer a question."""
     made = origin(given)
     if made is None:
-        unknown = "it was made from a binary whose source is not known"
-        tell(frames, Answer(otherwise=unknown), Request())
+        unknown = Answer(otherwise="it was made from a binary whose source is not known")
+        note(unknown, Request())
+        tell(frames, unknown, Request())
         return
     if "S" not in given:
         frames.put("O", made.options)
     asked = question(frames, given, made)
     try:
-        tell(frames, asked.stored() or asked.find(), made)
+        answer = asked.stored() or asked.find()
     except asking.Failed as error:
+        note(Answer(otherwise=str(error)), made)
         frames.put("F", str(error))
+    else:
+        note(answer, made)
+        tell(frames, answer, made)
+
+
+def note(answer: Answer, made: Request) -> None:
+    """Write an answer down for `gpusplit explain`, if it is what runs the program."""
+    path = os.environ.get("GPUSPLIT_EXPLAIN")
+    if path is None:
+        return
+    said = {
+        "program": store.digest(made.to_json()),
+        "kernels": {name: found.describe() for name, found in sorted(answer.kernels.items())},
+        "otherwise": answer.otherwise,
+    }
+    with open(path, "a", encoding="utf-8") as file:
+        file.write(json.dumps(said) + "\n")
 
 
 def main() -> int:

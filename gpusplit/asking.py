@@ -1,7 +1,7 @@
 """Asking the judge: one question about one program on one device, whoever has the device.
 
 Nothing here knows OpenCL.  What has to be asked of the device's own compiler goes through a
-function that the asker brings along: pyopencl's (judging.py) or the native library's (asked.py).
+function that the asker brings along: the native library's (asked.py) or pyopencl's (explain.py).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import logging
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -58,19 +58,19 @@ class Question:
             log.info("a verdict on disk cannot be read; it is found again")
             return None
 
-    def find(self, started: Started | None = None) -> Answer:
+    def find(self) -> Answer:
         """Ask the judge, and the device what the judge wants to know of it; Failed if in vain.
 
-        started: is told of the judge's process, and of None when it is over.  Of several processes
-        that ask the same at once (ranks of an MPI program, say) one asks the judge.
+        Of several processes that ask the same at once (ranks of an MPI program, say) one asks the
+        judge.
         """
         with store.alone("verdicts", self._place, TIME_LIMIT):
-            return self.stored() or self._find(started)
+            return self.stored() or self._find()
 
-    def _find(self, started: Started | None) -> Answer:
+    def _find(self) -> Answer:
         macros: device_macros.Values = {}
         for _ in range(_ROUNDS):
-            found = ask_judge(replace(self._request, macros=macros), started)
+            found = ask_judge(replace(self._request, macros=macros))
             if not (found.ask or found.ask_values):
                 store.save("verdicts", self._place, found.to_json())
                 return found
@@ -127,10 +127,7 @@ def _judges_own_digest() -> str:
     return store.digest(*(path.read_bytes() for path in sorted(folder.glob("*.py"))))
 
 
-Started = Callable[["subprocess.Popen[str] | None"], None]
-
-
-def ask_judge(request: Request, started: Started | None = None) -> Answer:
+def ask_judge(request: Request) -> Answer:
     """Start the judge's process and ask it; Failed if there is no answer."""
     program = Path(__file__).parent / "judge" / "__main__.py"
     # Nothing of the environment but what a process needs: no libraries are put under the judge.
@@ -145,17 +142,12 @@ def ask_judge(request: Request, started: Started | None = None) -> Answer:
         )  # fmt: skip
     except OSError as error:
         raise Failed(f"the judge does not start: {error}") from None
-    if started is not None:
-        started(process)
     try:
         out, errors = process.communicate(request.to_json(), timeout=TIME_LIMIT)
     except subprocess.TimeoutExpired:
         process.kill()
         process.communicate()
         raise Failed(f"the judge said nothing for {TIME_LIMIT:.0f} s") from None
-    finally:
-        if started is not None:
-            started(None)
     if process.returncode != 0:
         last = (errors.strip().splitlines() or ["it said nothing"])[-1]
         raise Failed(f"the judge ended with {process.returncode}: {last}")

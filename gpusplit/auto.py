@@ -1,5 +1,5 @@
 """`import gpusplit.auto` installs gpusplit with the options of the environment."""
 
-from gpusplit.patch import install
+from gpusplit.inprocess import install
 
 install()

@@ -19,14 +19,13 @@ _HELP = {
     "budget": "part by which a launch may become slower, for the policy adaptive",
     "wait": "cooperative (sleep, then poll) or driver",
     "vms": "source of the VM count: auto, xenstore, kvm or static:N",
-    "queues": "queues that slices go to in turn, 1 to 4; 0: 2 with cooperative waits, else 1; "
-    "more for small slices below the API",
-    "in_flight": "groups enqueued and not complete; 0: 64 with cooperative waits (256 a queue "
-    "below the API), else 1",
+    "queues": "queues that slices go to in turn, 1 to 4; 0: 2 with cooperative waits (more for "
+    "small slices), else 1",
+    "in_flight": "groups enqueued and not complete; 0: 256 a queue with cooperative waits, else 1",
     "cores": "the GPU's cores; 0: ask the device",
     "judge": "background (launches stay whole until their verdict is found) or wait (for it)",
     "summary": "say at the end what was split",
-    "timeline": "write a timeline for chrome://tracing or Perfetto to this file",
+    "timeline": "write a timeline of all waits for chrome://tracing or Perfetto to this file",
 }
 
 
@@ -109,16 +108,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = options.module if options.module is not None else options.program
     if not words:
         command.error("name a program, or a module after -m")
-    if options.command == "explain":
-        if options.module is None and not os.path.exists(words[0]):
-            command.error(f"there is no file {words[0]}")
-        from gpusplit.explain import explain_program
-
-        return explain_program(words, options.module is not None, config, sys.stdout)
-
     from gpusplit import running
 
     try:
+        if options.command == "explain":
+            from gpusplit.explain import explain_program
+
+            return explain_program(words, options.module is not None, config, sys.stdout)
         if senseless:
             print(f"gpusplit: {senseless}; {WITHOUT}", file=sys.stderr)
             running.run_without(words, options.module is not None)

@@ -5,18 +5,16 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, fields, replace
 
-TYPE_CHECKING = False  # as in lazily.py; a slow guest imports slowly
+TYPE_CHECKING = False  # as in __init__.py; a slow guest imports slowly
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-    from gpusplit.policy import Policy
-
 #: An environment variable is this and the option's name in capitals.
 PREFIX = "GPUSPLIT_"
 
-#: What only the native library reads (native/settings.h, native/options.h).
-_LIBRARYS = ("COUNT_FILE", "OBSERVE", "PYTHON", "REPORT", "SPIN_US")
+#: What only the native library reads, and what it starts (native/settings.h, options.h; asked.py).
+LIBRARYS = ("COUNT_FILE", "EXPLAIN", "OBSERVE", "PYTHON", "REPORT", "SPIN_US")
 
 #: Where the agent of a GPU VM keeps the count of running VMs (page.py, native/count.c).
 PAGE = "/run/gpusplit/count"
@@ -48,10 +46,11 @@ class Config:
     budget: part by which a launch may become slower, for the policy adaptive (0.05: 5 %).
     wait: cooperative (sleep, then poll) or driver (whatever the OpenCL driver does; most spin).
     vms: where the VM count comes from: auto, xenstore, kvm, static:N.
-    queues: queues that slices go to in turn, 1 to 4: the caller's and companions of it.  0 lets
-        the wait decide: 2 with cooperative waits; 1 with the driver's, as the paper does.
-    in_flight: groups that may be enqueued and not complete; 0 lets the wait decide: 64 with
-        cooperative waits; 1 with the driver's, which synchronises every group before the next.
+    queues: queues that slices go to in turn, companions of the caller's, 1 to 4.  0 lets the wait
+        decide: 2 with cooperative waits, more for small slices; 1 with the driver's, as the paper.
+    in_flight: groups that may be enqueued and not complete; 0 lets the wait decide: 256 for each
+        queue with cooperative waits; 1 with the driver's, which synchronises every group before
+        the next.
     cores: the GPU's cores; 0 asks the device.  A launch of fewer work-items is never split, and
         no slice is made of fewer.
     judge: background (a launch stays whole until the verdict on its kernel is found) or wait (it
@@ -112,7 +111,7 @@ class Config:
         found = {
             name.removeprefix(PREFIX).lower(): text
             for name, text in environ.items()
-            if name.startswith(PREFIX) and name.removeprefix(PREFIX) not in _LIBRARYS
+            if name.startswith(PREFIX) and name.removeprefix(PREFIX) not in LIBRARYS
         }
         path = found.pop("config", None)
         base = cls() if path is None else cls().with_file(path)
@@ -147,36 +146,21 @@ class Config:
         except ConfigError as error:
             raise ConfigError(f"{source}: {error}") from None
 
-    def make_policy(self) -> Policy:
-        """The policy that these options name."""
-        from gpusplit.policy import BoundedTime, Fixed, PerVmCount, Unsplit
-
-        if self.policy == "fixed":
-            return Fixed(self.groups)
-        if self.policy == "vms":
-            return PerVmCount(self.alpha)
-        if self.policy == "time":
-            return BoundedTime(self.group_ms * 1e-3, self.lanes)
-        if self.policy == "adaptive":
-            from gpusplit.adaptive import Adaptive  # which needs pyopencl
-
-            return Adaptive(self.budget)
-        return Unsplit()
+    def environment(self) -> dict[str, str]:
+        """All options as the environment has them; from_environment() makes the same of it."""
+        return {
+            PREFIX + field.name.upper(): text(getattr(self, field.name)) for field in fields(self)
+        }
 
     @property
     def cooperative(self) -> bool:
         """Whether waits sleep."""
         return self.wait == "cooperative"
 
-    @property
-    def lanes(self) -> int:
-        """Queues that slices go to."""
-        return self.queues or (2 if self.cooperative else 1)
 
-    @property
-    def most_in_flight(self) -> int:
-        """Groups that may be enqueued and not complete."""
-        return self.in_flight or (64 if self.cooperative else 1)
+def text(value: object) -> str:
+    """An option's *value* as the environment has it."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _read(kind: type, value: Any) -> Any:

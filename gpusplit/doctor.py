@@ -14,7 +14,7 @@ from typing import Any, TextIO
 import numpy as np
 import pyopencl as cl
 
-from gpusplit import cuda, devices, events, reaching, running, tenancy
+from gpusplit import cuda, devices, reaching, running, tenancy
 from gpusplit.config import Config
 from gpusplit.cpu_wanted import cpu_wanted
 
@@ -118,14 +118,20 @@ def _examine_count(config: Config, out: TextIO) -> None:
 
 
 def _describe_policy(config: Config, count: int | None) -> str:
-    from gpusplit.policy import Situation
-
+    if config.policy == "unsplit":
+        return "launches stay whole"
+    if config.policy == "fixed":
+        return f"large launches go out in about {config.groups} groups"
     if config.policy == "time":
         return f"groups of at most {config.group_ms:g} ms, once a kernel has been measured"
-    decision = config.make_policy().decide(Situation(2**40, count))
-    if decision.groups <= 1:
-        return f"launches stay whole ({decision.reason})"
-    return f"large launches go out in about {decision.groups} groups ({decision.reason})"
+    if count is None:
+        return "launches stay whole (the number of VMs is unknown)"
+    if count == 1:
+        return "launches stay whole (this VM is alone)"
+    if config.policy == "adaptive":
+        return "as many groups as help the neighbours, once a kernel has been measured"
+    groups = max(1, round(count * config.alpha))
+    return f"large launches go out in about {groups} groups ({count} VMs x {config.alpha:g})"
 
 
 def _describe_wait(device: cl.Device) -> str:
@@ -178,8 +184,7 @@ def measure_waits(device: cl.Device) -> list[tuple[float, float]] | None:
         while True:
             kernel.set_args(buffer, np.int32(rounds))
             wall, cpu = time.perf_counter(), cpu_wanted()
-            event = cl._cl.enqueue_nd_range_kernel(queue, kernel, (items,), None)
-            events.driver_wait(event)
+            cl.enqueue_nd_range_kernel(queue, kernel, (items,), None).wait()
             wall, cpu = time.perf_counter() - wall, cpu_wanted() - cpu
             if wall >= length or rounds >= _MOST_ROUNDS:
                 break

@@ -108,9 +108,6 @@ class FromAgent:
             return View(None, "the agent does not say how many, or is dead")
         return View(found, None, Message(found), (said >> _COUNT_BITS) * 1e-3)
 
-    def start(self) -> None:
-        """Nothing to get ready."""
-
     def describe(self) -> str:
         """One line for people."""
         return f"agent: {self._path}"

@@ -1,8 +1,8 @@
 """gpusplit run: this process becomes the program, with gpusplit below it.
 
-The native library is preloaded and makes waits of CUDA programs sleep, whatever the program is
-written in; Python programs of this interpreter also get pyopencl's launches split.  Children of the
-program inherit both as far as they inherit the environment.
+The native library is preloaded, and is an OpenCL layer: waits sleep and launches are split,
+whatever the program is written in.  Children of the program inherit that as far as they inherit
+the environment.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ import struct
 import sys
 from dataclasses import fields
 
-from gpusplit.config import PAGE, PREFIX, Config
+from gpusplit import tenancy
+from gpusplit.config import PREFIX, Config, text
 
-TYPE_CHECKING = False  # as in lazily.py
+TYPE_CHECKING = False  # as in __init__.py
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -24,9 +25,6 @@ _HERE = os.path.dirname(os.path.abspath(__file__))
 
 #: The native library, where it was built.
 LIBRARY = os.path.join(_HERE, "native", "libgpusplit.so")
-
-#: What runs a Python program with its launches split.
-_INSIDE = os.path.join(_HERE, "inside.py")
 
 
 class CannotRun(Exception):
@@ -41,21 +39,18 @@ def run(words: Sequence[str], is_module: bool, config: Config, observe: bool) ->
     """Replace this process by the program; never returns.  CannotRun if there is none."""
     argv = command(words, is_module)
     environ = environment(os.environ, config, observe)
-    trouble = _unreachable(argv[0])
+    trouble = unreachable(argv[0])
     if trouble:
         print(f"gpusplit: {trouble}; it runs as without gpusplit", file=sys.stderr)
         environ = dict(os.environ)
     elif config.timeline:
-        _begin_timeline(environ[PREFIX + "TIMELINE"])
+        begin_timeline(environ[PREFIX + "TIMELINE"])
     _become(argv, environ)
 
 
 def run_without(words: Sequence[str], is_module: bool) -> None:
     """The same, as if there were no gpusplit."""
-    argv = command(words, is_module)
-    if argv[1:2] == [_INSIDE]:
-        del argv[1]
-    _become(argv, os.environ)
+    _become(command(words, is_module), os.environ)
 
 
 def _become(argv: list[str], environ: Mapping[str, str]) -> None:
@@ -69,42 +64,32 @@ def _become(argv: list[str], environ: Mapping[str, str]) -> None:
 def command(words: Sequence[str], is_module: bool) -> list[str]:
     """What to execute for what the user named: a program with its arguments.
 
-    >>> command(["json.tool", "--help"], True)[2:]
+    >>> command(["json.tool", "--help"], True)[1:]
     ['-m', 'json.tool', '--help']
     """
-    inside = [sys.executable, _INSIDE]
     if is_module:
-        return [*inside, "-m", *words]
+        return [sys.executable, "-m", *words]
     name, *arguments = words
     if name.endswith((".py", ".pyw")) and os.path.isfile(name):
-        return [*inside, name, *arguments]
+        return [sys.executable, name, *arguments]
     found = shutil.which(name)
     if found is None:
         if os.path.isfile(name):
             raise CannotRun(f"{name} is no program: make it executable (chmod +x {name})", 126)
         raise CannotRun(f"there is no program {name}", 127)
-    if _is_this_python(found) and arguments:
-        # Other options of Python's are left to Python itself.
-        if arguments[0] == "-m" and len(arguments) > 1:
-            return [*inside, *arguments]
-        if not arguments[0].startswith("-") and os.path.isfile(arguments[0]):
-            return [*inside, *arguments]
-    interpreter = _interpreter(found)
-    if interpreter is not None and _is_this_python(interpreter):
-        return [*inside, found, *arguments]
     return [found, *arguments]
 
 
 def environment(before: Mapping[str, str], config: Config, observe: bool) -> dict[str, str]:
     """The environment of the program: *before*, with the options and the library."""
     environ = dict(before)
+    # The library splits only where a policy is named: by default where somebody may know a count.
+    counts = not isinstance(tenancy.from_option(config.vms), tenancy.Unknown)
     for field in fields(Config):
         value = getattr(config, field.name)
-        # The library splits only where a policy is named.
-        counts = config.vms.startswith("static:") or os.path.exists(PAGE)
         named = field.name == "policy" and counts
         if value != field.default or named or PREFIX + field.name.upper() in environ:
-            environ[PREFIX + field.name.upper()] = _text(value)
+            environ[PREFIX + field.name.upper()] = text(value)
     environ.pop(PREFIX + "CONFIG", None)  # what it says is said now
     if config.timeline:
         environ[PREFIX + "TIMELINE"] = os.path.abspath(config.timeline)  # wherever the program goes
@@ -128,30 +113,20 @@ def environment(before: Mapping[str, str], config: Config, observe: bool) -> dic
         environ["OPENCL_LAYERS"] = f"{below}:{LIBRARY}" if below else LIBRARY
     else:
         print(
-            "gpusplit: its native library is not installed, so that only pyopencl's waits sleep: "
+            "gpusplit: its native library is not installed, and the program runs as without it: "
             "install a C compiler, then gpusplit again",
             file=sys.stderr,
         )
     return environ
 
 
-def _begin_timeline(path: str) -> None:
+def begin_timeline(path: str) -> None:
     """Begin the file that all processes of the program add their waits to (native/timeline.c)."""
     try:
         with open(path, "w", encoding="utf-8") as file:
             file.write("[\n")
     except OSError as error:
         raise CannotRun(f"the timeline {path}: {error.strerror}") from None
-
-
-def _text(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _is_this_python(program: str) -> bool:
-    # Two environments may have the same Python with other packages: the folder has to be the same.
-    folders = {os.path.dirname(os.path.abspath(path)) for path in (sys.executable, program)}
-    return len(folders) == 1 and os.path.realpath(sys.executable) == os.path.realpath(program)
 
 
 def _interpreter(program: str) -> str | None:
@@ -169,7 +144,7 @@ def _interpreter(program: str) -> str | None:
     return shutil.which(words[0]) if words else None
 
 
-def _unreachable(program: str) -> str:
+def unreachable(program: str) -> str:
     """Why nothing can be preloaded into *program*; empty if it can, as far as one can tell."""
     interpreter = _interpreter(program)
     program = interpreter or program

@@ -1,9 +1,10 @@
 """How many VMs run on this host, as the host tells this guest.
 
 The count includes this VM; Xen's dom0 is not counted.  Sources: a number somebody wrote down, the
-agent of this VM, Xen's store, or a KVM guest's virtio-serial port.  A source never raises while
-kernels are launched: what is missing, stale or makes no sense is reported once as a warning and
-counts as unknown, and unknown is not split.
+agent of this VM, Xen's store, or a KVM guest's virtio-serial port.  A source never raises: what is
+missing, stale or makes no sense is reported once as a warning and counts as unknown.  Launches go
+by a number that is given or by the agent's (native/count.c); the others are what the agent listens
+to, and `gpusplit watch` and `doctor` show.
 """
 
 from __future__ import annotations
@@ -35,10 +36,6 @@ class Tenancy(Protocol):
         """Running VMs including this one, or None where that is unknown."""
         ...
 
-    def start(self) -> None:
-        """Get ready: launches are to be asked for the count soon."""
-        ...
-
     def describe(self) -> str:
         """One line for people: what the source is and where it reads."""
         ...
@@ -55,9 +52,6 @@ class Static:
         """That number."""
         return self._count
 
-    def start(self) -> None:
-        """Nothing to get ready."""
-
     def describe(self) -> str:
         """One line for people."""
         return f"static: {self._count} VMs"
@@ -69,9 +63,6 @@ class Unknown:
     def vm_count(self) -> int | None:
         """Unknown."""
         return None
-
-    def start(self) -> None:
-        """Nothing to get ready."""
 
     def describe(self) -> str:
         """One line for people."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -11,6 +11,10 @@ import numpy as np
 import pyopencl as cl
 
 import gpusplit
+
+# The library has to be below OpenCL from its start; nothing is split until a test says so.
+gpusplit.install(gpusplit.Config(policy="unsplit"))
+gpusplit.uninstall()
 
 MF = cl.mem_flags
 OUT_OF_ORDER = cl.command_queue_properties.OUT_OF_ORDER_EXEC_MODE_ENABLE
@@ -57,7 +61,7 @@ def read(queue: cl.CommandQueue, buf: cl.Buffer, like: np.ndarray[Any, Any], **h
 
 
 @contextmanager
-def split(config: gpusplit.Config = FIVE, **options: Any) -> Iterator[list[gpusplit.Launch]]:
+def split(config: gpusplit.Config = FIVE, **options: Any) -> Iterator[Sequence[gpusplit.Launch]]:
     """Splitting on; the launches inside."""
     with gpusplit.active(config, **options), gpusplit.recording() as launches:
         yield launches

@@ -25,10 +25,6 @@ from program_maker import COUNTERS, ENTRIES, Kernel, Program, make
 import gpusplit
 
 MF = cl.mem_flags
-#: A judge that works beside the program has to be waited for, or nothing would be split.
-WAIT: dict[str, Any] = (
-    {"judge": "wait"} if "judge" in {f.name for f in dataclasses.fields(gpusplit.Config)} else {}
-)
 #: Splits; the last one is more than there are work-groups.
 GROUPS = (2, 3, 5, 7, 1000)
 
@@ -123,7 +119,7 @@ def launch(program: cl.Program, kernel: Kernel, case: Case) -> bytes:
     }
     ready = cl.Kernel(program, kernel.name)
     ready.set_args(*(values[argument] for argument in kernel.arguments))
-    cl._cl.enqueue_nd_range_kernel(queue(), ready, case.size, case.local, case.offset)
+    cl.enqueue_nd_range_kernel(queue(), ready, case.size, case.local, case.offset)
     for name, array in (("out", out), ("counts", counts)):
         cl.enqueue_copy(queue(), array, written[name])
     return out.tobytes() + counts.tobytes()
@@ -166,7 +162,7 @@ def run(seed: int, folder: Path, count: int) -> Iterator[dict[str, Any]]:
         yield {"seed": seed, "phase": "split", "doing": repr(case)}
         kernel = made.kernels[case.kernel]
         with (
-            gpusplit.active(policy="fixed", groups=case.groups, cores=1, **WAIT),
+            gpusplit.active(policy="fixed", groups=case.groups, cores=1, judge="wait"),
             gpusplit.recording() as launches,
         ):
             found = launch(program, kernel, case)
@@ -198,6 +194,8 @@ def write_headers(seeds: range, folder: Path) -> None:
 
 def main(folder: str, first: str, last: str, count: str) -> None:
     warnings.simplefilter("ignore")  # compilers talk
+    # The library has to be below OpenCL from its start.
+    gpusplit.install(gpusplit.Config(policy="unsplit"))
     for seed in range(int(first), int(last)):
         for line in run(seed, Path(folder), int(count)):
             print(json.dumps(line), flush=True)

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyopencl as cl
 import pytest
+from gpusplit_device import MF, OUT_OF_ORDER, PROFILING, context
 from gpusplit_kernels import IdKernel, id_kernel
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -27,15 +28,6 @@ LONG = int(os.environ.get("LONG_TESTS", "1"))
 CASES = 1000 * LONG
 KERNELS = 30 * min(LONG, 10)
 
-MF = cl.mem_flags
-OUT_OF_ORDER = cl.command_queue_properties.OUT_OF_ORDER_EXEC_MODE_ENABLE
-PROFILING = cl.command_queue_properties.PROFILING_ENABLE
-
-
-@functools.cache
-def context() -> cl.Context:
-    return cl.create_some_context(interactive=False)
-
 
 @functools.cache
 def queue(properties: int) -> cl.CommandQueue:
@@ -46,11 +38,6 @@ def queue(properties: int) -> cl.CommandQueue:
 def compiled(seed: int) -> tuple[IdKernel, cl.Kernel]:
     made = id_kernel(seed)
     return made, cl.Kernel(cl.Program(context(), made.source).build(), "record")
-
-
-@functools.cache
-def launch_whole() -> object:
-    return cl._cl.enqueue_nd_range_kernel
 
 
 @dataclass(frozen=True)
@@ -137,11 +124,11 @@ def test_a_split_launch_writes_the_same_bytes(case: Case) -> None:
             np.array((*offset, 0, 0, 0)[:4], np.uint32),
             np.uint32(case.k),
         )
-        with gpusplit.recording() as launches:
+        with gpusplit.active(config), gpusplit.recording() as launches:
             event = gpusplit.enqueue_nd_range_kernel_n(
-                q, kernel, given_size, local, given_offset, None, g_times_l, config=config
+                q, kernel, given_size, local, given_offset, None, g_times_l
             )
-        cl.enqueue_copy(q, out, buffer, wait_for=[event])
+            cl.enqueue_copy(q, out, buffer, wait_for=[event])
         (told,) = launches
         return out.tobytes(), told
 

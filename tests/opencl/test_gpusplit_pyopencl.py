@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -41,32 +41,32 @@ def queue() -> Iterator[cl.CommandQueue]:
 
 
 @pytest.fixture(autouse=True)
-def launches() -> Iterator[list[gpusplit.Launch]]:
+def launches() -> Iterator[Sequence[gpusplit.Launch]]:
     with split() as launches:
         yield launches
 
 
-def were_split(launches: list[gpusplit.Launch], *kernels: str) -> bool:
+def were_split(launches: Sequence[gpusplit.Launch], *kernels: str) -> bool:
     """Whether kernels whose names contain these were split."""
     return all(any(part in entry.kernel and entry.groups > 1 for entry in launches)
                for part in kernels)  # fmt: skip
 
 
-def test_array_arithmetic(queue: cl.CommandQueue, launches: list[gpusplit.Launch]) -> None:
+def test_array_arithmetic(queue: cl.CommandQueue, launches: Sequence[gpusplit.Launch]) -> None:
     x = cl_array.to_device(queue, FLOATS)
     np.testing.assert_allclose((x * 2 + 1).get(), FLOATS * 2 + 1, rtol=1e-6)
     assert (cl_array.arange(queue, 5000, dtype=np.int32).get() == np.arange(5000)).all()
     assert were_split(launches, "axpb", "arange")
 
 
-def test_complex_arrays(queue: cl.CommandQueue, launches: list[gpusplit.Launch]) -> None:
+def test_complex_arrays(queue: cl.CommandQueue, launches: Sequence[gpusplit.Launch]) -> None:
     host = (FLOATS + 1j * FLOATS[::-1]).astype(np.complex64)
     x = cl_array.to_device(queue, host)
     np.testing.assert_allclose((x * x).get(), host * host, rtol=1e-5)
     assert were_split(launches, "multiply")
 
 
-def test_elementwise(queue: cl.CommandQueue, launches: list[gpusplit.Launch]) -> None:
+def test_elementwise(queue: cl.CommandQueue, launches: Sequence[gpusplit.Launch]) -> None:
     linear = ElementwiseKernel(
         context(), "float a, float *x, float b, float *y, float *z", "z[i] = a*x[i] + b*y[i]",
         "linear",
@@ -78,7 +78,7 @@ def test_elementwise(queue: cl.CommandQueue, launches: list[gpusplit.Launch]) ->
     assert were_split(launches, "linear")
 
 
-def test_reductions(queue: cl.CommandQueue, launches: list[gpusplit.Launch]) -> None:
+def test_reductions(queue: cl.CommandQueue, launches: Sequence[gpusplit.Launch]) -> None:
     x = cl_array.to_device(queue, FLOATS)
     np.testing.assert_allclose(cl_array.sum(x).get(), FLOATS.sum(), rtol=1e-5)
     np.testing.assert_allclose(cl_array.dot(x, x).get(), FLOATS.dot(FLOATS), rtol=1e-5)
@@ -91,7 +91,7 @@ def test_reductions(queue: cl.CommandQueue, launches: list[gpusplit.Launch]) -> 
     assert were_split(launches, "reduce_kernel_stage1")
 
 
-def test_scans(queue: cl.CommandQueue, launches: list[gpusplit.Launch]) -> None:
+def test_scans(queue: cl.CommandQueue, launches: Sequence[gpusplit.Launch]) -> None:
     x = cl_array.to_device(queue, INTS)
     out = cl_array.empty_like(x)
     InclusiveScanKernel(context(), np.dtype(np.int32), "a+b", neutral="0")(x, out)
@@ -126,7 +126,7 @@ def test_sorts(queue: cl.CommandQueue) -> None:
 
 @pytest.mark.parametrize("generator", [cl_random.PhiloxGenerator, cl_random.ThreefryGenerator])
 def test_random_numbers_are_those_of_an_unsplit_generator(
-    queue: cl.CommandQueue, launches: list[gpusplit.Launch], generator: type
+    queue: cl.CommandQueue, launches: Sequence[gpusplit.Launch], generator: type
 ) -> None:
     split_uniform = generator(context(), seed=3).uniform(queue, 10_000, np.float32).get()
     split_normal = generator(context(), seed=4).normal(queue, 10_000, np.float32).get()

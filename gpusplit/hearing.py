@@ -1,0 +1,88 @@
+"""What the native library has to say: to the log `gpusplit`, and as warnings."""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import threading
+import warnings
+
+from gpusplit import tenancy
+from gpusplit.config import Config
+from gpusplit.count import TenancyWarning
+from gpusplit.library import Library
+
+log = logging.getLogger("gpusplit")
+
+
+class JudgeWarning(UserWarning):
+    """Launches stay whole because the judge could not be asked."""
+
+
+_WARNINGS: dict[str, type[Warning]] = {"c": TenancyWarning, "j": JudgeWarning}
+
+
+class Ear:
+    """Listens to the library, in a thread of its own."""
+
+    def __init__(self) -> None:
+        """Nobody listens yet."""
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._config = Config()
+
+    def listen(self, library: Library, config: Config) -> None:
+        """Listen to *library* from now on; *config* is what it goes by now."""
+        with self._lock:
+            # From the first question on it says here what it has to say, not on standard error.
+            self._hear_the_rest(library)
+            self._config = config
+            if self._thread is None:
+                self._thread = threading.Thread(
+                    target=self._listen, args=(library,), name="gpusplit hears", daemon=True
+                )
+                self._thread.start()
+                atexit.register(self._hear_the_rest, library)
+
+    def _listen(self, library: Library) -> None:
+        while True:
+            said = library.heard(wait=True)
+            if said is not None:
+                self.say(*said)
+
+    def _hear_the_rest(self, library: Library) -> None:
+        while (said := library.heard(wait=False)) is not None:
+            self.say(*said)
+
+    def say(self, kind: str, text: str) -> None:
+        """Pass on what was said, in the log or as a warning."""
+        if kind == "w":
+            log.info("%s", text)
+        elif kind == "c" and isinstance(tenancy.from_option(self._config.vms), tenancy.Unknown):
+            # No guest of anybody who would tell: nothing is amiss.
+            log.info("%s", text)
+        elif kind in _WARNINGS:
+            try:
+                warnings.warn(f"gpusplit: {text}", _WARNINGS[kind], stacklevel=2)
+            except Warning as error:
+                # Warnings are errors here, but this thread has nobody to raise one for.
+                log.warning("%s", error)
+        else:
+            log.warning("%s", text)
+
+
+_ear = Ear()
+
+
+def hear(library: Library, config: Config) -> None:
+    """Listen to *library* from now on; *config* is what it goes by now."""
+    _ear.listen(library, config)
+
+
+def _after_fork() -> None:
+    # A child has no such thread; what the library says there is on standard error.
+    Ear.__init__(_ear)
+
+
+os.register_at_fork(after_in_child=_after_fork)
