@@ -4,17 +4,26 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Names and values: adapt.py. */
+/* The numbers of groups that are tried, each about three times the one before: 20 groups bring little more
+ * than 10 (the paper's Fig. 4), and finer steps would only take longer to try. */
 static const int ladder[] = { 1, ADAPT_FEWEST, 6, 18 };
 #define RUNGS ((int)(sizeof ladder / sizeof *ladder))
+/* CPUs (0.05: 5 % of one) that are worth an effort: that this VM must use, that others must want and that
+ * they must gain before anything is cut for them. */
 #define WORTH 0.05
+/* Windows after an experiment before the next; doubled each time, since a host seldom changes. */
 #define FIRST_REST 30
 #define LONGEST_REST 480
+/* Windows in a row that end a split (a trial): above the budget (without a cut); and without anybody who
+ * wants the CPU, at least so many, and one in so many of those to rest. */
 #define STRIKES 3
 #define QUIET 4
 #define REST_PER_QUIET 10
+/* Parts of the budget: groups are chosen for a cost of AIM; a number in use is lowered above 1 and raised
+ * only from below ROOM, so that noise between the two changes nothing. */
 #define AIM 0.8
 #define ROOM 0.6
+/* Measurements whose mean is held for true; of more, the last count most. */
 #define REMEMBERED 10
 
 static int least_of(int a, int b)

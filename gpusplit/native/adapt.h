@@ -1,5 +1,10 @@
-/* The control law of the policy adaptive: pure arithmetic over what was measured.  The same as adapt.py,
- * to which a test holds it, and where what is here is explained; docs/adaptive.md has the law. */
+/* The control law of the policy adaptive: pure arithmetic over what was measured.
+ *
+ * Two loops.  The inner one, adapt_fit(), keeps every kernel's number of groups such that its predicted
+ * slow-down stays within the budget.  The outer one, adapt_step(), finds by experiment whether cutting helps
+ * the neighbours at all: all that they can gain is CPU time which this VM uses, so that is what is compared.
+ * Time counts in windows: how long one is, is not known here.  docs/adaptive.md has the law, and why it does
+ * not oscillate. */
 #ifndef GPUSPLIT_ADAPT_H
 #define GPUSPLIT_ADAPT_H
 
@@ -14,18 +19,27 @@ struct window {
     int reach;        /* the most groups that any kernel can be cut into within the budget */
 };
 
-enum phase { PHASE_UNSPLIT, PHASE_TRY, PHASE_CHECK_UNSPLIT, PHASE_CHECK_SPLIT, PHASE_SPLIT };
+/* Where the outer loop is. */
+enum phase {
+    PHASE_UNSPLIT,       /* nothing is cut; once rested, an experiment begins if there is something to give */
+    PHASE_TRY,           /* one number of groups after the other, a window each */
+    PHASE_CHECK_UNSPLIT, /* one window may be luck: one more unsplit, ... */
+    PHASE_CHECK_SPLIT,   /* ... and one at the best number */
+    PHASE_SPLIT,         /* the last experiment showed a gain */
+};
 
 /* The outer loop's state, for one number of running VMs. */
 struct control {
     enum phase phase;
-    int level;         /* the most groups that any launch is cut into */
-    char reason[64];   /* why, in words */
-    double unsplit_use;
-    int best_level;    /* 0: none yet */
-    double best_use;
-    int rest, patience, strikes;
-    int quiet;         /* -1: nobody wanted the CPU yet */
+    int level;          /* the most groups that any launch is cut into */
+    char reason[64];    /* why, in words */
+    double unsplit_use; /* CPUs used in the last unsplit window */
+    int best_level;     /* the level with the least use in this experiment; 0: none yet */
+    double best_use;    /* that use */
+    int rest;           /* windows until the next experiment */
+    int patience;       /* windows to rest after it */
+    int strikes;        /* windows in a row above the budget, or in a trial without a launch that was cut */
+    int quiet;          /* windows in a row in which nobody wanted the CPU; -1: nobody did yet */
 };
 
 /* The state at the start. */
@@ -34,7 +48,8 @@ struct control adapt_begin(void);
 /* The next state, after `window` with `control` in force. */
 struct control adapt_step(const struct control *control, const struct window *window, double budget);
 
-/* Groups for a kernel of unsplit `seconds` whose further groups cost `group_cost` seconds each. */
+/* Groups for a kernel of unsplit `seconds` whose further groups cost `group_cost` seconds each; it is cut
+ * into `current` up to now, may be into `level`, and may become slower by the part `budget`. */
 int adapt_fit(int current, int level, double seconds, double group_cost, double budget);
 
 /* The fewest groups that are tried, and the most that such a kernel can be cut into within the budget, by

@@ -10,9 +10,11 @@
 
 #include "adapt.h"
 
-/* Names and values: adaptive.py. */
+/* Seconds that a window lasts, or one launch if that takes longer. */
 #define WINDOW 0.16
+/* Stolen time is counted in ticks, of which one may belong to the window before. */
 #define TICK 0.01
+/* A window in which the launches took less than this part of the time says nothing about waits. */
 #define BUSY_PART 0.25
 /* Kernels in their sizes, and numbers of VMs, of which something is known; others begin anew. */
 #define PLACES 1024

@@ -1,6 +1,5 @@
 /* The policy adaptive: what this guest can see, put into windows, and the control law over it (adapt.h).
- * The same as adaptive.py.  Once per window a launch pays for reading two counters; all others look a
- * decision up. */
+ * Once per window a launch pays for reading two counters; all others look a decision up. */
 #ifndef GPUSPLIT_ADAPTIVE_H
 #define GPUSPLIT_ADAPTIVE_H
 

@@ -61,6 +61,7 @@ def law() -> ctypes.CDLL:
     library.law_control_size.restype = ctypes.c_size_t
     assert library.law_control_size() == ctypes.sizeof(_Control)
     library.law_meters.argtypes = [ctypes.c_double] * 3
+    library.adapt_fit.argtypes = [ctypes.c_int] * 2 + [ctypes.c_double] * 3
     library.law_control.restype = _Control
     library.law_stolen.argtypes = [ctypes.c_char_p]
     library.law_stolen.restype = ctypes.c_double
@@ -79,6 +80,11 @@ def ladder() -> tuple[int, ...]:
     """The numbers of groups that are tried."""
     turns = iter(range(100))
     return tuple(iter(lambda: law().law_rung(next(turns)), 0))
+
+
+def fit(current: int, level: int, seconds: float, group_cost: float, budget: float) -> int:
+    """adapt_fit() of adapt.h."""
+    return int(law().adapt_fit(current, level, seconds, group_cost, budget))
 
 
 def stolen_seconds(path: Path) -> float | None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from statistics import mean, median
 
 import pytest
-from adaptive_law import Adaptive, Phase, ladder, law, stolen_seconds
+from adaptive_law import Adaptive, Phase, fit, ladder, law, stolen_seconds
 from hypothesis import given, settings
 from hypothesis import strategies as some
 from simulated_host import KERNEL, WORK_ITEMS, Host, changes, slow_down
@@ -118,6 +118,16 @@ def test_a_kernel_unlike_the_others_has_groups_of_its_own() -> None:
     host.run(3)
     other = host.policy.decide(KERNEL + 1, 1000, 3)
     assert other.groups == 1, "never measured unsplit"
+
+
+@pytest.mark.parametrize(
+    ("current", "group_cost", "groups"), [(1, 0.001, 18), (18, 0.010, 5), (4, 0.010, 4)]
+)
+def test_what_a_group_costs_decides_how_many_fit(
+    current: int, group_cost: float, groups: int
+) -> None:
+    """Of a kernel of 1 s, with a budget of 5 %; where it is little below that, nothing moves."""
+    assert fit(current, 18, 1.0, group_cost, 0.05) == groups
 
 
 # Within two seconds.
