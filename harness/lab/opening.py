@@ -36,6 +36,7 @@ def open_lab(kind: str, folder: Path, build: Path, own: OwnPrograms | None = Non
     `folder` is where the playbooks wrote a Xen host down; in `build` the CPU job is compiled.
     """
     program = build_cpu_matmul(build)
+    build_gpusplit()
     if kind == "local":
         emugpu = None if find_gpus() else build_emugpu(build)
         with measuring_alone(build), open_local_lab(program, emugpu, own) as lab:

@@ -16,6 +16,9 @@ ROOT = Path(__file__).resolve().parents[2]
 SOURCES = ("site.yml", "playbooks", "roles", "inventory", "gpusplit", "harness/emugpu")
 """Files and folders of the checkout that end up in a lab."""
 
+MADE = (".pyc", ".so")
+"""Endings of what is made of these: a library that building the lab makes changes nothing."""
+
 NAME = "built.json"
 
 
@@ -36,7 +39,7 @@ def sources_digest(root: Path = ROOT) -> str:
     for source in SOURCES:
         path = root / source
         for file in [path] if path.is_file() else sorted(path.rglob("*")):
-            if file.is_file() and "__pycache__" not in file.parts:
+            if file.is_file() and file.suffix not in MADE:
                 digest.update(str(file.relative_to(root)).encode() + b"\0")
                 digest.update(hashlib.sha256(file.read_bytes()).digest())
     return digest.hexdigest()

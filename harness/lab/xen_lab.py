@@ -142,7 +142,7 @@ class XenLab:
         return {name: f"domid {domains[name].domid}" for name in vms if name in domains}
 
     def vms_option(self, running: int) -> str:
-        # Said outright: `auto` would quietly take another source where xenstore cannot be read.
+        # The agent of the GPU VM listens to it, and tells all programs there.
         return "xenstore"
 
     def release(self) -> None:

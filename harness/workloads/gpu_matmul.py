@@ -2,6 +2,7 @@
 
 A program of its own, run in the GPU VM. It stays for many measurements, because Python's imports
 alone take 10 s in the emulation; how kernels are split and waited for is told to it each time.
+gpusplit's library goes above what OPENCL_LAYERS names already: the emulated GPU is a layer, too.
 
 Commands on standard input, answers on standard output, a line of JSON each:
     (start)  {"event": "ready", "device": ..., "gpusplit_digest": ..., "versions": ...}
@@ -67,9 +68,9 @@ void matmul(const int size, __global const float *a, __global const float *b, __
 
 
 def package_digest(folder: Path) -> str:
-    """Return a hash of a Python package's sources: are guest and controller of one mind?"""
+    """Return a hash of a Python package and its libraries: are guest and controller of one mind?"""
     digest = hashlib.sha256()
-    for source in sorted(folder.rglob("*.py")):
+    for source in sorted([*folder.rglob("*.py"), *folder.rglob("*.so")]):
         digest.update(str(source.relative_to(folder)).encode() + b"\0")
         digest.update(source.read_bytes() + b"\0")
     return digest.hexdigest()[:16]
@@ -143,19 +144,14 @@ class MatrixProduct:
         self.in_use += [a, b, c]
         return kernel, c
 
-    def launch(self, kernel: Any, size: int, config: Any) -> None:
-        """Launch one product and wait for it, as a gpusplit.Config says."""
+    def launch(self, kernel: Any, size: int) -> None:
+        """Launch one product and wait for it, as is installed."""
         import gpusplit
 
-        gpusplit.wait(
-            gpusplit.enqueue_nd_range_kernel_n(
-                self.queue, kernel, (size, size), (TILE, TILE), config=config
-            ),
-            config,
-        )
+        gpusplit.enqueue_nd_range_kernel_n(self.queue, kernel, (size, size), (TILE, TILE)).wait()
 
 
-def verify(product: MatrixProduct, config: Any) -> None:
+def verify(product: MatrixProduct) -> None:
     """Compute a product for real, and compare it with numpy's."""
     import numpy
     import pyopencl as cl
@@ -170,7 +166,7 @@ def verify(product: MatrixProduct, config: Any) -> None:
     result = numpy.full((size, size), numpy.nan, dtype=numpy.float32)
     cl.enqueue_copy(product.queue, c, result)
     with gpusplit.recording() as launches:
-        product.launch(kernel, size, config)
+        product.launch(kernel, size)
     cl.enqueue_copy(product.queue, result, c)
     expected = a.astype(numpy.float64) @ b.astype(numpy.float64)
     error = float(numpy.max(numpy.abs(result - expected)) / numpy.max(numpy.abs(expected)))
@@ -182,7 +178,7 @@ def verify(product: MatrixProduct, config: Any) -> None:
     )
 
 
-def measure(product: MatrixProduct, kernel: Any, config: Any, launches: int) -> None:
+def measure(product: MatrixProduct, kernel: Any, launches: int) -> None:
     """Run all launches, and report when each started and ended."""
     import gpusplit
 
@@ -190,7 +186,7 @@ def measure(product: MatrixProduct, kernel: Any, config: Any, launches: int) -> 
     times = [now()]
     with gpusplit.recording() as recorded:
         for _ in range(launches):
-            product.launch(kernel, product.size, config)
+            product.launch(kernel, product.size)
             times.append(now())
     say(
         "report",
@@ -216,14 +212,12 @@ def serve(product: MatrixProduct) -> None:
     import pyopencl
 
     import gpusplit
-    from gpusplit import history
 
     kernel, _ = product.kernel(product.size)
     # Whatever is slow only the first time is done before anything is measured, in every mode:
     # building, and what gpusplit does when it first splits a kernel.
     warm_up_size = min(WARM_UP_SIZE, product.size)
     warm_up, _ = product.kernel(warm_up_size)
-    config = gpusplit.Config(policy="unsplit", wait="driver")
 
     commands = listen()
     say(
@@ -245,24 +239,30 @@ def serve(product: MatrixProduct) -> None:
         elif word == "set":
             # The verdict is among what is slow only the first time, see above.
             config = gpusplit.Config(judge="wait", **json.loads(argument))
-            product.launch(warm_up, warm_up_size, config)
-            # Every run is a program's first: how long kernels take is found out anew, or a point
-            # would depend on which points were measured before it.
-            history.forget_launches()
+            gpusplit.install(config)
+            product.launch(warm_up, warm_up_size)
+            # Every run is a program's first: what launches took is forgotten, and found out anew,
+            # or a point would depend on which points were measured before it.
+            gpusplit.install(config)
             say("set")
         elif word == "go":
-            measure(product, kernel, config, int(argument))
+            measure(product, kernel, int(argument))
         elif word == "verify":
-            verify(product, config)
+            verify(product)
         else:
             raise SystemExit(f"unknown command: {word!r}")
 
 
 def main() -> None:
     """Run the job as the command line says."""
+    import gpusplit
+
     parser = argparse.ArgumentParser(description="matrix products on the GPU")
     parser.add_argument("--size", type=int, default=5120, help="rows of the square matrices")
-    serve(MatrixProduct(parser.parse_args().size))
+    size = parser.parse_args().size
+    # Before OpenCL is started, whose loader takes layers only then.
+    gpusplit.install(gpusplit.Config(policy="unsplit", wait="driver"))
+    serve(MatrixProduct(size))
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from harness.lab.samples import Launch
 from harness.lab.xen_lab import GPU_PROGRAM, OUR_GPUSPLIT
 from harness.plan.experiments import Mode, Point, driver_environment, gpusplit_options
 from harness.plan.profiles import PROFILES
+from harness.workloads.build import build_gpusplit
 from harness.workloads.gpu_matmul import package_digest
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -28,6 +29,7 @@ pytestmark = pytest.mark.opencl
 def layer(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("emugpu")
     subprocess.run(["make", "-C", ROOT / "harness/emugpu", f"OUT={folder}"], check=True)
+    build_gpusplit()
     return folder / "libemugpu.so"
 
 

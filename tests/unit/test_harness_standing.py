@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from harness.lab.standing import NAME, SOURCES, Built, remember, sources_digest, why_build
+from harness.workloads.gpu_matmul import package_digest
 
 BUILT = Built(cpu_vms=2, options="-e a=1", sources="abc")
 
@@ -70,3 +71,23 @@ def test_the_digest_ignores_what_python_leaves_behind(checkout: Path) -> None:
     (checkout / "gpusplit" / "__pycache__" / "a.pyc").write_text("x")
     (checkout / "README.md").write_text("x")
     assert sources_digest(checkout) == before
+
+
+def test_the_digest_follows_a_library_by_its_sources(checkout: Path) -> None:
+    before = sources_digest(checkout)
+    native = checkout / "gpusplit" / "native"
+    native.mkdir()
+    (native / "libgpusplit.so").write_text("built with the lab")
+    assert sources_digest(checkout) == before
+    (native / "launch.c").write_text("int launch;")
+    assert sources_digest(checkout) != before
+
+
+def test_guest_and_controller_are_of_one_mind_only_with_the_same_library(tmp_path: Path) -> None:
+    (tmp_path / "native").mkdir()
+    library = tmp_path / "native" / "libgpusplit.so"
+    seen = {package_digest(tmp_path)}
+    for content in ("built", "built otherwise"):
+        library.write_text(content)
+        seen.add(package_digest(tmp_path))
+    assert len(seen) == 3
