@@ -400,6 +400,37 @@ say(out=out.tolist())
     assert again.facts == ran.facts == layer.run(takes, None).facts
 
 
+LINKED = """
+source = "kernel void k(global int *a) { a[get_global_id(0)] += get_group_id(0) + PLUS; }"
+other = cl.Program(context, "int nothing(void) { return 0; }").compile()
+parts = cl.Program(context, source).compile(options=["-DPLUS=5"])
+program = cl.link_program(context, [parts] + OTHERS)
+parts.compile(options=["-DPLUS=6"])
+kernel = cl.Kernel(program, "k")
+a = cl.Buffer(context, flags, hostbuf=np.zeros(64, np.int32))
+out = np.empty(64, np.int32)
+kernel(queue, (64,), (8,), a)
+kernel(queue, (64,), (8,), a)
+cl.enqueue_copy(queue, out, a)
+say(out=out.tolist())
+"""
+
+
+def test_a_program_that_is_compiled_and_then_linked_alone_is_split(layer: Layer) -> None:
+    program = LINKED.replace("OTHERS", "[]")
+    ran = layer.run(program, None, **FORCED, groups="4")
+    assert ran.facts == layer.run(program, None).facts
+    assert ran.split() == (2, 2, 8), ran.why_whole()
+
+
+def test_a_program_that_is_linked_of_several_stays_whole(layer: Layer) -> None:
+    program = LINKED.replace("OTHERS", "[other]")
+    ran = layer.run(program, None, **FORCED, groups="4")
+    assert ran.facts == layer.run(program, None).facts
+    assert ran.split() == (2, 0, 2)
+    assert ran.why_whole() == "its program was not built from one source"
+
+
 def test_arguments_set_through_a_loader_that_knows_no_layer_are_not_missed(layer: Layer) -> None:
     program = """
 import ctypes
