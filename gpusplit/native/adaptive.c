@@ -183,12 +183,10 @@ size_t adaptive_decide(uint64_t name, size_t items, unsigned count, double most,
     if (!kernel->groups)
         kernel->groups = groups_of(kernel, 1);
     const size_t groups = (size_t)kernel->groups;
-    *reason = "policy adaptive";
-    if (groups == 1) {
-        snprintf(told, sizeof told, "policy adaptive: %s%s", now->control.reason,
-                 now->control.phase == PHASE_SPLIT ? "; 1 here, for the budget" : "");
-        *reason = told;
-    }
+    *reason = told;
+    const int n = snprintf(told, sizeof told, "policy adaptive: %s", now->control.reason);
+    if ((int)groups < now->control.level && now->control.phase == PHASE_SPLIT)
+        snprintf(told + n, sizeof told - (size_t)n, "; %zu here, for the budget", groups);
     pthread_mutex_unlock(&lock);
     return groups;
 }

@@ -37,6 +37,7 @@ struct build {
     char *options;
     char *headers;             /* as they were seen; NULL: they were not */
     struct binaries *binaries; /* NULL: it is of a source */
+    char *source;              /* NULL: the program says it */
     pthread_mutex_t lock; /* of the lists */
     pthread_mutex_t work; /* held by who finds something out while others wait for it */
     struct judged *judged;
@@ -75,6 +76,7 @@ void build_drop(struct build *build)
     pthread_mutex_destroy(&build->work);
     binaries_drop(build->binaries);
     free(build->headers);
+    free(build->source);
     free(build->options);
     free(build);
 }
@@ -86,7 +88,8 @@ struct build *build_hold(struct build *build)
     return build;
 }
 
-struct build *build_new(const char *options, const char *headers, struct binaries *binaries)
+struct build *build_new(const char *options, const char *headers, struct binaries *binaries,
+                        const char *source)
 {
     struct build *build = calloc(1, sizeof *build);
     if (!build)
@@ -96,8 +99,9 @@ struct build *build_new(const char *options, const char *headers, struct binarie
     pthread_mutex_init(&build->work, NULL);
     build->options = strdup(options);
     build->headers = headers ? strdup(headers) : NULL;
+    build->source = source ? strdup(source) : NULL;
     build->binaries = binaries_hold(binaries);
-    if (build->options && (build->headers || !headers))
+    if (build->options && (build->headers || !headers) && (build->source || !source))
         return build;
     build_drop(build);
     return NULL;
@@ -173,7 +177,8 @@ static char *say_origin(struct question *question, const struct build *build, ha
         question->binaries = build->binaries;
         return NULL;
     }
-    char *source = text_of(next_clGetProgramInfo, program, CL_PROGRAM_SOURCE);
+    char *source = build->source ? strdup(build->source)
+                                 : text_of(next_clGetProgramInfo, program, CL_PROGRAM_SOURCE);
     question->source = source && source[strspn(source, " \n")] ? source : NULL;
     question->options = build->options;
     question->headers = build->headers;

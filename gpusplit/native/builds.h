@@ -13,8 +13,10 @@
 struct build;
 
 /* headers: as judge_headers() said while it was built, or NULL; binaries: what the program was made
- * from, or NULL if that is a source.  NULL where there is no memory. */
-struct build *build_new(const char *options, const char *headers, struct binaries *binaries);
+ * from, or NULL if that is a source; source: NULL where the program itself says it.  NULL where there is no
+ * memory. */
+struct build *build_new(const char *options, const char *headers, struct binaries *binaries,
+                        const char *source);
 struct build *build_hold(struct build *build);
 void build_drop(struct build *build);
 

@@ -1,5 +1,6 @@
 #include "control.h"
 
+#include "engine.h"
 #include "history.h"
 #include "layer.h"
 #include "options.h"
@@ -13,6 +14,7 @@ const char *gpusplit_set(const char *const *options)
     settings_set(options);
     options_set(options);
     history_forget();
+    engine_forget();
     return NULL;
 }
 

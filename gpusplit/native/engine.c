@@ -2,6 +2,7 @@
 #include "engine.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <sys/prctl.h>
 #include <time.h>
@@ -153,6 +154,17 @@ void engine_learn(struct key key, uint64_t begin, uint64_t end, const struct wai
 {
     if ((learn(key.rough, false, begin, end, w) || w->by_arguments) && key.fine != key.rough)
         learn(key.fine, true, begin, end, w);
+}
+
+void engine_forget(void)
+{
+    for (unsigned i = 0; i < SLOTS; i++) {
+        struct history *h = &histories[i];
+        while (atomic_flag_test_and_set_explicit(&h->busy, memory_order_acquire))
+            sched_yield(); /* who has it has it for less than a microsecond */
+        h->key = h->next = h->count = h->guesses = 0;
+        give_back(h);
+    }
 }
 
 /* By arguments, if those were seen before. */

@@ -48,6 +48,9 @@ void engine_nap(uint64_t begin, ask_fn *ask, void *what, struct waited *w);
  * then: w says since when at most. */
 void engine_learn(struct key key, uint64_t begin, uint64_t end, const struct waited *w);
 
+/* Knows nothing again. */
+void engine_forget(void);
+
 /* The shortest time remembered of `key`, in ns; 0: none is. */
 uint64_t engine_expects(struct key key);
 

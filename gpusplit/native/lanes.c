@@ -203,6 +203,18 @@ bool lanes_pace(struct flight *flight, unsigned bound)
     return next_clWaitForEvents(1, &flight->sent[flight->n_done - 1]) == CL_SUCCESS;
 }
 
+bool lanes_settle(struct queue *queue)
+{
+    for (struct flight *flight = queue->first; flight; flight = flight->next) {
+        const unsigned n = flight_ends(flight);
+        if (flight->start && event_status(flight->start) > CL_COMPLETE)
+            return false;
+        if (n)
+            next_clWaitForEvents(n, flight->sent + flight->n_sent - n);
+    }
+    return true;
+}
+
 cl_int lanes_join(struct enqueueing *e)
 {
     struct flight *flight = e->flight;

@@ -50,6 +50,9 @@ cl_int lanes_send(struct flight *flight);
  * does not begin soon, as it may hang on an event that the caller is yet to set. */
 bool lanes_pace(struct flight *flight, unsigned bound);
 
+/* The same for the launches before it on its queue, until none of their slices is left. */
+bool lanes_settle(struct queue *queue);
+
 /* Has the device begin with what was sent. */
 void lanes_flush(struct flight *flight);
 

@@ -215,6 +215,16 @@ static void go_on(struct queue *queue, struct flight *flight, const struct call 
         sender_wakes(queue);
 }
 
+/* Whether the call may wait for slices: not for a launch that another call may have to let begin; and a
+ * callback comes in a thread of the driver's, which may be kept from going on with the slices. */
+static bool may_pace(const struct call *c)
+{
+    for (cl_uint i = 0; c->wait_list && i < c->n_wait; i++)
+        if (event_status(c->wait_list[i]) > CL_COMPLETE)
+            return false;
+    return !events_call_back();
+}
+
 /* Sends the slices, or as many as may be in flight; why it did not, and then nothing has happened and the
  * driver is to say what is wrong.  An error at a later slice is the program's. */
 static const char *send(const struct plan *plan, const struct call *c, struct queue *queue,
@@ -228,8 +238,7 @@ static const char *send(const struct plan *plan, const struct call *c, struct qu
     const unsigned in_flight = queue_in_flight(queue, &unsent);
     /* Behind slices that are yet to be sent none can be sent now. */
     unsigned now = unsent ? 0 : in_flight + 1 < bound ? bound - in_flight : 1;
-    /* A callback comes in a thread of the driver's, which may be kept from going on with the slices. */
-    bool paced = !settings()->sleeps && !events_call_back();
+    bool paced = !settings()->sleeps && may_pace(c);
     now = now < parts && settings()->sleeps ? now : parts;
     if (unsent && !settings()->sleeps)
         return "another launch is not sent yet";
@@ -252,8 +261,11 @@ static const char *send(const struct plan *plan, const struct call *c, struct qu
     flight->copied = copy;
     flight->hold = hold;
     *result = CL_SUCCESS;
-    while (flight->n_sent < now) {
-        paced = paced && (flight->n_sent - flight->n_done < bound || lanes_pace(flight, bound));
+    for (unsigned before = in_flight; flight->n_sent < now;) {
+        if (paced && before + flight->n_sent - flight->n_done >= bound) {
+            paced = before ? lanes_settle(queue) : lanes_pace(flight, bound);
+            before = 0;
+        }
         if ((*result = lanes_send(flight)) != CL_SUCCESS)
             break;
         flight->n_sent++;
@@ -282,7 +294,7 @@ static cl_int whole_in_use(const struct call *c, struct queue *queue, struct use
     handle slices[MOST], event = NULL;
     const unsigned n = use_slices(use, queue, slices, MOST);
     struct call more = *c;
-    handle *list = n ? malloc((c->n_wait + n) * sizeof *list) : NULL;
+    handle *list = n && (c->wait_list || !c->n_wait) ? malloc((c->n_wait + n) * sizeof *list) : NULL;
     if (list) {
         for (unsigned i = 0; i < c->n_wait; i++)
             list[i] = c->wait_list[i];

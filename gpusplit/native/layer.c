@@ -157,6 +157,8 @@ static bool all_is_seen;
     X(clGetEventProfilingInfo, 45)                                                                   \
     X(clSetEventCallback, 81)                                                                        \
     X(clEnqueueTask, 60)                                                                             \
+    X(clCompileProgram, 98)                                                                          \
+    X(clLinkProgram, 99)                                                                             \
     X(clCreateCommandQueueWithProperties, 123)                                                       \
     X(clSetKernelArgSVMPointer, 134)                                                                 \
     X(clSetKernelExecInfo, 135)                                                                      \

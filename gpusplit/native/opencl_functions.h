@@ -86,6 +86,12 @@
       (handle queue, handle memory, cl_uint blocking, const size_t *origin,                          \
        const size_t *from_origin, const size_t *region, size_t row, size_t slice, size_t from_row,   \
        size_t from_slice, const void *from, WAIT_LIST))                                              \
+    X(clCompileProgram, 98, cl_int,                                                                  \
+      (handle program, cl_uint n, const handle *devices, const char *options, cl_uint n_headers,     \
+       const handle *headers, const char **names, void (*notify)(handle, void *), void *what))       \
+    X(clLinkProgram, 99, handle,                                                                     \
+      (handle context, cl_uint n, const handle *devices, const char *options, cl_uint n_inputs,      \
+       const handle *inputs, void (*notify)(handle, void *), void *what, cl_int *error))             \
     X(clGetExtensionFunctionAddressForPlatform, 107, void *, (handle platform, const char *name))    \
     X(clCreateCommandQueueWithProperties, 123, handle,                                               \
       (handle context, handle device, const cl_bitfield *properties, cl_int *error))                 \

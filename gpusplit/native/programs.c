@@ -15,6 +15,7 @@ struct program {
     pthread_mutex_t lock;
     struct binaries *binaries; /* NULL: it is made from source */
     struct build *build;       /* NULL before it is built */
+    struct build *compiled;    /* the same for what is linked of it */
 };
 
 struct build *build_get(handle handle_of)
@@ -33,19 +34,23 @@ static void program_end(void *given)
 {
     struct program *program = given;
     build_drop(program->build);
+    build_drop(program->compiled);
     binaries_drop(program->binaries);
     pthread_mutex_destroy(&program->lock);
     free(program);
 }
 
-static void made(handle handle_of, struct binaries *binaries)
+/* binaries, build: NULL, or given to the program. */
+static void made(handle handle_of, struct binaries *binaries, struct build *build)
 {
     struct program *program = calloc(1, sizeof *program);
     if (!program) {
         binaries_drop(binaries);
+        build_drop(build);
         return;
     }
     program->binaries = binaries;
+    program->build = build;
     pthread_mutex_init(&program->lock, NULL);
     object_keep(&program->object, KIND_PROGRAM, handle_of, program_end);
 }
@@ -55,7 +60,7 @@ handle our_clCreateProgramWithSource(handle context, cl_uint n, const char **str
 {
     handle program = next_clCreateProgramWithSource(context, n, strings, lengths, error);
     if (program && may_split())
-        made(program, NULL);
+        made(program, NULL, NULL);
     return program;
 }
 
@@ -67,7 +72,7 @@ handle our_clCreateProgramWithBinary(handle context, cl_uint n, const handle *de
         next_clCreateProgramWithBinary(context, n, devices, lengths, images, statuses, error);
     struct binaries *binaries = program && may_split() ? binaries_copy(n, lengths, images) : NULL;
     if (binaries)
-        made(program, binaries);
+        made(program, binaries, NULL);
     return program;
 }
 
@@ -119,6 +124,16 @@ static void watch_end(struct watch *watch)
     free(watch->source);
 }
 
+/* An earlier build that still holds keeps its kernels' verdicts. */
+static void set_build(struct program *program, struct build **place, struct build *build)
+{
+    pthread_mutex_lock(&program->lock);
+    struct build *before = *place;
+    *place = build;
+    pthread_mutex_unlock(&program->lock);
+    build_drop(before);
+}
+
 cl_int our_clBuildProgram(handle given, cl_uint n, const handle *devices, const char *options,
                           void (*notify)(handle, void *), void *what)
 {
@@ -131,18 +146,57 @@ cl_int our_clBuildProgram(handle given, cl_uint n, const handle *devices, const 
         headers = watch(given, said, notify);
     const cl_int result = next_clBuildProgram(given, n, devices, options, notify, what);
     watch_end(&headers);
-    /* An earlier build that still holds keeps its kernels' verdicts. */
-    if (result == CL_SUCCESS || result == CL_BUILD_PROGRAM_FAILURE) {
-        struct build *build = build_new(said, headers.seen, program->binaries);
-        pthread_mutex_lock(&program->lock);
-        struct build *before = program->build;
-        program->build = build;
-        pthread_mutex_unlock(&program->lock);
-        build_drop(before);
-    }
+    if (result == CL_SUCCESS || result == CL_BUILD_PROGRAM_FAILURE)
+        set_build(program, &program->build, build_new(said, headers.seen, program->binaries, NULL));
     free(headers.seen);
     object_drop(program);
     return result;
+}
+
+/* A source that is compiled and then linked alone is built in two steps (hashcat does so).  With other
+ * programs for headers, with options of its own at the link, or together with others it is not known. */
+
+cl_int our_clCompileProgram(handle given, cl_uint n, const handle *devices, const char *options,
+                            cl_uint n_headers, const handle *input, const char **names,
+                            void (*notify)(handle, void *), void *what)
+{
+    struct program *program = may_split() ? object_get(KIND_PROGRAM, given) : NULL;
+    const bool known = program && !program->binaries && !n_headers && !notify;
+    const char *said = options ? options : "";
+    struct watch headers = { -1, NULL, NULL };
+    if (known)
+        headers = watch(given, said, false);
+    const cl_int result =
+        next_clCompileProgram(given, n, devices, options, n_headers, input, names, notify, what);
+    char *source = known ? text_of(next_clGetProgramInfo, given, CL_PROGRAM_SOURCE) : NULL;
+    watch_end(&headers);
+    if (program)
+        set_build(program, &program->compiled,
+                  result == CL_SUCCESS && source ? build_new(said, headers.seen, NULL, source) : NULL);
+    free(source);
+    free(headers.seen);
+    object_drop(program);
+    return result;
+}
+
+handle our_clLinkProgram(handle context, cl_uint n, const handle *devices, const char *options,
+                         cl_uint n_inputs, const handle *inputs, void (*notify)(handle, void *),
+                         void *what, cl_int *error)
+{
+    const bool alone = may_split() && n_inputs == 1 && inputs && !notify &&
+                       (!options || !options[strspn(options, " \t")]);
+    struct program *input = alone ? object_get(KIND_PROGRAM, inputs[0]) : NULL;
+    handle program =
+        next_clLinkProgram(context, n, devices, options, n_inputs, inputs, notify, what, error);
+    if (program && input) {
+        pthread_mutex_lock(&input->lock);
+        struct build *build = build_hold(input->compiled);
+        pthread_mutex_unlock(&input->lock);
+        if (build)
+            made(program, NULL, build);
+    }
+    object_drop(input);
+    return program;
 }
 
 /* Whoever asks for binaries may keep them, and make the program of them the next time. */

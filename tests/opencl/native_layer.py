@@ -66,11 +66,14 @@ class Layer:
             **{f"GPUSPLIT_{name.upper()}": value for name, value in options.items()},
         }
 
-    def run(self, program: str, below: EmuGpu | Path | None, **options: str) -> Ran:
+    def run(
+        self, program: str, below: EmuGpu | Path | None, computes: str = "full",
+        settings: dict[str, str] | None = None, **options: str,
+    ) -> Ran:  # fmt: skip
         done = subprocess.run(
             [sys.executable, "-W", "ignore", "-c", PRELUDE + textwrap.dedent(program)],
-            env=self.environment(below, **options), capture_output=True, text=True, timeout=300,
-            check=False,
+            env=self.environment(below, computes, **options) | (settings or {}),
+            capture_output=True, text=True, timeout=300, check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
         return Ran(done.stdout.splitlines()[-1], done.stderr)

@@ -27,7 +27,12 @@ pytestmark = pytest.mark.opencl
 
 SEQUENCES = 1000 * int(os.environ.get("LONG_TESTS", "1"))
 #: How launches are cut, and how many of their slices are on the device at a time.
-WAYS = ({"groups": "2"}, {"groups": "3", "in_flight": "1"}, {"groups": "7", "in_flight": "3"})
+WAYS = (
+    {"groups": "2"},
+    {"groups": "3", "in_flight": "1"},
+    {"groups": "7", "in_flight": "3"},
+    {"groups": "4", "wait": "driver"},
+)
 Way = dict[str, str]
 #: Of one process, which they add little to.
 BATCH = 1000

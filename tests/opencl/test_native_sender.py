@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 
 import pytest
+from conftest import EmuGpu
 from native_layer import FORCED, Layer, Ran
 from native_layer import layer as layer
 
@@ -40,7 +42,10 @@ say(values=sorted(set(out.tolist())), status=[e.command_execution_status for e i
     assert ran.in_flight <= in_flight
 
 
-def test_nothing_waits_inside_an_enqueue(layer: Layer) -> None:
+@pytest.mark.parametrize("wait", ["cooperative", "driver"])
+def test_nothing_waits_inside_an_enqueue_for_what_the_program_is_yet_to_do(
+    layer: Layer, wait: str
+) -> None:
     # What the first launch waits for comes when the last one is enqueued.
     program = (
         MANY
@@ -59,11 +64,34 @@ cl.enqueue_copy(queue, out, a)
 say(values=sorted(set(out.tolist())), waiting=waiting)
 """
     )
-    ran = layer.run(program, None, **FORCED, groups="512", in_flight="4")
+    ran = layer.run(program, None, **FORCED, groups="512", in_flight="4", wait=wait)
     assert ran.facts == layer.run(program, None).facts
     # Out of order, PoCL before version 6 does not split a kernel that it runs just now.
     assert ran.split()[0] == 10
     assert ran.split()[1] >= 6
+
+
+def test_with_the_drivers_waits_it_waits_for_each_slice_as_the_paper_does(
+    layer: Layer, emugpu: EmuGpu
+) -> None:
+    """A driver that blocks first and then spins spins for a launch, and for none of its slices."""
+    program = """
+launch().wait()
+start, before = time.monotonic(), wanted_seconds()
+launch().wait()
+say(wanted=wanted_seconds() - before, wall=time.monotonic() - start)
+"""
+    environ = {
+        "EMUGPU_WAIT": "interrupt-then-spin", "EMUGPU_THEN_AFTER_US": "150000", "EMUGPU_SCALE": "4",
+    }  # fmt: skip
+
+    def spun(groups: str) -> float:
+        options = FORCED | {"wait": "driver", "groups": groups}
+        found = json.loads(layer.run(program, emugpu, "none", environ, **options).facts)
+        return float(found["wanted"] / found["wall"])
+
+    assert spun("1") > 0.6
+    assert spun("16") < 0.3
 
 
 def test_out_of_order_a_launch_may_wait_for_one_behind_it(layer: Layer) -> None:

@@ -230,27 +230,6 @@ def test_a_program_that_ends_does_not_wait_for_a_slow_judge(layer: Layer, tmp_pa
     assert process.returncode == 0, process.stderr
 
 
-def test_a_verdict_is_found_once_for_the_layer_and_for_pyopencls_mechanism(
-    layer: Layer, emugpu: EmuGpu
-) -> None:
-    source = GROUPS.replace("+ 1", "+ 77")
-    program = LAUNCHES.replace("+ 1", "+ 77") + "go(); say(out=out.tolist())"
-    assert layer.run(program, None, **FORCED).split()[1] == 1
-    found = layer.verdicts
-    program = f"""
-import sys; sys.path.insert(0, {str(ROOT)!r})
-import gpusplit
-kernel = cl.Kernel(cl.Program(context, {source!r}).build(), "k")
-a = cl.Buffer(context, flags, hostbuf=np.zeros(64, np.int32))
-with gpusplit.active(policy="fixed", groups=4, cores=1, judge="wait"), gpusplit.recording() as told:
-    kernel(queue, (64,), (8,), a).wait()
-say(groups=told[0].groups)
-"""
-    ran = layer.run(program, None)
-    assert ran.facts == '{"groups": 4}'
-    assert layer.verdicts == found
-
-
 def test_the_program_cannot_tell_that_the_judge_runs(layer: Layer, emugpu: EmuGpu) -> None:
     # PoCL has children of its own when it makes code; the emulated GPU makes none.
     program = (
@@ -275,20 +254,6 @@ say(died=died, child=child, files=before == sorted(os.listdir("/proc/self/fd")))
 
 
 # One split only, and nothing that is not seen.
-
-
-def test_where_pyopencls_own_mechanism_splits_the_layer_steps_aside(layer: Layer) -> None:
-    program = f"""
-import sys; sys.path.insert(0, {str(ROOT)!r})
-import gpusplit
-{LAUNCHES}
-with gpusplit.active(policy="fixed", groups=4, cores=1, judge="wait"), gpusplit.recording() as told:
-    go()
-say(groups=told[0].groups, out=out.tolist())
-"""
-    ran = layer.run(program, None, **FORCED, groups="2")
-    assert '"groups": 4' in ran.facts
-    assert ran.split() == (0, 0, 0)
 
 
 def test_named_twice_it_is_a_layer_once(layer: Layer) -> None:
@@ -433,6 +398,37 @@ say(out=out.tolist())
     again = layer.run(takes, None, **FORCED, groups="4")
     assert again.split() == (2, 2, 8), again.why_whole()
     assert again.facts == ran.facts == layer.run(takes, None).facts
+
+
+LINKED = """
+source = "kernel void k(global int *a) { a[get_global_id(0)] += get_group_id(0) + PLUS; }"
+other = cl.Program(context, "int nothing(void) { return 0; }").compile()
+parts = cl.Program(context, source).compile(options=["-DPLUS=5"])
+program = cl.link_program(context, [parts] + OTHERS)
+parts.compile(options=["-DPLUS=6"])
+kernel = cl.Kernel(program, "k")
+a = cl.Buffer(context, flags, hostbuf=np.zeros(64, np.int32))
+out = np.empty(64, np.int32)
+kernel(queue, (64,), (8,), a)
+kernel(queue, (64,), (8,), a)
+cl.enqueue_copy(queue, out, a)
+say(out=out.tolist())
+"""
+
+
+def test_a_program_that_is_compiled_and_then_linked_alone_is_split(layer: Layer) -> None:
+    program = LINKED.replace("OTHERS", "[]")
+    ran = layer.run(program, None, **FORCED, groups="4")
+    assert ran.facts == layer.run(program, None).facts
+    assert ran.split() == (2, 2, 8), ran.why_whole()
+
+
+def test_a_program_that_is_linked_of_several_stays_whole(layer: Layer) -> None:
+    program = LINKED.replace("OTHERS", "[other]")
+    ran = layer.run(program, None, **FORCED, groups="4")
+    assert ran.facts == layer.run(program, None).facts
+    assert ran.split() == (2, 0, 2)
+    assert ran.why_whole() == "its program was not built from one source"
 
 
 def test_arguments_set_through_a_loader_that_knows_no_layer_are_not_missed(layer: Layer) -> None:
