@@ -67,7 +67,7 @@ def _explain_source(path: Path, options: Sequence[str], out: TextIO) -> int:
         text, headers=found, trouble=trouble, options=" ".join(options),
         address_bits=device.address_bits,
     )  # fmt: skip
-    question = asking.Question(request, _called(device), _compiler(device, request.options))
+    question = asking.Question(request, called(device), compiler(device, request.options))
     try:
         answer = question.stored() or question.find()
     except asking.Failed as error:
@@ -80,7 +80,7 @@ def _explain_source(path: Path, options: Sequence[str], out: TextIO) -> int:
     return 0
 
 
-def _called(device: Any) -> str:
+def called(device: Any) -> str:
     """What a pyopencl.Device is called."""
     platform = device.platform
     return asking.device_key(
@@ -89,7 +89,7 @@ def _called(device: Any) -> str:
     )  # fmt: skip
 
 
-def _compiler(device: Any, options: str) -> device_macros.Compiler:
+def compiler(device: Any, options: str) -> device_macros.Compiler:
     """The compiler of a pyopencl.Device, to be asked what macros are."""
     import pyopencl as cl
 

@@ -1,4 +1,4 @@
-"""The native library cuts launches, and tells their variants of it, exactly as Python does."""
+"""The native library cuts launches, and tells their variants of it, exactly as Python did."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from split_reference import cut, cut_without_local_size, form, least_groups
 
 from gpusplit.ndrange import NDRange
-from gpusplit.plan import cut, cut_without_local_size, least_groups
 
 HERE = Path(__file__).parent
 LAUNCHES = 4000
@@ -70,25 +70,24 @@ def side_by_side(slice_: NDRange, units: int) -> int:
 
 def pythons(case: Case) -> list[str]:
     """What split_try is to say."""
-    variant = pytest.importorskip("gpusplit.variant")
     if case.whole.local_size is None:
         parts = cut_without_local_size(case.whole, case.groups, case.cores, case.units)
     else:
         least = least_groups(case.whole, case.cores, case.units)
         parts = cut(case.whole, case.groups, least)
     asks = frozenset({"get_global_size"} if case.asks else {"get_group_id"})
-    form = variant.form(case.whole, parts, asks, case.bits)
+    shown = form(case.whole, parts, asks, case.bits)
 
     def say(name: str, values: tuple[int, ...]) -> str:
         return " ".join((name, *map(str, values)))
 
     lines = []
-    for part in map(form.shape, parts):
+    for part in map(shown.shape, parts):
         ones = (1,) * len(part.global_size)
         local = say("any", ones) if part.local_size is None else say("in", part.local_size)
         lines.append(f"{say('part', part.offset)} {say('of', part.global_size)} {local}")
     lines.append(f"beside {side_by_side(parts[0], case.units)}")
-    return [*lines, f"constant {int(form.constant)}", *form.macros.splitlines()]
+    return [*lines, f"constant {int(shown.constant)}", *shown.macros.splitlines()]
 
 
 @pytest.mark.parametrize("sanitize", ["", "address,undefined"])

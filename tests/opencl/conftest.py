@@ -91,9 +91,13 @@ class EmuGpu:
         # OPENCL_LAYERS is read by ocl-icd and by the Khronos loader alike.
         return env | {"OPENCL_LAYERS": str(self.library)} | settings
 
-    def process(self, program: str, **settings: str) -> subprocess.CompletedProcess[str]:
+    def process(
+        self, program: str, first: str = "", **settings: str
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a program; *first* is what it does before OpenCL starts."""
+        text = textwrap.dedent(first) + PRELUDE + textwrap.dedent(program)
         return subprocess.run(
-            [sys.executable, "-W", "ignore", "-c", PRELUDE + textwrap.dedent(program)],
+            [sys.executable, "-W", "ignore", "-c", text],
             env=self.environment(**settings),
             capture_output=True,
             text=True,
@@ -101,8 +105,8 @@ class EmuGpu:
             check=False,
         )
 
-    def run(self, program: str, **settings: str) -> Any:
-        done = self.process(program, **settings)
+    def run(self, program: str, first: str = "", **settings: str) -> Any:
+        done = self.process(program, first, **settings)
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout.splitlines()[-1])
 

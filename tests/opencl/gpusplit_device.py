@@ -1,4 +1,4 @@
-"""What the tests of gpusplit share: one context, and how to run a kernel."""
+"""What the tests of gpusplit share: one context, kernels, and how to run one."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pyopencl as cl
+import pytest
 
 import gpusplit
 
@@ -29,6 +30,19 @@ def context() -> cl.Context:
     return cl.create_some_context(interactive=False)
 
 
+#: Reads what earlier commands wrote, and takes long enough on a CPU to be seen running.
+ADD = """
+kernel void k(global int *a, int n) {
+    int x = a[get_global_id(0)];
+    for (int i = 0; i < n; i++) x = x * 3 + (int)get_group_id(0);
+    a[get_global_id(0)] = x;
+}
+"""
+PLUS = "kernel void k(global int *a, int n) { a[get_global_id(0)] += n; }"
+COPY = "kernel void k(global int *a, global int *b) { b[get_global_id(0)] = a[get_global_id(0)]; }"
+SIZE, LOCAL = (4096,), (64,)
+ZEROS = np.zeros(SIZE, np.int32)
+
 #: A kernel that runs for some milliseconds, on a CPU as on a large GPU.
 SLOW = """
 kernel void k(global int *a, int n) {
@@ -37,6 +51,13 @@ kernel void k(global int *a, int n) {
     a[get_global_id(0)] = x;
 }
 """
+
+
+@pytest.fixture
+def queue() -> Iterator[cl.CommandQueue]:
+    queue = cl.CommandQueue(context())
+    yield queue
+    queue.finish()
 
 
 @functools.cache

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from itertools import pairwise
 
 import numpy as np
@@ -20,33 +21,52 @@ from gpusplit_device import (
     split,
 )
 
-from gpusplit import lanes, queues
+from gpusplit.ndrange import NDRange, slices, steps
 
 pytestmark = [pytest.mark.opencl, pytest.mark.alone]
 
-SIZE = 65536
+SIZE, LOCAL = 65536, 64
+
+#: Each work-group writes down the order in which all of them begin and end.
+ORDER = """
+kernel void k(global int *clock, global int *begins, global int *ends, int n) {
+    if (get_local_id(0) == 0) begins[get_group_id(0)] = atomic_inc(clock);
+    int x = 1;
+    for (int i = 0; i < n; i++) x = x * 3 + 1;
+    begins[get_group_id(0)] += x == 0;
+    barrier(CLK_LOCAL_MEM_FENCE);
+    if (get_local_id(0) == 0) ends[get_group_id(0)] = atomic_inc(clock);
+}
+"""
 
 
 @pytest.fixture(autouse=True)
 def one_at_a_time() -> None:
-    if not queues.state(cl.CommandQueue(context())).one_at_a_time:
+    device = context().devices[0]
+    version = re.match(r"(\d+)\.", device.driver_version)
+    pocl = device.platform.name == "Portable Computing Language"
+    if not (pocl and version and int(version[1]) < 6):
         pytest.skip("the device is none of PoCL before version 6")
 
 
 @pytest.mark.parametrize("properties", [0, OUT_OF_ORDER])
-def test_slices_run_one_after_another(properties: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    slices: list[cl.Event] = []
-    enqueue = lanes.enqueue
-    monkeypatch.setattr(lanes, "enqueue", lambda *args: slices.append(enqueue(*args)) or slices[-1])
-    queue = cl.CommandQueue(context(), properties=int(PROFILING) | int(properties))
-    out = np.zeros(SIZE, np.int32)
-    slow = kernel(SLOW)
-    with split():
-        slow(queue, (SIZE,), (64,), buffer(out), slow_rounds())
+def test_slices_run_one_after_another(properties: int) -> None:
+    queue = cl.CommandQueue(context(), properties=int(properties))
+    groups = np.zeros(SIZE // LOCAL, np.int32)
+    clock, begins, ends = buffer(np.zeros(1, np.int32)), buffer(groups), buffer(groups)
+    with split() as launches:
+        kernel(ORDER)(queue, (SIZE,), (LOCAL,), clock, begins, ends, slow_rounds())
         queue.finish()
-    assert len(slices) == 5
-    for before, after in pairwise(slices):
-        assert before.profile.end <= after.profile.start
+    assert launches[0].groups == 5
+    began, ended = read(queue, begins, groups), read(queue, ends, groups)
+    whole = NDRange((SIZE,), (LOCAL,), (0,))
+    parts = [
+        range(part.offset[0] // LOCAL, (part.offset[0] + part.global_size[0]) // LOCAL)
+        for part in slices(whole, steps(whole.work_groups, 5, 1))
+    ]
+    assert len(parts) == 5
+    for before, after in pairwise(parts):
+        assert ended[before].max() < began[after].min()
 
 
 def test_a_kernel_that_waits_on_another_queue_stays_whole_and_waits_for_nothing() -> None:

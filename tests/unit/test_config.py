@@ -72,5 +72,11 @@ def test_a_file_that_makes_no_sense_is_an_error_that_names_it(tmp_path: Path, te
         Config.from_environment({"GPUSPLIT_CONFIG": str(file)})
 
 
+def test_what_is_told_to_the_library_is_what_the_environment_would_say() -> None:
+    config = Config(policy="time", group_ms=0.5, queues=3, vms="static:2", summary=True)
+    assert Config.from_environment(config.environment()) == config
+    assert set(config.environment()) == {f"GPUSPLIT_{f.name.upper()}" for f in fields(Config)}
+
+
 def test_every_option_is_documented_for_the_command_line() -> None:
     assert set(_HELP) == {field.name for field in fields(Config)}

@@ -11,11 +11,11 @@ WITH_EXAMPLES = [
     "count",
     "devices",
     "doctor",
+    "inprocess",
     "judge.builtins",
     "judge.options",
     "judge.reading",
     "ndrange",
-    "patch",
     "planning",
     "reaching",
     "running",
@@ -23,7 +23,6 @@ WITH_EXAMPLES = [
     "simulate.predict",
     "telemetry",
     "tenancy",
-    "variant",
 ]
 
 

@@ -218,13 +218,31 @@ def judges(monkeypatch: pytest.MonkeyPatch, seconds: float) -> list[Request]:
     """What the judge is asked, in place of a judge that takes so long."""
     asked: list[Request] = []
 
-    def ask(request: Request, started: object) -> Answer:
+    def ask(request: Request) -> Answer:
         asked.append(request)
         time.sleep(seconds)
         return Answer(otherwise="found")
 
     monkeypatch.setattr(asking, "ask_judge", ask)
     return asked
+
+
+@pytest.mark.parametrize("text", ["", "{}", "\0", '{"version": 1}'])
+def test_a_verdict_on_disk_needs_no_judge_and_a_spoilt_one_is_found_again(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text: str
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    asked = judges(monkeypatch, 0)
+
+    def answer() -> str:
+        return asking.Question(Request("same"), "device", lambda _: "").find().otherwise
+
+    assert [answer(), answer()] == ["found", "found"]
+    assert len(asked) == 1
+    (path,) = (tmp_path / "gpusplit" / "verdicts").glob("[!.]*")
+    path.write_text(text)
+    assert [answer(), answer()] == ["found", "found"]
+    assert len(asked) == 2
 
 
 def test_of_many_that_ask_the_same_at_once_one_asks_the_judge(

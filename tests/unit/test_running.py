@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from gpusplit import running
+from gpusplit import running, tenancy
 from gpusplit.config import Config
 
 
@@ -67,6 +67,34 @@ def test_a_python_program_sees_what_python_itself_would_show_it(tmp_path: Path) 
         assert json.loads(run(*words, "a", "-b").stdout) == wanted
 
 
+def test_a_python_program_is_itself_to_its_end(tmp_path: Path) -> None:
+    """Its environment is there before its first import, and it is __main__ until after atexit."""
+    program = tmp_path / "program.py"
+    program.write_text(
+        "import os\nlibrary = os.environ['OPENCL_LAYERS']\nimport atexit, sys\n"
+        "def end():\n    main = sys.modules['__main__']\n"
+        "    print(main.__file__, main.library, main.library is library)\n"
+        "atexit.register(end)\n"
+    )
+    done = run(program, OPENCL_LAYERS="")
+    assert done.stdout == f"{program} {running.LIBRARY} True\n", done.stderr
+
+
+def test_a_policy_is_named_where_somebody_may_know_a_count(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Elsewhere the default would say of every program that the count is unknown."""
+    named = ["GPUSPLIT_POLICY" in running.environment({}, Config(vms=vms), False)
+             for vms in ("static:3", "xenstore", "kvm")]  # fmt: skip
+    assert named == [True] * 3
+    monkeypatch.setattr(tenancy, "listening", lambda _: tenancy.Unknown())
+    monkeypatch.setattr(tenancy, "PAGE", "/nowhere/count")
+    assert "GPUSPLIT_POLICY" not in running.environment({}, Config(), False)
+    assert "GPUSPLIT_POLICY" in running.environment({}, Config(policy="fixed"), False)
+    monkeypatch.setattr(tenancy, "PAGE", "/")  # an agent's
+    assert running.environment({}, Config(), False)["GPUSPLIT_POLICY"] == "vms"
+
+
 def test_a_module_after_m() -> None:
     assert run("-m", "json.tool", "--help").returncode == 0
 
@@ -106,7 +134,7 @@ def test_what_cannot_be_reached_is_known_by_its_head(
     program = tmp_path / "program"
     program.write_bytes(content)
     program.chmod(mode)
-    told = running._unreachable(str(program))
+    told = running.unreachable(str(program))
     assert said in told
     assert bool(said) is bool(told)
 
@@ -178,9 +206,9 @@ def test_an_option_of_the_environment_that_makes_no_sense_is_told_once(
     assert done.stderr.endswith("; the program runs as if without gpusplit\n")
     assert done.stderr.count("\n") == 1
     program = tmp_path / "program.py"
-    program.write_text("import pyopencl, sys; print(sys.argv, 'gpusplit.patch' in sys.modules)")
-    done = run(program, "a", **{name: value})
-    assert (done.returncode, done.stdout) == (0, f"{[str(program), 'a']} False\n")
+    program.write_text("import os, sys; print(sys.argv, os.environ.get('OPENCL_LAYERS'))")
+    done = run(program, "a", OPENCL_LAYERS="below.so", **{name: value})
+    assert (done.returncode, done.stdout) == (0, f"{[str(program), 'a']} below.so\n")
 
 
 def test_a_file_of_options_reaches_the_library(script: Path, tmp_path: Path) -> None:

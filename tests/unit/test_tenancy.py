@@ -53,13 +53,12 @@ def test_where_nothing_is_found_the_count_is_unknown_without_a_warning(
 ) -> None:
     present()
     source = tenancy.from_option("auto")
-    source.start()
     assert source.vm_count() is None
     assert "none found" in source.describe()
 
 
 def test_a_process_has_one_subscription_of_a_kind() -> None:
-    """A virtio-serial port can be opened once; several launchers must share it."""
+    """A virtio-serial port can be opened once; several askers must share it."""
     assert tenancy.from_option("kvm") is tenancy.from_option("kvm")
     assert tenancy.from_option("xenstore") is not tenancy.from_option("kvm")
 
