@@ -143,6 +143,8 @@ def tell(frames: Frames, answer: Answer, made: Request) -> None:
 def judge(frames: Frames, given: Given) -> None:
     """Answer a question."""
     made = origin(given)
+    if made is None and is_ptx(given.get("P", [b""])[0]):
+        made = Request()  # what the device compiled it to can be read all the same
     if made is None:
         unknown = Answer(otherwise="it was made from a binary whose source is not known")
         note(unknown, Request())
