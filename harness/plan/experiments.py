@@ -52,7 +52,7 @@ class Mode(StrEnum):
 
 ONE_AT_A_TIME = {"queues": 1, "in_flight": 1}
 SEVERAL_IN_FLIGHT = {"queues": 2, "in_flight": 64}
-"""gpusplit's own choice with cooperative waits, said outright for the driver's."""
+"""Said outright for the driver's waits, with which there is one unasked."""
 
 
 @dataclass(frozen=True)

@@ -185,10 +185,14 @@ class TestHowTheGpuJobRuns:
             for mode in Mode
             if mode is not Mode.NO_GPU
         }
-        # What gpusplit makes of them, its own choices included.
         configs = {mode: Config().with_options(o, "test") for mode, o in made.items()}
+
+        def several_in_flight(config: Config) -> bool:
+            # Unasked there are several, but with the driver's waits.
+            return config.in_flight > 1 or (not config.in_flight and config.cooperative)
+
         assert {
-            mode: (c.policy, c.wait, c.most_in_flight > 1 if mode.splits else None)
+            mode: (c.policy, c.wait, several_in_flight(c) if mode.splits else None)
             for mode, c in configs.items()
         } == {
             Mode.UNSPLIT: ("unsplit", "driver", None),
