@@ -34,6 +34,9 @@ OUR_GPUSPLIT = Path(workloads.__file__).parents[2] / "gpusplit"
 GUEST_GPUSPLIT = "/opt/gpusplit"
 """Where the playbooks put the library and the emulated GPU in the GPU VM."""
 
+WITHOUT = "-u LD_PRELOAD -u OPENCL_LAYERS"
+"""Where a whole VM has gpusplit (the role gpu_waits), the GPU job has its own alone."""
+
 XEN_FACTS = ("xen_version", "xen_scheduler", "virt_caps", "nr_cpus", "release", "xen_commandline")
 
 
@@ -158,7 +161,7 @@ class XenLab:
         variables = {"PYTHONPATH": GUEST_GPUSPLIT, **environment, **self._layer()}
         words = [f"{key}={value}" for key, value in variables.items()]
         words += ["python3", self._program(host, GPU_PROGRAM), *arguments]
-        return Job(f"the GPU job on {host.name}", host.start(f"env {shlex.join(words)}"))
+        return Job(f"the GPU job on {host.name}", host.start(f"env {WITHOUT} {shlex.join(words)}"))
 
     def check_gpu_job(self, ready: Event) -> None:
         device = ready["device"]

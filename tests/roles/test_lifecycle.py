@@ -141,6 +141,8 @@ def test_a_guest_cannot_fill_dom0s_disk_by_its_console(host: EmulatedHost) -> No
 
 def test_the_gpu_vm_is_told_how_many_vms_run(host: EmulatedHost) -> None:
     assert host.ssh("gpu1", "xenstore-read gpusplit/running") == "2"
+    # And its programs by the agent: the lower 16 bits of the second word of page.py's file.
+    assert host.ssh("gpu1", "od -An -tu2 -j8 -N2 /run/gpusplit/count").strip() == "2"
 
 
 def test_xen_is_the_default_only_since_it_came_up(host: EmulatedHost) -> None:
