@@ -104,7 +104,7 @@ check: .venv/installed ## Static checks alone: ruff, mypy, ansible-lint, syntax
 
 # Both ends of what pyproject.toml allows the library's dependencies to be, with this Python; the upper end is
 # what the package index has today.
-RANGES_TESTS := $(addprefix tests/opencl/test_gpusplit_,launch.py pyopencl.py judging.py events.py use.py)
+RANGES_TESTS := $(addprefix tests/opencl/test_gpusplit_,launch.py pyopencl.py judging.py events.py arguments.py use.py)
 RANGES_TOOLS = $$(sed -n 's/.*"\(\(pytest\|hypothesis\|Mako\)==.*\)",.*/\1/p' pyproject.toml)
 .PHONY: test-ranges test-ranges-lowest test-ranges-newest
 test-ranges: test-ranges-lowest test-ranges-newest ## Test gpusplit with the oldest and the newest of what it depends on

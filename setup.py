@@ -1,7 +1,7 @@
 """Builds the native library along with the package; everything else is in pyproject.toml.
 
 A C compiler is all that it needs.  Without one the package is installed without the library, and
-`gpusplit run` says what is missing.
+`gpusplit run` and `gpusplit.install()` say what is missing.
 """
 
 import subprocess
@@ -31,8 +31,8 @@ class Build(build_py):
             )
         except (OSError, subprocess.SubprocessError) as error:
             print(
-                f"gpusplit: installed without its native library ({error}): waits of CUDA programs "
-                "will not sleep. Install a C compiler and make, then gpusplit again.",
+                f"gpusplit: installed without its native library ({error}): it can only plan and "
+                "watch. Install a C compiler and make, then gpusplit again.",
                 file=sys.stderr,
             )
 

@@ -12,6 +12,7 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from gpusplit import hearing, library, running
@@ -45,6 +46,9 @@ def _at_the_start() -> Config | None:
         return None  # which the library says, too
 
 
+#: Timelines that were begun in this process; they are added to when named again.
+_begun = {os.path.abspath(os.environ.get(PREFIX + "TIMELINE", ""))}
+
 #: What installed() says.
 _installed = [_at_the_start()]
 
@@ -54,14 +58,13 @@ def install(config: Config | None = None) -> None:
 
     *config* is Config.from_environment() if not given.  Installed again, the new options hold, and
     what was learnt of launches is forgotten.  Raises ConfigError for options that make no sense,
-    and NotInstalled where OpenCL was started before, or the native library was not built.
+    NotInstalled where OpenCL was started before, or the native library was not built, and OSError
+    where the timeline cannot be written.
     """
     config = Config.from_environment() if config is None else config
     with _lock:
         native = library.load()
         hearing.hear(native, config)
-        if config.timeline:
-            running.begin_timeline(config.timeline)
         _set(native, config)
         try:
             if not native.below():
@@ -143,6 +146,11 @@ def enqueue_nd_range_kernel_n(
 
 def _set(native: library.Library, config: Config) -> None:
     os.environ.setdefault(PREFIX + "PYTHON", sys.executable)  # which asks the judge for the library
+    if config.timeline:
+        config = replace(config, timeline=os.path.abspath(config.timeline))
+        if config.timeline not in _begun:
+            running.begin_timeline(config.timeline)
+            _begun.add(config.timeline)
     why = native.set([f"{name}={value}" for name, value in config.environment().items()])
     if why is not None:
         raise NotInstalled(f"{why}: {_HOW}")

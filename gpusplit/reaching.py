@@ -30,7 +30,9 @@ if loader.clGetDeviceIDs(platform, every, 1, ctypes.byref(device), None):
     raise SystemExit("there is no device to try it with")
 context = pointer(loader.clCreateContext(None, 1, ctypes.byref(device), None, None, None))
 loader.clFinish(pointer(loader.clCreateCommandQueue(context, device, ctypes.c_uint64(0), None)))
-if ctypes.CDLL(None).gpusplit_waits():
+below = ctypes.CDLL(None).gpusplit_below
+below.restype = ctypes.c_bool
+if below():
     print(open("/proc/self/maps").read())
 """
 

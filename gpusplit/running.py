@@ -14,8 +14,7 @@ import struct
 import sys
 from dataclasses import fields
 
-from gpusplit import tenancy
-from gpusplit.config import PREFIX, Config, text
+from gpusplit.config import PAGE, PREFIX, Config, text
 
 TYPE_CHECKING = False  # as in __init__.py
 if TYPE_CHECKING:
@@ -44,7 +43,11 @@ def run(words: Sequence[str], is_module: bool, config: Config, observe: bool) ->
         print(f"gpusplit: {trouble}; it runs as without gpusplit", file=sys.stderr)
         environ = dict(os.environ)
     elif config.timeline:
-        begin_timeline(environ[PREFIX + "TIMELINE"])
+        path = environ[PREFIX + "TIMELINE"]
+        try:
+            begin_timeline(path)
+        except OSError as error:
+            raise CannotRun(f"the timeline {path}: {error.strerror}") from None
     _become(argv, environ)
 
 
@@ -83,8 +86,8 @@ def command(words: Sequence[str], is_module: bool) -> list[str]:
 def environment(before: Mapping[str, str], config: Config, observe: bool) -> dict[str, str]:
     """The environment of the program: *before*, with the options and the library."""
     environ = dict(before)
-    # The library splits only where a policy is named: by default where somebody may know a count.
-    counts = not isinstance(tenancy.from_option(config.vms), tenancy.Unknown)
+    # The library splits only where a policy is named.
+    counts = _somebody_counts(config.vms)
     for field in fields(Config):
         value = getattr(config, field.name)
         named = field.name == "policy" and counts
@@ -120,13 +123,20 @@ def environment(before: Mapping[str, str], config: Config, observe: bool) -> dic
     return environ
 
 
+def _somebody_counts(vms: str) -> bool:
+    """Whether somebody may know how many VMs run; elsewhere nobody is to be told that it fails."""
+    if vms != "auto" or os.path.exists(PAGE):
+        return True
+    # As tenancy.py has it, which takes long to import.
+    from gpusplit import virtio, xenstore
+
+    return xenstore.device() is not None or virtio.port() is not None
+
+
 def begin_timeline(path: str) -> None:
     """Begin the file that all processes of the program add their waits to (native/timeline.c)."""
-    try:
-        with open(path, "w", encoding="utf-8") as file:
-            file.write("[\n")
-    except OSError as error:
-        raise CannotRun(f"the timeline {path}: {error.strerror}") from None
+    with open(path, "w", encoding="utf-8") as file:
+        file.write("[\n")
 
 
 def _interpreter(program: str) -> str | None:

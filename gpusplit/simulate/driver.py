@@ -92,7 +92,7 @@ def wait_until(end: int, driver: Driver, now: Callable[[], int]) -> Iterator[Act
             yield Compute(ns(driver.wake_cpu + (driver.poll_cost if way == "poll" else 0.0)))
 
 
-#: A cooperative wait asks so often on its way (gpusplit.waiting.COARSE_PART), of the time expected.
+#: A cooperative wait is taken to ask so often on its way, of the time expected.
 ASKS = 16
 
 

@@ -232,13 +232,17 @@ def test_what_a_signal_raises_does_not_come_between_two_slices(
             for turn in range(60):
                 try:
                     armed = True
-                    signal.setitimer(signal.ITIMER_REAL, 0.0002 * (1 + turn % 20))
+                    # Again and again: Python drops what is raised while it collects garbage.
+                    signal.setitimer(signal.ITIMER_REAL, 0.0002 * (1 + turn % 20), 0.001)
                     while True:
-                        cl.enqueue_nd_range_kernel(queue, k, SIZE, LOCAL)
+                        for _ in range(8):
+                            cl.enqueue_nd_range_kernel(queue, k, SIZE, LOCAL)
+                        queue.finish()
                 except KeyboardInterrupt:
                     armed = False
+                signal.setitimer(signal.ITIMER_REAL, 0)
                 assert len(set(read(queue, a, ZEROS))) == 1
     finally:
         signal.signal(signal.SIGALRM, before)
-    assert pressed == 60
+    assert pressed >= 60
     assert all(launch.groups > 10 for launch in launches)

@@ -401,6 +401,30 @@ with gpusplit.active(policy="fixed", groups=5, cores=1, judge="wait"):
     assert "INFO:gpusplit:kernel k stays whole: prints" in done.stderr
 
 
+def test_a_timeline_is_added_to_where_it_is_named_again(tmp_path: Path) -> None:
+    text = SAID.replace("BODY", "a[get_global_id(0)] = 1;").replace("OPTIONS", "policy='unsplit'")
+    text += """
+for groups in 2, 3:
+    with gpusplit.active(policy="fixed", groups=groups, cores=1, judge="wait", timeline="t.json"):
+        k(queue, (64,), (4,), a).wait()
+"""
+    (tmp_path / "t.json").write_text("of another run")
+    done = python("-c", text, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    events = json.loads((tmp_path / "t.json").read_text().rstrip().rstrip(",") + "]")
+    launches = [event["args"]["groups"] for event in events if event["cat"] == "launch"]
+    assert launches == [2, 3]
+
+
+def test_without_a_judge_there_is_one_warning() -> None:
+    text = SAID.replace("BODY", "a[get_global_id(0)] = 1;")
+    done = python(
+        "-c", text.replace("OPTIONS", "policy='fixed', groups=5"), GPUSPLIT_PYTHON="/nowhere/python"
+    )
+    assert done.stdout == "[1, 1, 1]\n", done.stderr
+    assert done.stderr.count("JudgeWarning: gpusplit: launches stay whole: ") == 1
+
+
 def test_a_refusal_is_logged_once() -> None:
     text = SAID.replace("BODY", 'printf("");').replace("OPTIONS", "policy='fixed', groups=5")
     done = python("-c", text)

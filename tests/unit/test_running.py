@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from gpusplit import running, tenancy
+from gpusplit import running, virtio, xenstore
 from gpusplit.config import Config
 
 
@@ -87,11 +87,15 @@ def test_a_policy_is_named_where_somebody_may_know_a_count(
     named = ["GPUSPLIT_POLICY" in running.environment({}, Config(vms=vms), False)
              for vms in ("static:3", "xenstore", "kvm")]  # fmt: skip
     assert named == [True] * 3
-    monkeypatch.setattr(tenancy, "listening", lambda _: tenancy.Unknown())
-    monkeypatch.setattr(tenancy, "PAGE", "/nowhere/count")
+    monkeypatch.setattr(running, "PAGE", "/nowhere/count")
+    monkeypatch.setattr(xenstore, "device", lambda: None)
+    monkeypatch.setattr(virtio, "port", lambda: None)
     assert "GPUSPLIT_POLICY" not in running.environment({}, Config(), False)
     assert "GPUSPLIT_POLICY" in running.environment({}, Config(policy="fixed"), False)
-    monkeypatch.setattr(tenancy, "PAGE", "/")  # an agent's
+    monkeypatch.setattr(virtio, "port", lambda: "/dev/vport0p1")
+    assert running.environment({}, Config(), False)["GPUSPLIT_POLICY"] == "vms"
+    monkeypatch.setattr(virtio, "port", lambda: None)
+    monkeypatch.setattr(running, "PAGE", "/")  # an agent's
     assert running.environment({}, Config(), False)["GPUSPLIT_POLICY"] == "vms"
 
 
