@@ -105,7 +105,7 @@ def headers_now(made: Request | None, folder: str) -> str:
         os.chdir(folder)
     except OSError as error:
         return Request(trouble=f"its folder is out of reach: {error.strerror}").to_json()
-    found, trouble = headers.take(made.source, options.read(made.options).folders)
+    found, trouble = headers.take(made.source, options.read(made.options).places)
     return Request(headers=found, trouble=trouble).to_json()
 
 

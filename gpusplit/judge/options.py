@@ -25,6 +25,15 @@ class Options:
     standard: str = ""
     problem: str = ""
 
+    @property
+    def places(self) -> list[str]:
+        """Folders that headers may come from: those, and what may stand before a name in a macro.
+
+        hashcat says `#include M2S(INCLUDE_PATH/inc_vendor.h)`, and which folder that is by -D.
+        """
+        named = (text for _, text in self.defined if text.startswith("/"))
+        return list(dict.fromkeys([*self.folders, *(text for text in named if len(text) > 1)]))
+
 
 def read(options: str) -> Options:
     """What *options* mean.

@@ -7,15 +7,12 @@
 #include "settings.h"
 #include "tell.h"
 
-const char *gpusplit_set(const char *const *options)
+void gpusplit_set(const char *const *options)
 {
-    if (layer_without_splitting())
-        return "OpenCL was started without splitting here (GPUSPLIT_POLICY was not set)";
     settings_set(options);
     options_set(options);
     history_forget();
     engine_forget();
-    return NULL;
 }
 
 bool gpusplit_below(void)

@@ -12,9 +12,9 @@
 #define GPUSPLIT_EXPORT __attribute__((visibility("default")))
 
 /* Options from now on, each "GPUSPLIT_NAME=value" as the environment would have it; those not named have
- * their defaults; NULL ends the list.  What was learnt of launches is forgotten.  NULL, or why it cannot be;
- * then nothing is changed. */
-GPUSPLIT_EXPORT const char *gpusplit_set(const char *const *options);
+ * their defaults; NULL ends the list.  What was learnt of launches is forgotten, and what the program
+ * makes from now on may be split. */
+GPUSPLIT_EXPORT void gpusplit_set(const char *const *options);
 
 /* Whether OpenCL's calls come through the library in this process, with all that splitting needs. */
 GPUSPLIT_EXPORT bool gpusplit_below(void);

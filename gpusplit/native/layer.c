@@ -134,7 +134,7 @@ static bool all_is_seen;
     X(clEnqueueSVMMemcpy, 129)                                                                       \
     X(clEnqueueSVMMap, 131)
 
-/* What is answered where launches are split. */
+/* What is answered for launches to be split, which Python may want at any time (control.h). */
 #define SPLITTING(X)                                                                                 \
     X(clCreateCommandQueue, 9)                                                                       \
     X(clRetainCommandQueue, 10)                                                                      \
@@ -176,11 +176,6 @@ bool layer_below(void)
     return all_is_seen && (drivers_reached() ? drivers_all_reached() : true);
 }
 
-bool layer_without_splitting(void)
-{
-    return next_clFinish && !all_is_seen;
-}
-
 EXPORT cl_int clInitLayer(cl_uint count, void *const *target, cl_uint *count_ret, void *const **ours)
 {
     static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -204,13 +199,13 @@ EXPORT cl_int clInitLayer(cl_uint count, void *const *target, cl_uint *count_ret
         COMMANDS(NEXT)
         WAITS(WRAP)
         COMMANDS(WRAP)
-        if (may_split() && !can_split())
-            splitting_ends("this OpenCL loader is too old");
-        if (may_split()) {
+        all_is_seen = can_split();
+        if (all_is_seen) {
             spawn_remember();
             background_init();
             SPLITTING(WRAP)
-            all_is_seen = true;
+        } else {
+            splitting_ends("this OpenCL loader is too old");
         }
     }
     for (; filled < known; filled++)

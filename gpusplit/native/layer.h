@@ -7,7 +7,4 @@
 /* Whether OpenCL's calls come through here, with all that splitting needs. */
 bool layer_below(void);
 
-/* Whether they do without what splitting needs, since none was meant when OpenCL was started. */
-bool layer_without_splitting(void);
-
 #endif

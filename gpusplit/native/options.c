@@ -108,6 +108,7 @@ static void read_all(const struct reading *r)
 {
     const char *policy = text_of_option(r, "GPUSPLIT_POLICY"), *judge = text_of_option(r, "GPUSPLIT_JUDGE");
     const char *summary = text_of_option(r, "GPUSPLIT_SUMMARY"), *python = getenv("GPUSPLIT_PYTHON");
+    r->found->python = strdup(python ? python : "python3"); /* asked of headers whatever is split */
     if (!policy || settings()->observes)
         return;
     read_policy(r, policy);
@@ -125,7 +126,6 @@ static void read_all(const struct reading *r)
         senseless(r, "GPUSPLIT_JUDGE", judge, "background or wait");
     r->found->summary = summary && (!strcmp(summary, "1") || !strcasecmp(summary, "true") ||
                                 !strcasecmp(summary, "yes"));
-    r->found->python = strdup(python ? python : "python3");
 }
 
 static void read_environment(void)

@@ -81,7 +81,8 @@ struct decision policy_decide(uint64_t kernel, size_t items)
     unsigned count;
     switch (o->splits ? o->policy : POLICY_UNSPLIT) {
     case POLICY_FIXED:
-        return decided(o->groups, "policy fixed: %u groups", o->groups);
+        return o->groups > 1 ? decided(o->groups, "policy fixed: %u groups", o->groups)
+                             : whole("policy fixed: 1 group");
     case POLICY_VMS:
         decision = per_vm_count(count = vms());
         break;

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from gpusplit import asking, headers, store
+from gpusplit.judge import options
 from gpusplit.judge.verdict import Answer, Header, Request
 
 JUDGE = Path(asking.__file__).parent / "judge" / "__main__.py"
@@ -47,6 +48,11 @@ def test_what_is_no_request_gets_a_message_and_status_2(text: str) -> None:
     done = run(text)
     assert done.returncode == 2
     assert "not a request" in done.stderr
+
+
+def test_a_folder_that_a_macro_of_the_options_names_is_looked_in(tmp_path: Path) -> None:
+    found = options.read(f"-D KERNEL -DFOLDER={tmp_path}/of -I inc -D 'TEXT(x)=#x' -DEMPTY=/")
+    assert found.places == ["inc", f"{tmp_path}/of"]
 
 
 @pytest.mark.parametrize(
