@@ -13,6 +13,7 @@ from typing import Any, TextIO
 
 from gpusplit import asking, device_macros, headers, running
 from gpusplit.config import PREFIX, Config
+from gpusplit.judge import options as build_options
 from gpusplit.judge.verdict import Answer, Request
 
 
@@ -61,7 +62,7 @@ def _explain_source(path: Path, options: Sequence[str], out: TextIO) -> int:
 
     text = path.read_text(encoding="utf-8", errors="surrogateescape")
     device = cl.create_some_context(interactive=False).devices[0]
-    folders = [*(option[2:] for option in options if option.startswith("-I")), str(path.parent)]
+    folders = [*build_options.read(" ".join(options)).places, str(path.parent)]
     found, trouble = headers.take(text, folders)
     request = Request(
         text, headers=found, trouble=trouble, options=" ".join(options),

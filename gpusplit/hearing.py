@@ -30,14 +30,16 @@ class Ear:
         """Nobody listens yet."""
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
-        self._config = Config()
+        #: Whether somebody was to tell how many VMs run, under any options so far: it is said once.
+        self._told_of_count = False
 
     def listen(self, library: Library, config: Config) -> None:
         """Listen to *library* from now on; *config* is what it goes by now."""
+        source = tenancy.from_option(config.vms)
         with self._lock:
             # From the first question on it says here what it has to say, not on standard error.
             self._hear_the_rest(library)
-            self._config = config
+            self._told_of_count |= not isinstance(source, tenancy.Unknown)
             if self._thread is None:
                 self._thread = threading.Thread(
                     target=self._listen, args=(library,), name="gpusplit hears", daemon=True
@@ -59,7 +61,7 @@ class Ear:
         """Pass on what was said, in the log or as a warning."""
         if kind == "w":
             log.info("%s", text)
-        elif kind == "c" and isinstance(tenancy.from_option(self._config.vms), tenancy.Unknown):
+        elif kind == "c" and not self._told_of_count:
             # No guest of anybody who would tell: nothing is amiss.
             log.info("%s", text)
         elif kind in _WARNINGS:

@@ -27,9 +27,10 @@ _LAYERS = "OPENCL_LAYERS"
 #: The library does nothing.
 _OFF = Config(policy="unsplit", wait="driver")
 
-_HOW = (
-    "start the program with `gpusplit run`, or call gpusplit.install() before the first use of "
-    "OpenCL (in a notebook: in its first cell, after restarting the kernel)"
+_TOO_LATE = (
+    "OpenCL was started before gpusplit could be put below it: start the program with "
+    "`gpusplit run`, or call gpusplit.install() before the first use of OpenCL (in a notebook: in "
+    "its first cell, after restarting the kernel)"
 )
 
 _lock = threading.RLock()
@@ -70,9 +71,7 @@ def install(config: Config | None = None) -> None:
             if not native.below():
                 _start_above()
             if not native.below():
-                raise NotInstalled(
-                    f"OpenCL was started before gpusplit could be put below it: {_HOW}"
-                )
+                raise NotInstalled(_TOO_LATE)
         except BaseException:
             _set(native, _OFF)
             raise
@@ -151,9 +150,7 @@ def _set(native: library.Library, config: Config) -> None:
         if config.timeline not in _begun:
             running.begin_timeline(config.timeline)
             _begun.add(config.timeline)
-    why = native.set([f"{name}={value}" for name, value in config.environment().items()])
-    if why is not None:
-        raise NotInstalled(f"{why}: {_HOW}")
+    native.set([f"{name}={value}" for name, value in config.environment().items()])
 
 
 def _start_above() -> None:

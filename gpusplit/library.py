@@ -44,7 +44,7 @@ class Library:
         loaded = ctypes.CDLL(path)
         self._set = loaded.gpusplit_set
         self._set.argtypes = [ctypes.POINTER(ctypes.c_char_p)]
-        self._set.restype = ctypes.c_char_p
+        self._set.restype = None
         self._below = loaded.gpusplit_below
         self._below.restype = ctypes.c_bool
         self._record = loaded.gpusplit_record
@@ -59,14 +59,10 @@ class Library:
         ]  # fmt: skip
         self._heard.restype = ctypes.c_bool
 
-    def set(self, options: Sequence[str]) -> str | None:
-        """Have *options*, each "GPUSPLIT_NAME=value", hold from now on, and defaults otherwise.
-
-        Why it cannot be, or None.
-        """
+    def set(self, options: Sequence[str]) -> None:
+        """Have *options*, each "GPUSPLIT_NAME=value", hold from now on, and defaults otherwise."""
         texts = [os.fsencode(option) for option in options]
-        why: bytes | None = self._set((ctypes.c_char_p * (len(texts) + 1))(*texts, None))
-        return None if why is None else _text(why)
+        self._set((ctypes.c_char_p * (len(texts) + 1))(*texts, None))
 
     def below(self) -> bool:
         """Whether OpenCL's calls come through it in this process, with all that it needs."""
