@@ -235,7 +235,7 @@ static const char *send(const struct plan *plan, const struct call *c, struct qu
     struct hold *hold = NULL;
     struct enqueueing e;
     bool unsent;
-    const unsigned in_flight = queue_in_flight(queue, &unsent);
+    const unsigned in_flight = queue_in_flight(queue, bound, &unsent);
     /* Behind slices that are yet to be sent none can be sent now. */
     unsigned now = unsent ? 0 : in_flight + 1 < bound ? bound - in_flight : 1;
     bool paced = !settings()->sleeps && may_pace(c);

@@ -33,12 +33,15 @@ void queue_tidy(struct queue *queue)
     }
 }
 
-unsigned queue_in_flight(struct queue *queue, bool *unsent)
+unsigned queue_in_flight(struct queue *queue, unsigned most, bool *unsent)
 {
+    const struct flight *flight;
     unsigned n = 0;
-    *unsent = false;
     pthread_mutex_lock(&queue->lock);
-    for (const struct flight *flight = queue->first; flight; flight = flight->next) {
+    /* In order, whatever is sent before the newest is sent: a program may have thousands on their way. */
+    flight = queue->first && !queue->out_of_order ? queue->newest : NULL;
+    *unsent = flight && flight->n_sent < flight->n_parts;
+    for (flight = queue->first; flight && (n < most || queue->out_of_order); flight = flight->next) {
         n += flight->n_sent - flight->n_done;
         *unsent = *unsent || flight->n_sent < flight->n_parts;
     }
@@ -51,6 +54,7 @@ void queue_flies(struct queue *queue, struct flight *flight)
     pthread_mutex_lock(&queue->lock);
     *queue->last = flight;
     queue->last = &flight->next;
+    queue->newest = flight;
     pthread_mutex_unlock(&queue->lock);
 }
 

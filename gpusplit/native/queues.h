@@ -29,6 +29,7 @@ struct queue {
     unsigned n_companions;
     pthread_mutex_t lock;         /* of what follows: never held while something is enqueued */
     struct flight *first, **last; /* oldest first */
+    struct flight *newest;        /* while there is any */
     bool sender;                  /* a thread sends what is yet to be sent */
 };
 
@@ -49,8 +50,9 @@ unsigned queue_companions(struct queue *queue, unsigned wanted);
 /* Forgets launches that are over. */
 void queue_tidy(struct queue *queue);
 
-/* Slices that were sent and were not over when last looked at; *unsent: a launch has more to send. */
-unsigned queue_in_flight(struct queue *queue, bool *unsent);
+/* Slices that were sent and were not over when last looked at, `most` or more where there are so many;
+ * *unsent: a launch has more to send. */
+unsigned queue_in_flight(struct queue *queue, unsigned most, bool *unsent);
 
 /* Adds a launch that has begun; it is the queue's from now on. */
 void queue_flies(struct queue *queue, struct flight *flight);
