@@ -46,7 +46,10 @@ def test_a_case_prints_the_same_plain_and_split(case: Path) -> None:
     ends = RINGS if case.stem.startswith("06") else (0,)
     plain = run(str(case), ends=ends).stdout
     assert plain
-    split = run("-m", "gpusplit", *SPLIT, "--summary", str(case), ends=ends)
+    for _ in range(5):
+        split = run("-m", "gpusplit", *SPLIT, "--summary", str(case), ends=ends)
+        if split.returncode == 0:  # else its own timer came before the summary
+            break
     # 04 waits for another work-group; 08 and 14 bring a second loader, which does not know us.
     was_split = re.search(r", [1-9]\d* split, ", split.stderr) is not None
     assert was_split != case.stem.startswith(("04", "08", "14")), split.stderr
