@@ -18,25 +18,30 @@
 #include "work.h"
 
 /* Queues and events are known to work.c by the handle that the program holds; CUDA's are others. */
-static struct work *work_on(handle queue)
+static bool follows(void)
 {
-    return settings()->sleeps ? work_of((uintptr_t)queue) : NULL;
+    return settings()->sleeps || options()->measures;
 }
 
-/* A command was given to a queue; its event is known by where it stands there. */
-static void given(handle queue, uint64_t key, uint64_t arguments, handle *event)
+static struct work *work_on(handle queue)
+{
+    return follows() ? work_of((uintptr_t)queue) : NULL;
+}
+
+/* A command was given to a queue, at `begin` (ns; 0: now); its event is known by where it stands there. */
+static void given(handle queue, uint64_t key, uint64_t arguments, handle *event, uint64_t begin)
 {
     struct work *w = work_on(queue);
     if (!w)
         return;
-    work_given(w, key | 1, arguments, engine_now());
+    work_given(w, key | 1, arguments, begin ? begin : engine_now());
     if (event)
         event_recorded((uintptr_t)*event, work_until_now(w));
 }
 
 void command_given(handle queue, unsigned place, handle *event)
 {
-    given(queue, engine_mix(place, 0x636f6d6d616e64u), 0, event);
+    given(queue, engine_mix(place, 0x636f6d6d616e64u), 0, event, 0);
 }
 
 /* Waits. */
@@ -138,11 +143,60 @@ static void before_transfer(handle queue, cl_uint n_wait, const handle *wait_lis
     wait_for_queue(queue);
 }
 
+/* A wait of the driver's, measured for the policies that go by what launches take: of what was not over
+ * when it began. */
+struct measured {
+    struct moment until;
+    struct key key;
+    uint64_t begin;
+    bool known, busy;
+};
+
+static struct measured measure_event(handle event)
+{
+    struct measured m = { .known = false };
+    struct feeding *feeding;
+    if (!event || settings()->sleeps || !options()->measures ||
+        !event_moment((uintptr_t)event, &m.until, &feeding))
+        return m;
+    m.known = work_left(&m.until, &m.key, &m.begin);
+    m.busy = m.known && ask(event) == ANSWER_BUSY;
+    return m;
+}
+
+static struct measured measure_queue(handle queue)
+{
+    struct measured m = { .known = false };
+    struct work *w = !settings()->sleeps && options()->measures ? work_on(queue) : NULL;
+    handle marker = NULL;
+    if (!w)
+        return m;
+    m.until = work_until_now(w);
+    if (!work_left(&m.until, &m.key, &m.begin) || next_clEnqueueMarker(queue, &marker) != CL_SUCCESS)
+        return m;
+    m.known = true;
+    m.busy = next_clFlush(queue) == CL_SUCCESS && ask(marker) == ANSWER_BUSY;
+    next_clReleaseEvent(marker);
+    return m;
+}
+
+static void measured(const struct measured *m)
+{
+    if (!m->known)
+        return;
+    const uint64_t end = engine_now();
+    if (m->busy) /* else it was over before, since who knows when */
+        history_took(m->key.rough, (double)(end - m->begin) * 1e-9);
+    work_over(&m->until, end);
+}
+
 cl_int our_clFinish(handle queue)
 {
     const struct report report = report_begin();
     wait_for_queue(queue);
+    const struct measured m = measure_queue(queue);
     cl_int result = next_clFinish(queue);
+    measured(&m);
     report_end(&report);
     return result;
 }
@@ -151,7 +205,9 @@ cl_int our_clWaitForEvents(cl_uint n, const handle *events)
 {
     const struct report report = report_begin();
     wait_for_events(n, events);
+    const struct measured m = measure_event(n && events ? events[n - 1] : NULL);
     cl_int result = next_clWaitForEvents(n, events);
+    measured(&m);
     report_end(&report);
     return result;
 }
@@ -160,7 +216,7 @@ cl_int our_clWaitForEvents(cl_uint n, const handle *events)
  * and is then waited for by the driver. */
 cl_int our_clReleaseEvent(handle event)
 {
-    if (settings()->sleeps)
+    if (follows())
         event_forget((uintptr_t)event);
     event_released(event);
     return next_clReleaseEvent(event);
@@ -184,12 +240,14 @@ cl_int our_clEnqueueNDRangeKernel(handle queue, handle kernel, cl_uint dimension
 {
     unsigned slices = 1;
     const bool splits = splitting() || (recording() && may_split());
-    const uint64_t work = splits || settings()->sleeps ? name_of(kernel) : 0;
+    const uint64_t work = splits || follows() ? name_of(kernel) : 0;
+    /* With the driver's waits part of it is over when the call is back. */
+    const uint64_t begin = splits && !settings()->sleeps ? engine_now() : 0;
     const cl_int result =
         splits
             ? launch(work, queue, kernel, dimensions, offset, global, local, GIVEN_LIST, &slices)
             : next_clEnqueueNDRangeKernel(queue, kernel, dimensions, offset, global, local, GIVEN_LIST);
-    if (result != CL_SUCCESS || !settings()->sleeps)
+    if (result != CL_SUCCESS || !follows())
         return result;
     uint64_t key = work;
     size_t items = 1;
@@ -198,7 +256,7 @@ cl_int our_clEnqueueNDRangeKernel(handle queue, handle kernel, cl_uint dimension
         items *= global[d];
     }
     key = slices > 1 ? engine_mix(key, slices) : key;
-    given(queue, key, scalars_of(kernel), event);
+    given(queue, key, scalars_of(kernel), event, begin);
     if (splits)
         history_launched(work_alone(key | 1), work, items, slices);
     return result;
@@ -212,7 +270,9 @@ cl_int our_clEnqueueNDRangeKernel(handle queue, handle kernel, cl_uint dimension
             const struct report report = report_begin();                                             \
             struct queue *blocked = may_split() ? queue_block(queue) : NULL;                         \
             before_transfer(queue, n_wait, wait_list);                                               \
+            const struct measured m = measure_queue(queue);                                          \
             result done = next_##name call;                                                          \
+            measured(&m);                                                                            \
             queue_unblock(blocked);                                                                  \
             report_end(&report);                                                                     \
             return done;                                                                             \

@@ -97,11 +97,6 @@ static void read_policy(const struct reading *r, const char *policy)
             senseless(r, "GPUSPLIT_POLICY", policy, "one of unsplit, fixed, vms, time, adaptive");
     }
     r->found->measures = r->found->policy == POLICY_TIME || r->found->policy == POLICY_ADAPTIVE;
-    if (r->found->splits && r->found->measures && !settings()->sleeps) {
-        tell(TELL_OTHER, "with the driver's waits nothing is measured that the policy %s needs; no launch is "
-                         "split", policy);
-        r->found->splits = false;
-    }
 }
 
 static void read_all(const struct reading *r)

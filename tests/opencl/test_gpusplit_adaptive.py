@@ -16,8 +16,8 @@ gpusplit.install(gpusplit.Config(policy="unsplit"))
 
 #: Launch for so many seconds; how many groups each launch had, and why.
 RUN = """
-def run(vms, seconds):
-    config = gpusplit.Config(policy="adaptive", vms=vms, cores=1, judge="wait")
+def run(vms, seconds, **options):
+    config = gpusplit.Config(policy="adaptive", vms=vms, cores=1, judge="wait", **options)
     with gpusplit.active(config), gpusplit.recording() as launches:
         until = time.monotonic() + seconds
         while time.monotonic() < until:
@@ -43,6 +43,27 @@ def test_a_wait_that_sleeps_has_nothing_to_give(emugpu):
     assert set(said["groups"]) == {1}
     assert "waits use next to no CPU" in said["reason"]
     assert said["vms"] == 3
+
+
+def test_with_the_drivers_waits_launches_are_measured_too(emugpu):
+    """What is done then depends on what this machine's host says of its neighbours."""
+    said = emugpu.run(RUN + "run('static:3', 2, wait='driver')", FIRST, **SLOW)
+    assert "not measured" not in said["reason"]
+    assert said["vms"] == 3
+
+
+def test_with_the_drivers_waits_groups_are_as_short_as_wanted(emugpu):
+    program = """
+with gpusplit.active(policy="time", group_ms=5, cores=1, judge="wait", wait="driver"):
+    with gpusplit.recording() as launches:
+        for _ in range(4):
+            launch().wait()
+say(groups=[one.groups for one in launches])
+"""
+    groups = emugpu.run(program, FIRST, **SLOW)["groups"]
+    assert groups[0] == 1
+    # Of 20 ms, or some more where the machine is busy.
+    assert min(groups[1:]) >= 4
 
 
 def test_a_vm_that_is_alone_again_launches_whole(emugpu):

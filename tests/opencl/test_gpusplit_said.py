@@ -83,10 +83,3 @@ def test_a_refusal_is_logged_once() -> None:
     done = python("-c", text)
     assert done.stdout == "[1, 1, 1]\n", done.stderr
     assert done.stderr.count("INFO:gpusplit:kernel k stays whole: prints") == 1
-
-
-def test_a_policy_that_cannot_be_carried_out_is_logged() -> None:
-    text = SAID.replace("BODY", "a[get_global_id(0)] = 1;")
-    done = python("-c", text.replace("OPTIONS", "policy='time', wait='driver'"))
-    assert done.stdout == "[1, 1, 1]\n", done.stderr
-    assert "WARNING:gpusplit:with the driver's waits nothing is measured" in done.stderr

@@ -124,9 +124,3 @@ def test_adaptively_a_launch_is_whole_until_it_is_measured(layer: Layer) -> None
     ran = layer.run(ONE, None, **FORCED | {"policy": "adaptive", "vms": "static:3"})
     assert ran.split() == (1, 0, 1)
     assert ran.why_whole() == "policy adaptive: not measured yet"
-
-
-def test_what_needs_measured_times_is_refused_with_the_drivers_waits(layer: Layer) -> None:
-    ran = layer.run(ONE, None, **FORCED | {"policy": "time", "wait": "driver"})
-    assert ran.split() == (0, 0, 0)
-    assert ran.errors.count("no launch is split") == 1
