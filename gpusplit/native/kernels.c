@@ -120,6 +120,7 @@ cl_int our_clRetainKernel(handle kernel)
 
 cl_int our_clReleaseKernel(handle kernel)
 {
+    scalars_forget_name(kernel);
     if (may_split())
         object_released(KIND_KERNEL, kernel);
     return next_clReleaseKernel(kernel);

@@ -341,6 +341,16 @@ static cl_int launch_on(struct queue *queue, struct kernel *kernel, const char *
     return result;
 }
 
+/* Whether it has fewer work-items than the device has cores (the paper's second exception), which nobody
+ * hears of: programs have many such launches, and nothing more need be looked at. */
+static bool is_small(const struct call *c, const struct queue *queue)
+{
+    struct ndrange range;
+    return !c->is_task && !queue->device.one_at_a_time && !records_words() &&
+           ndrange_read(&range, c->dimensions, c->offset, c->global, c->local) &&
+           ndrange_items(&range) < (options()->cores ? options()->cores : queue->device.cores);
+}
+
 static cl_int launch_call(const struct call *c, unsigned *slices)
 {
     *slices = 1;
@@ -348,6 +358,11 @@ static cl_int launch_call(const struct call *c, unsigned *slices)
     if (!queue)
         return whole(c); /* it was made in a way that is not seen here */
     queue_ask(queue);
+    if (is_small(c, queue)) {
+        const cl_int result = whole(c);
+        queue_leave(queue);
+        return result;
+    }
     pthread_mutex_unlock(&queue->gate);
 
     struct kernel *kernel = object_get(KIND_KERNEL, c->kernel);

@@ -116,6 +116,7 @@ static bool all_is_seen;
 
 /* What is answered whatever the options say, as COMMANDS are. */
 #define WAITS(X)                                                                                     \
+    X(clReleaseKernel, 37)                                                                           \
     X(clWaitForEvents, 41)                                                                           \
     X(clSetKernelArg, 38)                                                                            \
     X(clReleaseEvent, 44)                                                                            \
@@ -151,7 +152,6 @@ static bool all_is_seen;
     X(clCreateKernel, 34)                                                                            \
     X(clCreateKernelsInProgram, 35)                                                                  \
     X(clRetainKernel, 36)                                                                            \
-    X(clReleaseKernel, 37)                                                                           \
     X(clGetEventInfo, 42)                                                                            \
     X(clRetainEvent, 43)                                                                             \
     X(clGetEventProfilingInfo, 45)                                                                   \

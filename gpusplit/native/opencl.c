@@ -224,23 +224,12 @@ cl_int our_clReleaseEvent(handle event)
 
 /* Commands. */
 
-static uint64_t name_of(handle kernel)
-{
-    char name[128] = "";
-    uint64_t hash = 0xcbf29ce484222325u;
-    if (next_clGetKernelInfo(kernel, CL_KERNEL_FUNCTION_NAME, sizeof name, name, NULL) != CL_SUCCESS)
-        return engine_mix(hash, (uintptr_t)kernel);
-    for (const char *c = name; *c; c++)
-        hash = (hash ^ (unsigned char)*c) * 0x100000001b3u;
-    return hash;
-}
-
 cl_int our_clEnqueueNDRangeKernel(handle queue, handle kernel, cl_uint dimensions, const size_t *offset,
                                   const size_t *global, const size_t *local, WAIT_LIST)
 {
     unsigned slices = 1;
     const bool splits = splitting() || (recording() && may_split());
-    const uint64_t work = splits || follows() ? name_of(kernel) : 0;
+    const uint64_t work = splits || follows() ? scalars_name(kernel) : 0;
     /* With the driver's waits part of it is over when the call is back. */
     const uint64_t begin = splits && !settings()->sleeps ? engine_now() : 0;
     const cl_int result =

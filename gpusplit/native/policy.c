@@ -10,6 +10,7 @@
 #include "count.h"
 #include "history.h"
 #include "options.h"
+#include "records.h"
 #include "tell.h"
 
 /* More groups than this nobody means. */
@@ -45,6 +46,8 @@ __attribute__((format(printf, 2, 3))) static struct decision decided(size_t grou
 {
     static __thread char told[128];
     va_list arguments;
+    if (!records_words()) /* words take longer than the decision */
+        return (struct decision){ groups, "", -1 };
     va_start(arguments, format);
     vsnprintf(told, sizeof told, format, arguments);
     va_end(arguments);

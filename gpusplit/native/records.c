@@ -32,6 +32,11 @@ bool recording(void)
     return atomic_load_explicit(&recorders, memory_order_relaxed) > 0;
 }
 
+bool records_words(void)
+{
+    return recording() || options()->summary || settings()->timeline;
+}
+
 static void keep(const char *kernel, cl_uint dimensions, const size_t *global, unsigned slices,
                  const struct decision *decision, const char *reason)
 {

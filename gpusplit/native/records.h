@@ -9,8 +9,9 @@
 #include "opencl.h"
 #include "policy.h"
 
-/* Whether somebody records. */
+/* Whether somebody records, and whether anybody reads why a launch went as it did. */
 bool recording(void);
+bool records_words(void);
 
 /* A launch of `kernel` went out in so many slices; reason: why, where it is whole. */
 void record(const char *kernel, cl_uint dimensions, const size_t *global, unsigned slices,
