@@ -32,6 +32,7 @@ import json
 import os
 import struct
 import sys
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
@@ -173,7 +174,8 @@ def note(answer: Answer, made: Request) -> None:
         "kernels": {name: found.describe() for name, found in sorted(answer.kernels.items())},
         "otherwise": answer.otherwise,
     }
-    with open(path, "a", encoding="utf-8") as file:
+    # Who explains may be gone; the answer is for the program.
+    with suppress(OSError), open(path, "a", encoding="utf-8") as file:
         file.write(json.dumps(said) + "\n")
 
 

@@ -6,6 +6,7 @@ import atexit
 import logging
 import os
 import threading
+import traceback
 import warnings
 
 from gpusplit import tenancy
@@ -29,6 +30,7 @@ class Ear:
     def __init__(self) -> None:
         """Nobody listens yet."""
         self._lock = threading.Lock()
+        self._saying = threading.RLock()
         self._thread: threading.Thread | None = None
         #: Whether somebody was to tell how many VMs run, under any options so far: it is said once.
         self._told_of_count = False
@@ -49,13 +51,17 @@ class Ear:
 
     def _listen(self, library: Library) -> None:
         while True:
-            said = library.heard(wait=True)
-            if said is not None:
-                self.say(*said)
+            library.heard(wait=True)
+            self._hear_the_rest(library)
 
     def _hear_the_rest(self, library: Library) -> None:
-        while (said := library.heard(wait=False)) is not None:
-            self.say(*said)
+        # Whoever takes a message says it before another looks: none is lost when the program ends.
+        with self._saying:
+            while (said := library.heard(wait=False)) is not None:
+                try:
+                    self.say(*said)
+                except Exception:  # a handler of the program's; the next message is to be heard
+                    traceback.print_exc()
 
     def say(self, kind: str, text: str) -> None:
         """Pass on what was said, in the log or as a warning."""

@@ -11,7 +11,7 @@ import os
 import sys
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -33,8 +33,6 @@ _TOO_LATE = (
     "its first cell, after restarting the kernel)"
 )
 
-_lock = threading.RLock()
-
 
 def _at_the_start() -> Config | None:
     """The options that hold since the process began, where it began above the library."""
@@ -47,11 +45,18 @@ def _at_the_start() -> Config | None:
         return None  # which the library says, too
 
 
-#: Timelines that were begun in this process; they are added to when named again.
-_begun = {os.path.abspath(os.environ.get(PREFIX + "TIMELINE", ""))}
+class State:
+    """What is installed in this process."""
 
-#: What installed() says.
-_installed = [_at_the_start()]
+    def __init__(self, config: Config | None) -> None:
+        """config: what installed() says."""
+        self.lock = threading.RLock()
+        self.config = config
+        #: Timelines that were begun for this process; they are added to when named again.
+        self.begun = {os.path.abspath(config.timeline)} if config and config.timeline else set()
+
+
+_state = State(_at_the_start())
 
 
 def install(config: Config | None = None) -> None:
@@ -59,11 +64,11 @@ def install(config: Config | None = None) -> None:
 
     *config* is Config.from_environment() if not given.  Installed again, the new options hold, and
     what was learnt of launches is forgotten.  Raises ConfigError for options that make no sense,
-    NotInstalled where OpenCL was started before, or the native library was not built, and OSError
-    where the timeline cannot be written.
+    NotInstalled where OpenCL was started before, the native library was not built, or there is no
+    pyopencl, and OSError where the timeline cannot be written.
     """
     config = Config.from_environment() if config is None else config
-    with _lock:
+    with _state.lock:
         native = library.load()
         hearing.hear(native, config)
         _set(native, config)
@@ -72,23 +77,25 @@ def install(config: Config | None = None) -> None:
                 _start_above()
             if not native.below():
                 raise NotInstalled(_TOO_LATE)
+            if (reason := native.ended()) is not None:
+                raise NotInstalled(f"no launch of this process can be split any more: {reason}")
         except BaseException:
             _set(native, _OFF)
             raise
-        _installed[0] = config
+        _state.config = config
 
 
 def uninstall() -> None:
     """Undo install(): launches stay whole, and waits are the driver's."""
-    with _lock:
-        if _installed[0] is not None:
+    with _state.lock:
+        if _state.config is not None:
             _set(library.load(), _OFF)
-            _installed[0] = None
+            _state.config = None
 
 
 def installed() -> Config | None:
     """The options that are installed, or None; under `gpusplit run`, those that it was given."""
-    return _installed[0]
+    return _state.config
 
 
 @contextmanager
@@ -132,25 +139,35 @@ def enqueue_nd_range_kernel_n(
     """
     import pyopencl as cl
 
-    with _lock:
-        if _installed[0] is None:
+    with _state.lock:
+        if _state.config is None:
             install()
+    wait_for = None if wait_for is None else list(wait_for)  # it may be gone through once
+    sizes = (global_work_size, local_work_size, global_work_offset)
+    if not g_times_l and not allow_empty_ndrange:
+        # Not pyopencl's own way, which holds the interpreter's lock: with the driver's waits the
+        # call is back when the launch is nearly over, and other threads are to go on meanwhile.
+        event = library.load().enqueue(queue.int_ptr, kernel.int_ptr, *sizes, wait_for or ())
+        if event is not None:
+            return cl.Event.from_int_ptr(event, retain=False)
+    # What is wrong with it, pyopencl says.
     enqueue: Any = cl.enqueue_nd_range_kernel  # its types are narrower than what it takes
-    event: cl.Event = enqueue(
-        queue, kernel, global_work_size, local_work_size, global_work_offset, wait_for, g_times_l,
-        allow_empty_ndrange,
-    )  # fmt: skip
-    return event
+    launched: cl.Event = enqueue(queue, kernel, *sizes, wait_for, g_times_l, allow_empty_ndrange)
+    return launched
 
 
 def _set(native: library.Library, config: Config) -> None:
-    os.environ.setdefault(PREFIX + "PYTHON", sys.executable)  # which asks the judge for the library
     if config.timeline:
         config = replace(config, timeline=os.path.abspath(config.timeline))
-        if config.timeline not in _begun:
+        if config.timeline not in _state.begun:
             running.begin_timeline(config.timeline)
-            _begun.add(config.timeline)
-    native.set([f"{name}={value}" for name, value in config.environment().items()])
+            _state.begun.add(config.timeline)
+    options = config.environment()
+    # Which asks the judge for the library; it may be another environment's than this one.
+    options[PREFIX + "PYTHON"] = os.environ.get(PREFIX + "PYTHON", sys.executable)
+    if file := os.environ.get(PREFIX + "COUNT_FILE"):
+        options[PREFIX + "COUNT_FILE"] = file
+    native.set([f"{name}={value}" for name, value in options.items()])
 
 
 def _start_above() -> None:
@@ -163,10 +180,22 @@ def _start_above() -> None:
     try:
         import pyopencl as cl
 
-        cl.get_platforms()
+        # Where there is no driver, that is for the program to find out; the loader has started.
+        with suppress(cl.Error):
+            cl.get_platforms()
+    except ImportError as error:
+        raise NotInstalled(f"pyopencl cannot be imported: {error}") from None
     finally:
         # Children of this process are not to have it: nobody installed it there.
         if before is None:
             os.environ.pop(_LAYERS, None)
         else:
             os.environ[_LAYERS] = before
+
+
+def _after_fork() -> None:
+    # A thread that this child has not may have held it.
+    _state.lock = threading.RLock()
+
+
+os.register_at_fork(after_in_child=_after_fork)

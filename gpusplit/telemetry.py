@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -33,8 +34,16 @@ class Launch:
     reason: str
 
 
-_lock = threading.RLock()
-_open: list[list[Launch]] = []
+class Recorders:
+    """Who records in this process."""
+
+    def __init__(self) -> None:
+        """Nobody."""
+        self.lock = threading.RLock()
+        self.open: list[list[Launch]] = []
+
+
+_recorders = Recorders()
 
 
 class Launches(Sequence[Launch]):
@@ -80,24 +89,24 @@ def recording() -> Iterator[Launches]:
     """
     native = library.load()
     found: list[Launch] = []
-    with _lock:
-        _take()  # what came before is of those who record already
-        _open.append(found)
+    with _recorders.lock:
+        _take()  # what came before is of those who record already, or of nobody
+        _recorders.open.append(found)
         native.record(True)
     try:
         yield Launches(found)
     finally:
-        with _lock:
-            _take()
+        with _recorders.lock:
             native.record(False)
+            _take()
             # By identity: two empty lists are equal.
-            _open[:] = [one for one in _open if one is not found]
+            _recorders.open[:] = [one for one in _recorders.open if one is not found]
 
 
 def _take() -> None:
     """Hand what the library has recorded to everybody who records."""
-    with _lock:
-        while _open and (told := library.load().recorded()) is not None:
+    with _recorders.lock:
+        while (told := library.load().recorded()) is not None:
             launch = Launch(
                 told.kernel.decode("utf-8", "ignore"),
                 tuple(told.size[: told.dimensions]),
@@ -106,5 +115,9 @@ def _take() -> None:
                 None if told.vm_count < 0 else told.vm_count,
                 told.reason.decode("utf-8", "ignore"),
             )
-            for found in _open:
+            for found in _recorders.open:
                 found.append(launch)
+
+
+# A child records nothing yet, and a thread that it has not may have held the lock.
+os.register_at_fork(after_in_child=lambda: Recorders.__init__(_recorders))

@@ -87,7 +87,7 @@ void background_do(struct job *job)
 /* A child may have been forked in the middle of anything. */
 static void in_child(void)
 {
-    splitting_ends(NULL);
+    splitting_ends_in_child();
     holds_forget();
 }
 

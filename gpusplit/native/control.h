@@ -12,9 +12,12 @@
 #define GPUSPLIT_EXPORT __attribute__((visibility("default")))
 
 /* Options from now on, each "GPUSPLIT_NAME=value" as the environment would have it; those not named have
- * their defaults; NULL ends the list.  What was learnt of launches is forgotten, and what the program
+ * their defaults (but GPUSPLIT_REPORT and GPUSPLIT_SPIN_US, which stay); NULL ends the list.  What was learnt of launches is forgotten, and what the program
  * makes from now on may be split. */
 GPUSPLIT_EXPORT void gpusplit_set(const char *const *options);
+
+/* Why no launch is split any more in this process, whatever is set; NULL: they are, or may be. */
+GPUSPLIT_EXPORT const char *gpusplit_ended(void);
 
 /* Whether OpenCL's calls come through the library in this process, with all that splitting needs. */
 GPUSPLIT_EXPORT bool gpusplit_below(void);
@@ -36,7 +39,8 @@ GPUSPLIT_EXPORT void gpusplit_record(bool on);
 GPUSPLIT_EXPORT bool gpusplit_recorded(struct gpusplit_launched *launch);
 
 /* From the first call on what the library has to say comes here and not on standard error (but in a child
- * after fork).  kind: see tell.h.  Takes the oldest message, or waits for one; false: there is none. */
+ * after fork).  Takes the oldest message, kind: see tell.h; false: there is none.  wait: waits until there is
+ * one, and takes none. */
 GPUSPLIT_EXPORT bool gpusplit_heard(char *kind, char *text, size_t size, bool wait);
 
 #endif

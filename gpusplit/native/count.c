@@ -12,7 +12,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "options.h"
 
 /* The file: see page.py. */
 struct page {
@@ -42,11 +41,11 @@ static unsigned says(struct page *page, int64_t now)
     return age > -AHEAD_MS && age < STALE_AFTER_MS ? word & 0xffff : 0;
 }
 
-static struct page *map(void)
+static struct page *map(const char *path)
 {
     struct stat about;
     struct page *page = MAP_FAILED;
-    const int file = open(options()->count_file, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    const int file = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     if (file < 0)
         return NULL;
     if (!fstat(file, &about) && S_ISREG(about.st_mode) && about.st_size >= (off_t)sizeof *page)
@@ -60,7 +59,7 @@ static struct page *map(void)
     return NULL;
 }
 
-unsigned count_of_vms(void)
+unsigned count_of_vms(const char *path)
 {
     const int64_t now = now_ms();
     struct page *page = atomic_load(&mapped);
@@ -70,7 +69,7 @@ unsigned count_of_vms(void)
         return count;
     /* No agent yet, or it is gone and another may have made a new file. */
     const int saved_errno = errno;
-    struct page *found = map();
+    struct page *found = map(path);
     errno = saved_errno;
     if (!found)
         return 0;

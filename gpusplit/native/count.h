@@ -4,6 +4,6 @@
 
 /* Running VMs, this one included; 0: unknown, as no agent says so, or none has for 10 s.  No call of the
  * system's, but once a second where there is no agent. */
-unsigned count_of_vms(void);
+unsigned count_of_vms(const char *path);
 
 #endif

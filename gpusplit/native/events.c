@@ -80,7 +80,7 @@ void stand_ends(struct stand *stand, const handle *slices, unsigned n)
 
 void event_released(handle event)
 {
-    if (may_split())
+    if (followed())
         object_released(KIND_EVENT, event);
 }
 
@@ -100,7 +100,7 @@ cl_int our_clSetEventCallback(handle event, cl_int type, void (*notify)(handle, 
 cl_int our_clRetainEvent(handle event)
 {
     const cl_int result = next_clRetainEvent(event);
-    if (result == CL_SUCCESS && may_split())
+    if (result == CL_SUCCESS && followed())
         object_retained(KIND_EVENT, event);
     return result;
 }

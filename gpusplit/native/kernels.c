@@ -113,7 +113,7 @@ cl_int our_clCreateKernelsInProgram(handle program, cl_uint n, handle *kernels, 
 cl_int our_clRetainKernel(handle kernel)
 {
     const cl_int result = next_clRetainKernel(kernel);
-    if (result == CL_SUCCESS && may_split())
+    if (result == CL_SUCCESS && followed())
         object_retained(KIND_KERNEL, kernel);
     return result;
 }
@@ -121,7 +121,7 @@ cl_int our_clRetainKernel(handle kernel)
 cl_int our_clReleaseKernel(handle kernel)
 {
     scalars_forget_name(kernel);
-    if (may_split())
+    if (followed())
         object_released(KIND_KERNEL, kernel);
     return next_clReleaseKernel(kernel);
 }

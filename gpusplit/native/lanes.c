@@ -6,7 +6,6 @@
 #include <time.h>
 
 #include "engine.h"
-#include "settings.h"
 
 /* The first slices go out at once; later ones of a lane may travel in small batches, which costs less. */
 #define FLUSH_FIRST 4
@@ -26,21 +25,19 @@ static handle over_already(handle context)
     return event;
 }
 
-unsigned lanes_wanted(const struct queue *queue, const struct cut *cut)
+unsigned lanes_wanted(const struct options *o, const struct queue *queue, const struct cut *cut)
 {
-    const struct options *o = options();
     if (queue->out_of_order)
         return 1;
     return o->more_lanes && queue->device.gpu ? split_side_by_side(cut, queue->device.units, MOST_LANES)
                                               : o->lanes;
 }
 
-unsigned lanes_in_flight(const struct queue *queue, const struct cut *cut)
+unsigned lanes_in_flight(const struct options *o, unsigned lanes)
 {
-    const struct options *o = options();
     if (o->in_flight)
         return o->in_flight;
-    return settings()->sleeps ? LANE_IN_FLIGHT * lanes_wanted(queue, cut) : 1; /* 1: the paper's way */
+    return o->sleeps ? LANE_IN_FLIGHT * lanes : 1; /* 1: the paper's way */
 }
 
 bool lanes_send_later(const struct queue *queue)
@@ -109,10 +106,11 @@ static void between(struct queue *queue)
         close_early(e);
 }
 
-bool lanes_begin(struct enqueueing *e, struct queue *queue, const struct cut *cut,
-                 const struct shape *shape, handle kernel, unsigned n_wait, const handle *wait_list)
+bool lanes_begin(struct enqueueing *e, struct queue *queue, unsigned lanes, unsigned bound,
+                 const struct cut *cut, const struct shape *shape, handle kernel, unsigned n_wait,
+                 const handle *wait_list)
 {
-    const unsigned n = queue_companions(queue, lanes_wanted(queue, cut));
+    const unsigned n = queue_companions(queue, lanes);
     struct flight *flight = n ? calloc(1, sizeof *flight + cut->parts * sizeof *flight->sent) : NULL;
     if (!flight)
         return false;
@@ -125,7 +123,7 @@ bool lanes_begin(struct enqueueing *e, struct queue *queue, const struct cut *cu
     flight->out_of_order = queue->out_of_order;
     flight->one_at_a_time = queue->device.one_at_a_time;
     flight->keep = queue->device.pocl;
-    flight->bound = lanes_in_flight(queue, cut);
+    flight->bound = bound;
     flight->side = queue->out_of_order ? 2 : n;
     *e = (struct enqueueing){ queue, flight, LANES_MARK, false };
     queue->enqueueing = e;
@@ -190,29 +188,30 @@ cl_int lanes_send(struct flight *flight)
     return CL_SUCCESS;
 }
 
-bool lanes_pace(struct flight *flight, unsigned bound)
+bool lanes_begins(struct queue *queue, const struct flight *flight)
 {
+    /* Those before it on the queue are waited for as the driver waits, if they have begun. */
+    for (struct flight *before = queue->first; before; before = before->next) {
+        const unsigned n = flight_ends(before);
+        if (before->start && event_status(before->start) > CL_COMPLETE)
+            return false;
+        if (n)
+            next_clWaitForEvents(n, before->sent + before->n_sent - n);
+    }
     const uint64_t until = engine_now() + PATIENCE;
-    lanes_flush(flight);
     while (flight->start && event_status(flight->start) > CL_COMPLETE) {
         if (engine_now() > until)
             return false;
         nanosleep(&(struct timespec){ 0, 50000 }, NULL);
     }
-    flight->n_done += (bound + 1) / 2;
-    return next_clWaitForEvents(1, &flight->sent[flight->n_done - 1]) == CL_SUCCESS;
+    return true;
 }
 
-bool lanes_settle(struct queue *queue)
+bool lanes_pace(struct flight *flight, unsigned bound)
 {
-    for (struct flight *flight = queue->first; flight; flight = flight->next) {
-        const unsigned n = flight_ends(flight);
-        if (flight->start && event_status(flight->start) > CL_COMPLETE)
-            return false;
-        if (n)
-            next_clWaitForEvents(n, flight->sent + flight->n_sent - n);
-    }
-    return true;
+    lanes_flush(flight);
+    flight->n_done += (bound + 1) / 2;
+    return next_clWaitForEvents(1, &flight->sent[flight->n_done - 1]) == CL_SUCCESS;
 }
 
 cl_int lanes_join(struct enqueueing *e)

@@ -31,27 +31,26 @@ struct enqueueing {
 };
 
 /* On how many companions the slices of a launch travel, and how many of a queue are in flight at most. */
-unsigned lanes_wanted(const struct queue *queue, const struct cut *cut);
-unsigned lanes_in_flight(const struct queue *queue, const struct cut *cut);
+unsigned lanes_wanted(const struct options *o, const struct queue *queue, const struct cut *cut);
+unsigned lanes_in_flight(const struct options *o, unsigned lanes);
 
 /* Whether slices may be sent when the call is back.  What comes next waits for a user event then, and for
  * that a thread of NVIDIA's driver spins, from the first one to the end of the process (580.159, H100). */
 bool lanes_send_later(const struct queue *queue);
 
 /* Begins a launch; false if the driver gives no marker, companion or memory, and then nothing happened. */
-bool lanes_begin(struct enqueueing *e, struct queue *queue, const struct cut *cut,
-                 const struct shape *shape, handle kernel, unsigned n_wait, const handle *wait_list);
+bool lanes_begin(struct enqueueing *e, struct queue *queue, unsigned lanes, unsigned bound,
+                 const struct cut *cut, const struct shape *shape, handle kernel, unsigned n_wait,
+                 const handle *wait_list);
 
 /* Sends the next slice; who calls counts it. */
 cl_int lanes_send(struct flight *flight);
 
 /* The paper's way, where waits are the driver's: the driver waits for the oldest of `bound` slices before
- * the next is sent, inside the call.  False where that may not be, so that all is sent at once: the launch
- * does not begin soon, as it may hang on an event that the caller is yet to set. */
+ * the next is sent, inside the call.  That may be where the launch begins soon: else it may hang on an event
+ * that the caller is yet to set, and all is to be sent at once, as it is after a slice that failed. */
+bool lanes_begins(struct queue *queue, const struct flight *flight);
 bool lanes_pace(struct flight *flight, unsigned bound);
-
-/* The same for the launches before it on its queue, until none of their slices is left. */
-bool lanes_settle(struct queue *queue);
 
 /* Has the device begin with what was sent. */
 void lanes_flush(struct flight *flight);

@@ -16,7 +16,6 @@
 #include "queues.h"
 #include "records.h"
 #include "sender.h"
-#include "settings.h"
 #include "split.h"
 #include "uses.h"
 
@@ -28,8 +27,9 @@
 /* Of one launch; cutting more than one dimension can make more slices than were wanted. */
 #define MOST_PARTS 2000000
 
-/* A call, as the program made it. */
+/* A call, as the program made it, and the options that hold for it. */
 struct call {
+    const struct options *o;
     handle queue, kernel;
     cl_uint dimensions;
     const size_t *offset, *global, *local;
@@ -43,6 +43,7 @@ struct call {
 /* How it goes out in slices. */
 struct plan {
     struct decision decision;
+    unsigned lanes, bound; /* companions that it travels on; slices in flight */
     struct cut cut;
     handle kernel;      /* the program's, or its variant's */
     handle program;     /* that this one is of */
@@ -97,7 +98,7 @@ static const char *use_variant(struct plan *plan, struct kernel *kernel, const s
 static const char *make_plan(struct plan *plan, const struct call *c, struct queue *queue,
                              struct kernel *kernel)
 {
-    const struct options *o = options();
+    const struct options *o = c->o;
     const struct device *device = &queue->device;
     /* Cores that the user names stand for the whole device. */
     const size_t cores = o->cores ? o->cores : device->cores;
@@ -110,7 +111,7 @@ static const char *make_plan(struct plan *plan, const struct call *c, struct que
         return "a task is one work-item";
     if (!ndrange_read(&range, c->dimensions, c->offset, c->global, c->local))
         return "its sizes are not understood";
-    plan->decision = policy_decide(c->work, ndrange_items(&range));
+    plan->decision = policy_decide(o, c->work, ndrange_items(&range));
     if (plan->decision.groups < 2)
         return plan->decision.reason;
     if (ndrange_items(&range) < cores)
@@ -135,10 +136,12 @@ static const char *make_plan(struct plan *plan, const struct call *c, struct que
         (why = fix_local(&range, c, device, verdict)))
         return why;
     size_t groups = plan->decision.groups;
-    do
+    do {
         plan->cut = split_cut(&range, groups, cores, units);
-    while (settings()->sleeps && !lanes_send_later(queue) && plan->cut.parts > lanes_in_flight(queue, &plan->cut) &&
-           (groups = groups * 7 / 8) > 1);
+        plan->lanes = lanes_wanted(o, queue, &plan->cut);
+        plan->bound = lanes_in_flight(o, plan->lanes);
+    } while (o->sleeps && !lanes_send_later(queue) && plan->cut.parts > plan->bound &&
+             (groups = groups * 7 / 8) > 1);
     if (plan->cut.parts < 2)
         return "one slice fills the device";
     if (plan->cut.parts > MOST_PARTS)
@@ -231,16 +234,15 @@ static const char *send(const struct plan *plan, const struct call *c, struct qu
                         struct kernel *kernel, struct use *use, cl_int *result)
 {
     const struct ndrange *range = &plan->cut.whole;
-    const unsigned bound = lanes_in_flight(queue, &plan->cut), parts = (unsigned)plan->cut.parts;
+    const unsigned bound = plan->bound, parts = (unsigned)plan->cut.parts;
     struct hold *hold = NULL;
     struct enqueueing e;
     bool unsent;
     const unsigned in_flight = queue_in_flight(queue, bound, &unsent);
     /* Behind slices that are yet to be sent none can be sent now. */
     unsigned now = unsent ? 0 : in_flight + 1 < bound ? bound - in_flight : 1;
-    bool paced = !settings()->sleeps && may_pace(c);
-    now = now < parts && settings()->sleeps ? now : parts;
-    if (unsent && !settings()->sleeps)
+    now = now < parts && c->o->sleeps ? now : parts;
+    if (unsent && !c->o->sleeps)
         return "another launch is not sent yet";
     if (now < parts && !lanes_send_later(queue))
         return "too many slices are in flight";
@@ -249,8 +251,8 @@ static const char *send(const struct plan *plan, const struct call *c, struct qu
     handle copy = now < parts ? copy_for_later(plan, kernel, &hold) : NULL;
     if (now < parts && !copy)
         return "its kernel cannot be copied";
-    if (!lanes_begin(&e, queue, &plan->cut, &plan->shape, copy ? copy : plan->kernel, c->n_wait,
-                     c->wait_list)) {
+    if (!lanes_begin(&e, queue, plan->lanes, bound, &plan->cut, &plan->shape, copy ? copy : plan->kernel,
+                     c->n_wait, c->wait_list)) {
         if (copy)
             next_clReleaseKernel(copy);
         hold_end(hold);
@@ -261,11 +263,14 @@ static const char *send(const struct plan *plan, const struct call *c, struct qu
     flight->copied = copy;
     flight->hold = hold;
     *result = CL_SUCCESS;
-    for (unsigned before = in_flight; flight->n_sent < now;) {
-        if (paced && before + flight->n_sent - flight->n_done >= bound) {
-            paced = before ? lanes_settle(queue) : lanes_pace(flight, bound);
-            before = 0;
-        }
+    bool paced = !c->o->sleeps && in_flight + parts > bound && may_pace(c) && lanes_begins(queue, flight);
+    if (!c->o->sleeps && !paced && !lanes_send_later(queue) && parts > LANE_IN_FLIGHT * plan->lanes) {
+        lanes_give_up(&e);
+        return "too many slices would be in flight";
+    }
+    while (flight->n_sent < now) {
+        if (paced && flight->n_sent - flight->n_done >= bound)
+            paced = !events_call_back() && lanes_pace(flight, bound);
         if ((*result = lanes_send(flight)) != CL_SUCCESS)
             break;
         flight->n_sent++;
@@ -348,7 +353,7 @@ static bool is_small(const struct call *c, const struct queue *queue)
     struct ndrange range;
     return !c->is_task && !queue->device.one_at_a_time && !records_words() &&
            ndrange_read(&range, c->dimensions, c->offset, c->global, c->local) &&
-           ndrange_items(&range) < (options()->cores ? options()->cores : queue->device.cores);
+           ndrange_items(&range) < (c->o->cores ? c->o->cores : queue->device.cores);
 }
 
 static cl_int launch_call(const struct call *c, unsigned *slices)
@@ -390,14 +395,14 @@ static cl_int launch_call(const struct call *c, unsigned *slices)
 cl_int launch(uint64_t work, handle queue, handle kernel, cl_uint dimensions, const size_t *offset,
               const size_t *global, const size_t *local, WAIT_LIST, unsigned *slices)
 {
-    const struct call call = { queue,  kernel,    dimensions, offset, global, local,
+    const struct call call = { options(), queue,  kernel,    dimensions, offset, global, local,
                                n_wait, wait_list, event,      false,  work };
     return launch_call(&call, slices);
 }
 
 cl_int our_clEnqueueTask(handle queue, handle kernel, WAIT_LIST)
 {
-    const struct call call = { queue, kernel, 1, NULL, NULL, NULL, n_wait, wait_list, event, true, 0 };
+    const struct call call = { options(), queue, kernel, 1, NULL, NULL, NULL, n_wait, wait_list, event, true, 0 };
     unsigned slices;
     return splitting() ? launch_call(&call, &slices) : whole(&call);
 }

@@ -91,7 +91,7 @@ static void wait_for(handle event, const struct moment *until)
 /* Sleeps until everything is over that is in a queue now. */
 static void wait_for_queue(handle queue)
 {
-    struct work *w = work_on(queue);
+    struct work *w = settings()->sleeps ? work_on(queue) : NULL;
     struct key key;
     uint64_t begin;
     handle marker = NULL;
@@ -130,17 +130,20 @@ static void wait_for_events(cl_uint n, const handle *events)
         wait_for_event(events[i]);
 }
 
+static bool in_order(handle queue)
+{
+    cl_bitfield properties = 0;
+    return next_clGetCommandQueueInfo(queue, CL_QUEUE_PROPERTIES, sizeof properties, &properties, NULL) ==
+               CL_SUCCESS &&
+           !(properties & CL_QUEUE_OUT_OF_ORDER);
+}
+
 /* A blocking transfer waits for its list, and for what is before it only where the queue is in order. */
 static void before_transfer(handle queue, cl_uint n_wait, const handle *wait_list)
 {
-    cl_bitfield properties = 0;
     wait_for_events(n_wait, wait_list);
-    if (!settings()->sleeps ||
-        next_clGetCommandQueueInfo(queue, CL_QUEUE_PROPERTIES, sizeof properties, &properties, NULL) !=
-            CL_SUCCESS ||
-        properties & CL_QUEUE_OUT_OF_ORDER)
-        return;
-    wait_for_queue(queue);
+    if (settings()->sleeps && in_order(queue))
+        wait_for_queue(queue);
 }
 
 /* A wait of the driver's, measured for the policies that go by what launches take: of what was not over
@@ -180,9 +183,10 @@ static struct measured measure_queue(handle queue)
     return m;
 }
 
-static void measured(const struct measured *m)
+/* succeeded: the driver waited; a call that it refused tells nothing. */
+static void measured(const struct measured *m, bool succeeded)
 {
-    if (!m->known)
+    if (!m->known || !succeeded)
         return;
     const uint64_t end = engine_now();
     if (m->busy) /* else it was over before, since who knows when */
@@ -196,7 +200,7 @@ cl_int our_clFinish(handle queue)
     wait_for_queue(queue);
     const struct measured m = measure_queue(queue);
     cl_int result = next_clFinish(queue);
-    measured(&m);
+    measured(&m, result == CL_SUCCESS);
     report_end(&report);
     return result;
 }
@@ -205,9 +209,12 @@ cl_int our_clWaitForEvents(cl_uint n, const handle *events)
 {
     const struct report report = report_begin();
     wait_for_events(n, events);
-    const struct measured m = measure_event(n && events ? events[n - 1] : NULL);
+    for (cl_uint i = 0; events && i < n; i++) {
+        const struct measured m = measure_event(events[i]);
+        if (m.known)
+            measured(&m, next_clWaitForEvents(1, &events[i]) == CL_SUCCESS);
+    }
     cl_int result = next_clWaitForEvents(n, events);
-    measured(&m);
     report_end(&report);
     return result;
 }
@@ -251,6 +258,14 @@ cl_int our_clEnqueueNDRangeKernel(handle queue, handle kernel, cl_uint dimension
     return result;
 }
 
+static struct measured measure_transfer(handle queue)
+{
+    const bool measures = !settings()->sleeps && options()->measures && in_order(queue);
+    return measures ? measure_queue(queue) : (struct measured){ .known = false };
+}
+
+#define SUCCEEDED(done) _Generic((done), cl_int: !(done), void *: !!(done))
+
 /* A transfer has its place in the queue like any command; one that blocks sleeps before the driver spins. */
 #define TRANSFER(name, result, parameters, call)                                                     \
     result our_##name parameters                                                                     \
@@ -259,9 +274,9 @@ cl_int our_clEnqueueNDRangeKernel(handle queue, handle kernel, cl_uint dimension
             const struct report report = report_begin();                                             \
             struct queue *blocked = may_split() ? queue_block(queue) : NULL;                         \
             before_transfer(queue, n_wait, wait_list);                                               \
-            const struct measured m = measure_queue(queue);                                          \
+            const struct measured m = measure_transfer(queue);                                     \
             result done = next_##name call;                                                          \
-            measured(&m);                                                                            \
+            measured(&m, SUCCEEDED(done));                                                           \
             queue_unblock(blocked);                                                                  \
             report_end(&report);                                                                     \
             return done;                                                                             \

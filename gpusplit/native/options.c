@@ -4,6 +4,7 @@
 #include <math.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,7 +20,8 @@
 static struct options first;
 static _Atomic(const struct options *) current;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
-static atomic_bool ended, told;
+static atomic_bool ended, told, forked;
+static char why_ended[160];
 
 /* What is being read, and from where. */
 struct reading {
@@ -39,7 +41,8 @@ static void senseless(const struct reading *r, const char *name, const char *val
 }
 
 /* A number; `otherwise` where nothing is said. */
-static double number(const struct reading *r, const char *name, double otherwise, double least, double most, const char *wanted)
+static double number(const struct reading *r, const char *name, double otherwise, double least, double most,
+                     const char *wanted)
 {
     const char *text = text_of_option(r, name);
     char *end;
@@ -64,7 +67,7 @@ static unsigned whole(const struct reading *r, const char *name, unsigned otherw
 /* Where the number of running VMs comes from.  Which channel it comes by is the agent's to know. */
 static void read_vms(const struct reading *r)
 {
-    const char *vms = text_of_option(r, "GPUSPLIT_VMS"), *file = getenv("GPUSPLIT_COUNT_FILE");
+    const char *vms = text_of_option(r, "GPUSPLIT_VMS"), *file = text_of_option(r, "GPUSPLIT_COUNT_FILE");
     char more;
     r->found->count_file = strdup(file ? file : COUNT_FILE);
     if (!vms || !strcmp(vms, "auto") || !strcmp(vms, "xenstore") || !strcmp(vms, "kvm"))
@@ -102,8 +105,9 @@ static void read_policy(const struct reading *r, const char *policy)
 static void read_all(const struct reading *r)
 {
     const char *policy = text_of_option(r, "GPUSPLIT_POLICY"), *judge = text_of_option(r, "GPUSPLIT_JUDGE");
-    const char *summary = text_of_option(r, "GPUSPLIT_SUMMARY"), *python = getenv("GPUSPLIT_PYTHON");
+    const char *summary = text_of_option(r, "GPUSPLIT_SUMMARY"), *python = text_of_option(r, "GPUSPLIT_PYTHON");
     r->found->python = strdup(python ? python : "python3"); /* asked of headers whatever is split */
+    r->found->sleeps = settings()->sleeps;
     if (!policy || settings()->observes)
         return;
     read_policy(r, policy);
@@ -138,15 +142,37 @@ const struct options *options(void)
     return atomic_load_explicit(&current, memory_order_acquire);
 }
 
+static bool same_text(const char *one, const char *other)
+{
+    return one == other || (one && other && !strcmp(one, other));
+}
+
+static bool same(const struct options *one, const struct options *other)
+{
+    return !memcmp(one, other, offsetof(struct options, count_file)) &&
+           same_text(one->count_file, other->count_file) && same_text(one->python, other->python);
+}
+
 void options_set(const char *const *given)
 {
-    const struct options *before = options();
+    static const struct options *newest;
     struct options *found = calloc(1, sizeof *found);
     if (!found)
         return;
     read_all(&(struct reading){ found, given });
-    found->before = before;
-    atomic_store_explicit(&current, found, memory_order_release);
+    /* Programs go to and fro between the same few. */
+    const struct options *again = newest;
+    while (again && !same(again, found))
+        again = again->before;
+    if (again) {
+        free((void *)found->count_file);
+        free((void *)found->python);
+        free(found);
+    } else {
+        found->before = newest;
+        newest = found;
+    }
+    atomic_store_explicit(&current, again ? again : found, memory_order_release);
     atomic_store(&told, true);
 }
 
@@ -161,8 +187,34 @@ bool may_split(void)
            (options()->splits || atomic_load_explicit(&told, memory_order_relaxed));
 }
 
+bool followed(void)
+{
+    return !atomic_load_explicit(&forked, memory_order_relaxed) &&
+           (options()->splits || atomic_load_explicit(&told, memory_order_relaxed));
+}
+
 void splitting_ends(const char *why)
 {
-    if (!atomic_exchange(&ended, true) && why && options()->splits)
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    pthread_mutex_lock(&lock);
+    const bool first_time = !atomic_load(&ended);
+    if (first_time)
+        snprintf(why_ended, sizeof why_ended, "%s", why);
+    atomic_store(&ended, true);
+    pthread_mutex_unlock(&lock);
+    if (first_time && options()->splits)
         tell(TELL_OTHER, "launches stay whole from here on: %s", why);
+}
+
+void splitting_ends_in_child(void)
+{
+    static const char why[] = "it was forked of a process that used OpenCL";
+    memcpy(why_ended, why, sizeof why);
+    atomic_store(&forked, true);
+    atomic_store(&ended, true);
+}
+
+const char *splitting_ended(void)
+{
+    return atomic_load(&ended) ? why_ended : NULL;
 }

@@ -23,12 +23,17 @@ static size_t to_groups(double groups)
     return groups < 1 ? 1 : groups > MOST_GROUPS ? MOST_GROUPS : (size_t)groups;
 }
 
-/* Running VMs; 0: unknown, which is told once. */
-static unsigned vms(void)
+static atomic_flag told = ATOMIC_FLAG_INIT;
+
+void policy_tells_again(void)
 {
-    static atomic_flag told = ATOMIC_FLAG_INIT;
-    const struct options *o = options();
-    const unsigned count = o->vms ? o->vms : count_of_vms();
+    atomic_flag_clear(&told);
+}
+
+/* Running VMs; 0: unknown, which is told once. */
+static unsigned vms(const struct options *o)
+{
+    const unsigned count = o->vms ? o->vms : count_of_vms(o->count_file);
     if (!count && !atomic_flag_test_and_set(&told))
         tell(TELL_COUNT,
              "how many VMs run is unknown, as no agent says so in %s; launches stay whole until one does",
@@ -44,20 +49,19 @@ static struct decision whole(const char *reason)
 /* In groups, for a reason with numbers in it. */
 __attribute__((format(printf, 2, 3))) static struct decision decided(size_t groups, const char *format, ...)
 {
-    static __thread char told[128];
+    static __thread char words[128];
     va_list arguments;
     if (!records_words()) /* words take longer than the decision */
         return (struct decision){ groups, "", -1 };
     va_start(arguments, format);
-    vsnprintf(told, sizeof told, format, arguments);
+    vsnprintf(words, sizeof words, format, arguments);
     va_end(arguments);
-    return (struct decision){ groups, told, -1 };
+    return (struct decision){ groups, words, -1 };
 }
 
 /* As many for each VM (the paper's Eq. 1). */
-static struct decision per_vm_count(unsigned count)
+static struct decision per_vm_count(unsigned count, double alpha)
 {
-    const double alpha = options()->alpha;
     if (count <= 1)
         return whole(count ? "this VM is alone" : "the number of VMs is unknown");
     const size_t groups = to_groups(rint(count * alpha)); /* halves to even */
@@ -65,9 +69,8 @@ static struct decision per_vm_count(unsigned count)
 }
 
 /* No group longer than so many seconds, by what the kernel was measured to take. */
-static struct decision bounded_time(uint64_t kernel, size_t items)
+static struct decision bounded_time(const struct options *o, uint64_t kernel, size_t items)
 {
-    const struct options *o = options();
     const double per_item = history_seconds_per_item(kernel), total = per_item * (double)items;
     if (per_item <= 0)
         return whole("policy time: kernel not measured yet");
@@ -77,9 +80,8 @@ static struct decision bounded_time(uint64_t kernel, size_t items)
                    total * 1e3, o->group_s * 1e3);
 }
 
-struct decision policy_decide(uint64_t kernel, size_t items)
+struct decision policy_decide(const struct options *o, uint64_t kernel, size_t items)
 {
-    const struct options *o = options();
     struct decision decision;
     unsigned count;
     switch (o->splits ? o->policy : POLICY_UNSPLIT) {
@@ -87,12 +89,12 @@ struct decision policy_decide(uint64_t kernel, size_t items)
         return o->groups > 1 ? decided(o->groups, "policy fixed: %u groups", o->groups)
                              : whole("policy fixed: 1 group");
     case POLICY_VMS:
-        decision = per_vm_count(count = vms());
+        decision = per_vm_count(count = vms(o), o->alpha);
         break;
     case POLICY_TIME:
-        return bounded_time(kernel, items);
+        return bounded_time(o, kernel, items);
     case POLICY_ADAPTIVE:
-        decision.groups = adaptive_decide(kernel, items, count = vms(), o->budget, &decision.reason);
+        decision.groups = adaptive_decide(kernel, items, count = vms(o), o->budget, &decision.reason);
         break;
     default:
         return whole("policy unsplit");

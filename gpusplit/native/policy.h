@@ -5,6 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "options.h"
+
 struct decision {
     size_t groups;      /* 1: the launch stays whole */
     const char *reason; /* why so many, in words that live until the thread asks again */
@@ -12,6 +14,9 @@ struct decision {
 };
 
 /* For a launch of so many work-items of a kernel (any number that tells it from others). */
-struct decision policy_decide(uint64_t kernel, size_t items);
+struct decision policy_decide(const struct options *o, uint64_t kernel, size_t items);
+
+/* That the number of VMs is unknown is told again. */
+void policy_tells_again(void);
 
 #endif

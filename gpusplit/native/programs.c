@@ -79,14 +79,14 @@ handle our_clCreateProgramWithBinary(handle context, cl_uint n, const handle *de
 cl_int our_clRetainProgram(handle program)
 {
     const cl_int result = next_clRetainProgram(program);
-    if (result == CL_SUCCESS && may_split())
+    if (result == CL_SUCCESS && followed())
         object_retained(KIND_PROGRAM, program);
     return result;
 }
 
 cl_int our_clReleaseProgram(handle program)
 {
-    if (may_split())
+    if (followed())
         object_released(KIND_PROGRAM, program);
     return next_clReleaseProgram(program);
 }

@@ -111,7 +111,7 @@ handle our_clCreateCommandQueueWithProperties(handle context, handle device,
 cl_int our_clRetainCommandQueue(handle queue)
 {
     const cl_int result = next_clRetainCommandQueue(queue);
-    if (result == CL_SUCCESS && may_split())
+    if (result == CL_SUCCESS && followed())
         object_retained(KIND_QUEUE, queue);
     return result;
 }

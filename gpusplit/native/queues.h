@@ -13,7 +13,7 @@
 struct queue {
     struct object object;
     /* Held while a command is enqueued: none comes between the slices of a launch.  Nobody sleeps
-     * under it. */
+     * under it, but with the driver's waits (lanes_pace). */
     pthread_mutex_t gate;
     /* A launch is being enqueued by who holds the gate: to be called before another command, which a
      * callback of the driver's enqueues in the middle of it. */

@@ -94,8 +94,24 @@ void record(const char *kernel, cl_uint dimensions, const size_t *global, unsign
         keep(kernel, dimensions, global, slices, decision, reason);
 }
 
+/* What is recorded in the parent is the parent's, and a thread of its may have held the lock. */
+static void in_child(void)
+{
+    pthread_mutex_init(&lock, NULL);
+    atomic_store(&recorders, 0);
+    first = NULL;
+    last = &first;
+}
+
+static void records(void)
+{
+    pthread_atfork(NULL, NULL, in_child);
+}
+
 void gpusplit_record(bool on)
 {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, records);
     if (on)
         atomic_fetch_add(&recorders, 1);
     else

@@ -9,13 +9,13 @@ struct settings {
     bool observes;     /* GPUSPLIT_OBSERVE=1: change nothing, measure what waits cost */
     const char *report; /* GPUSPLIT_REPORT: where a summary goes at the end, "-" for standard error */
     const char *timeline; /* GPUSPLIT_TIMELINE: a file that every wait and launch is written to */
-    const struct settings *before; /* those that held until these did; others may still look at them */
+    const struct settings *before; /* others that held once; somebody may still look at them */
 };
 
 /* A value that makes no sense is told once, and then nothing is changed. */
 const struct settings *settings(void);
 
-/* From now on what `given` says holds: "NAME=value" each, NULL at the end. */
+/* From now on what `given` says holds: "NAME=value" each, NULL at the end.  One thread at a time. */
 void settings_set(const char *const *given);
 
 /* What `given` says of a name; where it is NULL, what the environment says. */

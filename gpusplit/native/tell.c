@@ -59,13 +59,30 @@ void tell(enum telling kind, const char *format, ...)
     errno = saved_errno;
 }
 
+/* What is told to the parent is the parent's, and a thread of its may have held the lock. */
+static void in_child(void)
+{
+    pthread_mutex_init(&lock, NULL);
+    pthread_cond_init(&more, NULL);
+    first = NULL;
+    last = &first;
+    waiting = 0;
+}
+
+static void hears(void)
+{
+    pthread_atfork(NULL, NULL, in_child);
+}
+
 bool tell_hear(char *kind, char *text, size_t size, bool wait)
 {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, hears);
     atomic_store(&listener, getpid());
     pthread_mutex_lock(&lock);
     while (wait && !first)
         pthread_cond_wait(&more, &lock);
-    struct message *message = first;
+    struct message *message = wait ? NULL : first;
     if (message) {
         waiting--;
         first = message->next;
@@ -74,7 +91,7 @@ bool tell_hear(char *kind, char *text, size_t size, bool wait)
     }
     pthread_mutex_unlock(&lock);
     if (!message)
-        return false;
+        return wait;
     *kind = (char)message->kind;
     snprintf(text, size, "%s", message->text);
     free(message);

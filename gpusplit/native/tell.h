@@ -18,7 +18,8 @@ __attribute__((format(printf, 2, 3))) void tell(enum telling kind, const char *f
 /* Whether somebody in this process listens. */
 bool tell_heard(void);
 
-/* The oldest that was told and not heard yet, cut to `size`; false: there is none.  wait: until there is. */
+/* The oldest that was told and not heard yet, cut to `size`; false: there is none.  wait: waits until there
+ * is one, and leaves it: who takes it must not be kept from saying it on. */
 bool tell_hear(char *kind, char *text, size_t size, bool wait);
 
 #endif

@@ -5,11 +5,14 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "engine.h"
 #include "settings.h"
+#include "tell.h"
 
 static int file = -1;
 static const char *opened; /* what it is, of settings() */
@@ -23,10 +26,13 @@ static void open_file(const char *path)
     if (file >= 0)
         close(file);
     file = open(path, O_WRONLY | O_APPEND | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    if (file < 0)
+    const bool new = file >= 0;
+    if (!new)
         file = open(path, O_WRONLY | O_APPEND | O_CLOEXEC);
-    else if (write(file, begin, sizeof begin - 1) < 0)
-        perror("gpusplit: the timeline");
+    if (file < 0)
+        tell(TELL_OTHER, "the timeline %s: %s", path, strerror(errno));
+    else if (new && write(file, begin, sizeof begin - 1) < 0)
+        tell(TELL_OTHER, "the timeline %s: %s", path, strerror(errno));
     opened = path;
 }
 
@@ -58,10 +64,14 @@ void timeline_wait(uint64_t begin, uint64_t end, uint64_t cpu, unsigned naps)
         (double)cpu * 1e-3, naps);
 }
 
-/* Our reasons and OpenCL's names of kernels have nothing that JSON would need other signs for. */
 void timeline_launch(const char *kernel, unsigned slices, const char *reason)
 {
+    char plain[200];
+    snprintf(plain, sizeof plain, "%s", reason);
+    for (char *c = plain; *c; c++)
+        if (*c == '"' || *c == '\\' || (unsigned char)*c < ' ')
+            *c = '\''; /* what a compiler said may be among the reasons */
     add("{\"name\": \"%.200s\", \"cat\": \"launch\", \"ph\": \"i\", \"s\": \"t\", \"ts\": %.3f, "
         "\"pid\": %d, \"tid\": %d, \"args\": {\"groups\": %u, \"reason\": \"%.200s\"}},\n",
-        kernel, (double)engine_now() * 1e-3, (int)getpid(), (int)gettid(), slices, reason);
+        kernel, (double)engine_now() * 1e-3, (int)getpid(), (int)gettid(), slices, plain);
 }

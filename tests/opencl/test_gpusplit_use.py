@@ -211,7 +211,7 @@ try:
 except gpusplit.NotInstalled as error:
     print(error)
 assert gpusplit.installed() is None
-assert "OPENCL_LAYERS" not in os.environ
+assert dict(os.environ) == before
 with gpusplit.recording() as launches:
     pass
 """,
@@ -313,9 +313,8 @@ def test_every_way_to_launch_is_reached() -> None:
         cl.enqueue_nd_range_kernel(queue, k, (64,), (4,))
         cl._cl.enqueue_nd_range_kernel(queue, k, (64,), (4,))
         assert (read(queue, buf, a) == 3).all()
-    assert [entry.groups for entry in launches] == [5, 5, 5] or all(
-        entry.groups > 1 for entry in launches
-    )
+    assert len(launches) == 3
+    assert all(entry.groups > 1 for entry in launches)
 
 
 #: The emulated driver spins; a launch takes 65 ms.
