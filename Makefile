@@ -94,6 +94,10 @@ vagrant-box: .venv/installed ## Make the box that `vagrant up` starts (it does t
 vagrant-check: .venv/vagrant-packages vagrant-box ## Really run the Vagrantfile, with a libvirt and a network of its own (root; about 20 minutes)
 	$(SUDO) tests/vagrant/run
 
+.PHONY: vagrant-measure
+vagrant-measure: .venv/vagrant-packages vagrant-box ## The same, and a measurement in that lab (profile smoke)
+	$(SUDO) tests/vagrant/run --measure
+
 .PHONY: check
 check: .venv/installed ## Static checks alone: ruff, mypy, ansible-lint, syntax
 	$(BIN)/ruff check .

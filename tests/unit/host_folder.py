@@ -216,4 +216,6 @@ class HostFolder:
         self.commands["apt-cache", "policy", name] = f"{name}:\n  Candidate: {version}\n"
 
     def run(self, *argv: str) -> str:
+        if argv[:2] == ("apt-cache", "policy"):
+            return "".join(self.commands.get((*argv[:2], name), "") for name in argv[2:])
         return self.commands.get(argv, "")

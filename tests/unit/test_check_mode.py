@@ -37,7 +37,7 @@ case "$*" in
 esac
 """,
     "apt-cache": """#!/bin/sh
-printf '%s:\\n  Candidate: 4.17\\n' "$2"
+shift; printf '%s:\\n  Candidate: 4.17\\n' "$@"
 """,
     **{
         name: f'#!/bin/sh\necho "{name} $*" >>"$STATE/done"\nexit 1\n'

@@ -105,10 +105,16 @@ def test_a_lab_that_was_only_begun_is_not_remembered_as_built(checkout: Path) ->
     assert "remember" not in calls
 
 
-def test_a_check_of_vagrant_installs_what_it_needs_before_it_begins(checkout: Path) -> None:
+@pytest.mark.parametrize(
+    ("target", "really"),
+    [("vagrant-check", "really <>"), ("vagrant-measure", "really <--measure>")],
+)
+def test_a_check_of_vagrant_installs_what_it_needs_before_it_begins(
+    checkout: Path, target: str, really: str
+) -> None:
     run = checkout / "tests/vagrant/run"
     run.parent.mkdir(parents=True)
-    run.write_text("#!/bin/sh\necho really >>calls\n")
+    run.write_text('#!/bin/sh\necho "really <$*>" >>calls\n')
     run.chmod(0o755)
     for name in ("sudo", "vagrant"):
         program = checkout / name
@@ -118,12 +124,12 @@ def test_a_check_of_vagrant_installs_what_it_needs_before_it_begins(checkout: Pa
     role.parent.mkdir(parents=True)
     role.touch()
     path = f"{checkout}:{os.environ['PATH']}"
-    status, calls, _ = make(checkout, "nothing", "vagrant-check", PATH=path)
+    status, calls, _ = make(checkout, "nothing", target, PATH=path)
     assert status == 0
     assert (
         calls.index('{"controller_purposes": ["vagrant"]}')
         < calls.index("vagrant_box.yml")
-        < calls.index("really")
+        < calls.index(really)
     )
 
 

@@ -10,7 +10,7 @@ import ipaddress
 import os
 import platform
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -83,7 +83,7 @@ class Facts:
     boot_file_system: str = ""
 
 
-def gather(root: Path, run: Run, folder: str, packages: Iterable[str]) -> Facts:
+def gather(root: Path, run: Run, folder: str, packages: Sequence[str]) -> Facts:
     """Ask a host; folder is where the lab's files will lie on it."""
     cpuinfo = (root / "proc/cpuinfo").read_text()
     devices = read_devices(root / "sys")
@@ -108,7 +108,7 @@ def gather(root: Path, run: Run, folder: str, packages: Iterable[str]) -> Facts:
         disks_behind=_disks_behind(root),
         network_behind=_network_behind(root),
         kernels=_kernels(root),
-        packages={name: _candidate(run("apt-cache", "policy", name)) for name in packages},
+        packages=_candidates(run("apt-cache", "policy", *packages), packages),
         networks=dict(re.findall(r"^\d+: (\S+)\s+inet (\S+)", run("ip", "-4", "-o", "addr"), re.M)),
         interfaces=frozenset(path.name for path in (root / "sys/class/net").glob("*")),
         our_bridge=(root / BRIDGE_UNIT).exists(),
@@ -273,9 +273,10 @@ def _settings(text: str) -> dict[str, str]:
     return settings
 
 
-def _candidate(policy: str) -> str:
-    found = re.search(r"^\s*Candidate: (\S+)", policy, re.MULTILINE)
-    return "" if not found or found[1] == "(none)" else found[1]
+def _candidates(policy: str, packages: Sequence[str]) -> dict[str, str]:
+    """By package the version that apt would install; it is silent of those it does not know."""
+    found = dict(re.findall(r"^(\S+):\n(?:  .*\n)*?  Candidate: ([^\s(]+)$", policy, re.M))
+    return {name: found.get(name, "") for name in packages}
 
 
 def network_of(address: str) -> ipaddress.IPv4Network:
