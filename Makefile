@@ -80,7 +80,7 @@ docs: .venv/installed ## Write the roles' pages in docs/roles from their argumen
 	$(BIN)/python docs/generate_roles.py
 
 .PHONY: test-roles
-test-roles: .venv/installed ## Converge, converge again, verify, tear down: on an emulated host of its own (25 to 50 minutes)
+test-roles: .venv/installed ## Converge, converge again, verify, tear down: on an emulated host of its own (an hour; LAB_ROLES_RELEASE=trixie: Debian 13)
 	$(BIN)/pytest -m roles tests/roles
 
 .PHONY: vagrant-box

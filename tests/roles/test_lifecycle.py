@@ -1,6 +1,6 @@
 """The roles on an emulated host that is treated as a real one, from bare to bare.
 
-`make test-roles` runs these in order (25 to 50 minutes on two CPUs). The GPU VM is HVM and the CPU
+`make test-roles` runs these in order (25 to 55 minutes on two CPUs). The GPU VM is HVM and the CPU
 VM PVH here, as on real hosts; `make lab` has both paravirtual.
 """
 
