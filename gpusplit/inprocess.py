@@ -75,10 +75,10 @@ def install(config: Config | None = None) -> None:
         try:
             if not native.below():
                 _start_above()
-            if not native.below():
-                raise NotInstalled(_TOO_LATE)
             if (reason := native.ended()) is not None:
                 raise NotInstalled(f"no launch of this process can be split any more: {reason}")
+            if not native.below():
+                raise NotInstalled(_TOO_LATE)
         except BaseException:
             _set(native, _OFF)
             raise
