@@ -97,6 +97,7 @@ def compiler(device: Any, options: str) -> device_macros.Compiler:
     context = cl.Context([device])
 
     def compiled(text: str) -> str:
+        # pyopencl's own Program would look into a cache, and add options.
         program: Any = cl._cl._Program(context, text)
         try:
             program._build(options=options.encode("utf-8", "surrogateescape"), devices=[device])

@@ -142,15 +142,10 @@ const struct options *options(void)
     return atomic_load_explicit(&current, memory_order_acquire);
 }
 
-static bool same_text(const char *one, const char *other)
-{
-    return one == other || (one && other && !strcmp(one, other));
-}
-
 static bool same(const struct options *one, const struct options *other)
 {
     return !memcmp(one, other, offsetof(struct options, count_file)) &&
-           same_text(one->count_file, other->count_file) && same_text(one->python, other->python);
+           settings_same_text(one->count_file, other->count_file) && settings_same_text(one->python, other->python);
 }
 
 void options_set(const char *const *given)

@@ -69,7 +69,7 @@ const struct settings *settings(void)
     return atomic_load_explicit(&current, memory_order_acquire);
 }
 
-static bool same_text(const char *one, const char *other)
+bool settings_same_text(const char *one, const char *other)
 {
     return one == other || (one && other && !strcmp(one, other));
 }
@@ -77,7 +77,7 @@ static bool same_text(const char *one, const char *other)
 static bool same(const struct settings *one, const struct settings *other)
 {
     return one->sleeps == other->sleeps && one->observes == other->observes &&
-           same_text(one->report, other->report) && same_text(one->timeline, other->timeline);
+           settings_same_text(one->report, other->report) && settings_same_text(one->timeline, other->timeline);
 }
 
 void settings_set(const char *const *given)

@@ -21,4 +21,7 @@ void settings_set(const char *const *given);
 /* What `given` says of a name; where it is NULL, what the environment says. */
 const char *setting(const char *const *given, const char *name);
 
+/* Whether two texts, or NULL, are the same. */
+bool settings_same_text(const char *one, const char *other);
+
 #endif
