@@ -125,7 +125,7 @@ bool lanes_begin(struct enqueueing *e, struct queue *queue, unsigned lanes, unsi
     flight->keep = queue->device.pocl;
     flight->bound = bound;
     flight->side = queue->out_of_order ? 2 : n;
-    *e = (struct enqueueing){ queue, flight, LANES_MARK, false };
+    *e = (struct enqueueing){ queue, flight, LANES_MARK, false, engine_now() };
     queue->enqueueing = e;
     queue->between = between;
     for (unsigned i = 0; i < MOST_MARKERS; i++) {

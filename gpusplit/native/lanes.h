@@ -28,6 +28,7 @@ struct enqueueing {
     struct flight *flight;
     enum { LANES_MARK, LANES_SEND, LANES_JOIN } phase;
     bool disturbed; /* a command came while the marker was enqueued */
+    uint64_t since; /* when it began to be sent, ns */
 };
 
 /* On how many companions the slices of a launch travel, and how many of a queue are in flight at most. */

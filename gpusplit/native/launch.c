@@ -231,7 +231,7 @@ static bool may_pace(const struct call *c)
 /* Sends the slices, or as many as may be in flight; why it did not, and then nothing has happened and the
  * driver is to say what is wrong.  An error at a later slice is the program's. */
 static const char *send(const struct plan *plan, const struct call *c, struct queue *queue,
-                        struct kernel *kernel, struct use *use, cl_int *result)
+                        struct kernel *kernel, struct use *use, struct sent *sent, cl_int *result)
 {
     const struct ndrange *range = &plan->cut.whole;
     const unsigned bound = plan->bound, parts = (unsigned)plan->cut.parts;
@@ -285,6 +285,7 @@ static const char *send(const struct plan *plan, const struct call *c, struct qu
         accepts(kernel, queue, range);
     const cl_int joined = lanes_join(&e);
     *result = *result != CL_SUCCESS ? *result : joined;
+    *sent = (struct sent){ parts, e.since };
     struct call told = *c;
     if (*result != CL_SUCCESS)
         told.event = NULL;
@@ -323,7 +324,7 @@ static cl_int whole_in_use(const struct call *c, struct queue *queue, struct use
 /* The launch, with its kernel locked and its queue's gate held; why: it stays whole. */
 static cl_int launch_on(struct queue *queue, struct kernel *kernel, const char *name,
                         const struct call *c, struct use *use, const struct plan *plan, const char *why,
-                        unsigned *slices)
+                        struct sent *sent)
 {
     cl_int result;
     queue_tidy(queue);
@@ -335,9 +336,8 @@ static cl_int launch_on(struct queue *queue, struct kernel *kernel, const char *
         why = "PoCL before version 6 cannot run it on two queues at once";
     if (!why && !queue->plain)
         why = "its queue has properties of its own";
-    if (!why && !(why = send(plan, c, queue, kernel, use, &result))) {
-        *slices = (unsigned)plan->cut.parts;
-        record(name, c->dimensions, c->global, *slices, &plan->decision, plan->decision.reason);
+    if (!why && !(why = send(plan, c, queue, kernel, use, sent, &result))) {
+        record(name, c->dimensions, c->global, sent->slices, &plan->decision, plan->decision.reason);
         return result;
     }
     result = use ? whole_in_use(c, queue, use) : whole(c);
@@ -356,9 +356,9 @@ static bool is_small(const struct call *c, const struct queue *queue)
            ndrange_items(&range) < (c->o->cores ? c->o->cores : queue->device.cores);
 }
 
-static cl_int launch_call(const struct call *c, unsigned *slices)
+static cl_int launch_call(const struct call *c, struct sent *sent)
 {
-    *slices = 1;
+    *sent = (struct sent){ 1, 0 };
     struct queue *queue = queue_enter(c->queue);
     if (!queue)
         return whole(c); /* it was made in a way that is not seen here */
@@ -381,7 +381,7 @@ static cl_int launch_call(const struct call *c, unsigned *slices)
     const char *why = make_plan(&plan, c, queue, kernel);
     struct use *use = queue->device.one_at_a_time ? use_enter(name) : NULL;
     pthread_mutex_lock(&queue->gate);
-    const cl_int result = launch_on(queue, kernel, name, c, use, &plan, why, slices);
+    const cl_int result = launch_on(queue, kernel, name, c, use, &plan, why, sent);
     pthread_mutex_unlock(&queue->gate);
     use_leave(use);
     if (kernel)
@@ -393,16 +393,16 @@ static cl_int launch_call(const struct call *c, unsigned *slices)
 }
 
 cl_int launch(uint64_t work, handle queue, handle kernel, cl_uint dimensions, const size_t *offset,
-              const size_t *global, const size_t *local, WAIT_LIST, unsigned *slices)
+              const size_t *global, const size_t *local, WAIT_LIST, struct sent *sent)
 {
     const struct call call = { options(), queue,  kernel,    dimensions, offset, global, local,
                                n_wait, wait_list, event,      false,  work };
-    return launch_call(&call, slices);
+    return launch_call(&call, sent);
 }
 
 cl_int our_clEnqueueTask(handle queue, handle kernel, WAIT_LIST)
 {
     const struct call call = { options(), queue, kernel, 1, NULL, NULL, NULL, n_wait, wait_list, event, true, 0 };
-    unsigned slices;
-    return splitting() ? launch_call(&call, &slices) : whole(&call);
+    struct sent sent;
+    return splitting() ? launch_call(&call, &sent) : whole(&call);
 }

@@ -4,9 +4,15 @@
 
 #include "opencl.h"
 
+/* How a launch went out. */
+struct sent {
+    unsigned slices;
+    uint64_t since; /* when the first of several was sent, ns; 0: it is whole */
+};
+
 /* clEnqueueNDRangeKernel where launches are split.  work: tells the kernel from others, whatever its
- * sizes; *slices is in how many it went. */
+ * sizes. */
 cl_int launch(uint64_t work, handle queue, handle kernel, cl_uint dimensions, const size_t *offset,
-              const size_t *global, const size_t *local, WAIT_LIST, unsigned *slices);
+              const size_t *global, const size_t *local, WAIT_LIST, struct sent *sent);
 
 #endif

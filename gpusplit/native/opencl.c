@@ -234,14 +234,12 @@ cl_int our_clReleaseEvent(handle event)
 cl_int our_clEnqueueNDRangeKernel(handle queue, handle kernel, cl_uint dimensions, const size_t *offset,
                                   const size_t *global, const size_t *local, WAIT_LIST)
 {
-    unsigned slices = 1;
+    struct sent sent = { 1, 0 };
     const bool splits = splitting() || (recording() && may_split());
     const uint64_t work = splits || follows() ? scalars_name(kernel) : 0;
-    /* With the driver's waits part of it is over when the call is back. */
-    const uint64_t begin = splits && !settings()->sleeps ? engine_now() : 0;
     const cl_int result =
         splits
-            ? launch(work, queue, kernel, dimensions, offset, global, local, GIVEN_LIST, &slices)
+            ? launch(work, queue, kernel, dimensions, offset, global, local, GIVEN_LIST, &sent)
             : next_clEnqueueNDRangeKernel(queue, kernel, dimensions, offset, global, local, GIVEN_LIST);
     if (result != CL_SUCCESS || !follows())
         return result;
@@ -251,10 +249,11 @@ cl_int our_clEnqueueNDRangeKernel(handle queue, handle kernel, cl_uint dimension
         key = engine_mix(engine_mix(key, global[d]), local ? local[d] : 0);
         items *= global[d];
     }
-    key = slices > 1 ? engine_mix(key, slices) : key;
-    given(queue, key, scalars_of(kernel), event, begin);
+    key = sent.slices > 1 ? engine_mix(key, sent.slices) : key;
+    /* Part of it may be over when the call is back, and how long the call takes says little of the rest. */
+    given(queue, key, scalars_of(kernel), event, sent.since);
     if (splits)
-        history_launched(work_alone(key | 1), work, items, slices);
+        history_launched(work_alone(key | 1), work, items, sent.slices);
     return result;
 }
 
