@@ -24,17 +24,48 @@ static struct rate {
     double seconds[REMEMBERED]; /* per work-item; 0: none yet */
 } rates[PLACES];
 
+/* What a kernel is waited for with, and the seconds per work-item that all took with which it was before. */
+static struct share {
+    uint64_t kernel, together;
+    double seconds;
+} shares[PLACES];
+
+static struct together {
+    uint64_t name;
+    double seconds; /* per work-item */
+} togethers[PLACES];
+
 static unsigned place_of(uint64_t key)
 {
     return key * 0x9e3779b97f4a7c15u >> 54;
 }
 
-void history_launched(uint64_t key, uint64_t kernel, size_t items, size_t groups)
+/* With the lock held. */
+static double share_of(uint64_t kernel)
+{
+    const struct share *share = &shares[place_of(kernel)];
+    if (share->kernel != kernel)
+        return 0;
+    const struct together *all = &togethers[place_of(share->together)];
+    return all->name == share->together ? all->seconds : share->seconds;
+}
+
+void history_launched(uint64_t key, uint64_t kernel, size_t items, size_t groups, uint64_t together)
 {
     if (!options()->measures)
         return;
     pthread_mutex_lock(&lock);
     launches[place_of(key)] = (struct launch){ key, kernel, items, groups };
+    shares[place_of(kernel)] = (struct share){ kernel, together, share_of(kernel) };
+    pthread_mutex_unlock(&lock);
+}
+
+void history_took_together(uint64_t together, uint64_t items, double seconds)
+{
+    if (!options()->measures || seconds <= 0 || !items)
+        return;
+    pthread_mutex_lock(&lock);
+    togethers[place_of(together)] = (struct together){ together, seconds / (double)items };
     pthread_mutex_unlock(&lock);
 }
 
@@ -60,6 +91,8 @@ void history_forget(void)
     pthread_mutex_lock(&lock);
     memset(launches, 0, sizeof launches);
     memset(rates, 0, sizeof rates);
+    memset(shares, 0, sizeof shares);
+    memset(togethers, 0, sizeof togethers);
     pthread_mutex_unlock(&lock);
     adaptive_forget();
 }
@@ -74,4 +107,12 @@ double history_seconds_per_item(uint64_t kernel)
             most = rate->seconds[i];
     pthread_mutex_unlock(&lock);
     return most;
+}
+
+double history_share_per_item(uint64_t kernel)
+{
+    pthread_mutex_lock(&lock);
+    const double seconds = share_of(kernel);
+    pthread_mutex_unlock(&lock);
+    return seconds;
 }

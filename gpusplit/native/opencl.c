@@ -28,20 +28,24 @@ static struct work *work_on(handle queue)
     return follows() ? work_of((uintptr_t)queue) : NULL;
 }
 
-/* A command was given to a queue, at `begin` (ns; 0: now); its event is known by where it stands there. */
-static void given(handle queue, uint64_t key, uint64_t arguments, handle *event, uint64_t begin)
+/* A command was given to a queue, at `begin` (ns; 0: now); its event is known by where it stands there.
+ * Returns the name of what is waited for with it. */
+static uint64_t given(handle queue, uint64_t key, uint64_t arguments, size_t items, handle *event,
+                      uint64_t begin)
 {
     struct work *w = work_on(queue);
     if (!w)
-        return;
+        return 0;
+    const uint64_t together = work_items(w, items);
     work_given(w, key | 1, arguments, begin ? begin : engine_now());
     if (event)
         event_recorded((uintptr_t)*event, work_until_now(w));
+    return together;
 }
 
 void command_given(handle queue, unsigned place, handle *event)
 {
-    given(queue, engine_mix(place, 0x636f6d6d616e64u), 0, event, 0);
+    given(queue, engine_mix(place, 0x636f6d6d616e64u), 0, 0, event, 0);
 }
 
 /* Waits. */
@@ -68,6 +72,19 @@ static void wait_for_other(handle event)
         engine_learn(key, begin, engine_now(), &w);
 }
 
+/* What is before `until` was over at `end`.  Of what was over before anybody asked (not busy) that is only the
+ * longest that it can have taken. */
+static void over(const struct moment *until, const struct key *key, uint64_t begin, uint64_t end, bool busy)
+{
+    const double seconds = (double)(end - begin) * 1e-9;
+    uint64_t items;
+    const uint64_t together = work_together(until, &items);
+    if (busy)
+        history_took(key->rough, seconds);
+    history_took_together(together, items, seconds);
+    work_over(until, end);
+}
+
 /* Sleeps until `event`, which is `until` in its queue, is over; the driver's own call comes after. */
 static void wait_for(handle event, const struct moment *until)
 {
@@ -82,9 +99,7 @@ static void wait_for(handle event, const struct moment *until)
     if (w.answer == ANSWER_DONE) {
         const uint64_t end = engine_now();
         engine_learn(key, begin, end, &w);
-        if (w.busy || w.naps) /* else it was over before, since who knows when */
-            history_took(key.rough, (double)(end - begin) * 1e-9);
-        work_over(until, end);
+        over(until, &key, begin, end, w.busy || w.naps);
     }
 }
 
@@ -188,10 +203,7 @@ static void measured(const struct measured *m, bool succeeded)
 {
     if (!m->known || !succeeded)
         return;
-    const uint64_t end = engine_now();
-    if (m->busy) /* else it was over before, since who knows when */
-        history_took(m->key.rough, (double)(end - m->begin) * 1e-9);
-    work_over(&m->until, end);
+    over(&m->until, &m->key, m->begin, engine_now(), m->busy);
 }
 
 cl_int our_clFinish(handle queue)
@@ -251,9 +263,9 @@ cl_int our_clEnqueueNDRangeKernel(handle queue, handle kernel, cl_uint dimension
     }
     key = sent.slices > 1 ? engine_mix(key, sent.slices) : key;
     /* Part of it may be over when the call is back, and how long the call takes says little of the rest. */
-    given(queue, key, scalars_of(kernel), event, sent.since);
+    const uint64_t together = given(queue, key, scalars_of(kernel), items, event, sent.since);
     if (splits)
-        history_launched(work_alone(key | 1), work, items, sent.slices);
+        history_launched(work_alone(key | 1), work, items, sent.slices, together);
     return result;
 }
 

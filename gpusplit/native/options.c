@@ -99,7 +99,7 @@ static void read_policy(const struct reading *r, const char *policy)
         if (strcmp(policy, "unsplit") != 0)
             senseless(r, "GPUSPLIT_POLICY", policy, "one of unsplit, fixed, vms, time, adaptive");
     }
-    r->found->measures = r->found->policy == POLICY_TIME || r->found->policy == POLICY_ADAPTIVE;
+    r->found->measures = r->found->policy != POLICY_FIXED && r->found->policy != POLICY_UNSPLIT;
 }
 
 static void read_all(const struct reading *r)

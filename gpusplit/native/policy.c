@@ -15,6 +15,9 @@
 
 /* More groups than this nobody means. */
 #define MOST_GROUPS 1000000
+/* An enqueue takes a driver about 10 us: a hundredth of a group, so that splitting costs no more of the
+ * GPU's time where all that a program does is to send. */
+#define LEAST_GROUP_S 1e-3
 /* Groups of one kernel differ; aiming a little below keeps most of them below the bound. */
 #define AIM 0.9
 
@@ -59,13 +62,20 @@ __attribute__((format(printf, 2, 3))) static struct decision decided(size_t grou
     return (struct decision){ groups, words, -1 };
 }
 
-/* As many for each VM (the paper's Eq. 1). */
-static struct decision per_vm_count(unsigned count, double alpha)
+/* As many for each VM (the paper's Eq. 1), but none so short that sending it is felt. */
+static struct decision per_vm_count(unsigned count, double alpha, uint64_t kernel, size_t items)
 {
     if (count <= 1)
         return whole(count ? "this VM is alone" : "the number of VMs is unknown");
     const size_t groups = to_groups(rint(count * alpha)); /* halves to even */
-    return decided(groups, "policy vms: %u VMs x %g = %zu groups", count, alpha, groups);
+    const double alone = history_seconds_per_item(kernel);
+    const double total = (alone > 0 ? alone : history_share_per_item(kernel)) * (double)items;
+    if (total <= 0 || total >= LEAST_GROUP_S * (double)groups)
+        return decided(groups, "policy vms: %u VMs x %g = %zu groups", count, alpha, groups);
+    if (total < 2 * LEAST_GROUP_S)
+        return whole("policy vms: it is short");
+    return decided(to_groups(total / LEAST_GROUP_S), "policy vms: %.3g ms in groups of at least %g ms",
+                   total * 1e3, LEAST_GROUP_S * 1e3);
 }
 
 /* No group longer than so many seconds, by what the kernel was measured to take. */
@@ -89,7 +99,7 @@ struct decision policy_decide(const struct options *o, uint64_t kernel, size_t i
         return o->groups > 1 ? decided(o->groups, "policy fixed: %u groups", o->groups)
                              : whole("policy fixed: 1 group");
     case POLICY_VMS:
-        decision = per_vm_count(count = vms(o), o->alpha);
+        decision = per_vm_count(count = vms(o), o->alpha, kernel, items);
         break;
     case POLICY_TIME:
         return bounded_time(o, kernel, items);

@@ -83,6 +83,7 @@ static void forget(struct work *w)
 {
     atomic_store(&w->seen, atomic_load(&w->sum));
     atomic_store(&w->arguments_seen, atomic_load(&w->arguments));
+    atomic_store(&w->items_seen, atomic_load(&w->items));
     atomic_store(&w->begin, 0);
     atomic_store(&w->context, 0);
     atomic_store(&w->feeding.drivers, 0);
@@ -139,10 +140,28 @@ void work_given(struct work *w, uint64_t key, uint64_t arguments, uint64_t now)
     atomic_fetch_add_explicit(&w->sum, added(key), memory_order_relaxed);
 }
 
+static uint64_t together(struct work *w)
+{
+    return engine_mix((uintptr_t)w, atomic_load_explicit(&w->waits, memory_order_relaxed));
+}
+
+uint64_t work_items(struct work *w, size_t items)
+{
+    atomic_fetch_add_explicit(&w->items, items, memory_order_relaxed);
+    return together(w);
+}
+
+uint64_t work_together(const struct moment *m, uint64_t *items)
+{
+    *items = m->items - atomic_load_explicit(&m->work->items_seen, memory_order_relaxed);
+    return together(m->work);
+}
+
 struct moment work_until_now(struct work *w)
 {
     return (struct moment){ w, atomic_load_explicit(&w->sum, memory_order_relaxed),
                             atomic_load_explicit(&w->arguments, memory_order_relaxed),
+                            atomic_load_explicit(&w->items, memory_order_relaxed),
                             atomic_load_explicit(&w->begin, memory_order_relaxed) };
 }
 
@@ -168,6 +187,8 @@ void work_over(const struct moment *m, uint64_t now)
     } while (!atomic_compare_exchange_weak_explicit(&w->seen, &seen, m->sum, memory_order_relaxed,
                                                     memory_order_relaxed));
     atomic_store_explicit(&w->arguments_seen, m->arguments, memory_order_relaxed);
+    atomic_store_explicit(&w->items_seen, m->items, memory_order_relaxed);
+    atomic_fetch_add_explicit(&w->waits, 1, memory_order_relaxed);
     /* What came meanwhile began when this was over, as far as one can tell. */
     bool more = atomic_load_explicit(&w->sum, memory_order_relaxed) != m->sum;
     atomic_store_explicit(&w->begin, more ? now : 0, memory_order_relaxed);

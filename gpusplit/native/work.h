@@ -30,6 +30,8 @@ struct work {
     _Atomic uint64_t seen;  /* of everything known to be over */
     /* The same of the arguments of these commands, as far as they are known; without the number. */
     _Atomic uint64_t arguments, arguments_seen;
+    /* The work-items of these commands, of OpenCL's kernels; and how often a part was known to be over. */
+    _Atomic uint64_t items, items_seen, waits;
     _Atomic uint64_t begin; /* when the first of the rest could begin, ns; 0: there is no rest */
     _Atomic uintptr_t context; /* what it belongs to; 0: not known yet */
     struct feeding feeding;
@@ -40,6 +42,7 @@ struct moment {
     struct work *work;
     uint64_t sum;
     uint64_t arguments;
+    uint64_t items;
     uint64_t begin;
 };
 
@@ -54,6 +57,13 @@ void work_forget_context(uintptr_t context);
 
 /* Notes a command; arguments: by which it differs from others of that key, 0: nothing is known of it. */
 void work_given(struct work *work, uint64_t key, uint64_t arguments, uint64_t now);
+
+/* Counts the work-items of a command that is about to be noted; the name of all that is waited for with
+ * it. */
+uint64_t work_items(struct work *work, size_t items);
+
+/* The name of what is waited for next, and how many work-items of it come before `m`. */
+uint64_t work_together(const struct moment *m, uint64_t *items);
 
 /* What has been given until now. */
 struct moment work_until_now(struct work *work);

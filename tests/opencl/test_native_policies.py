@@ -10,13 +10,21 @@ from pathlib import Path
 
 import pytest
 from conftest import PRELUDE
-from native_layer import FORCED, LAUNCHES, ROOT, Layer
+from native_layer import FORCED, GROUPS, LAUNCHES, ROOT, Layer
 from native_layer import layer as layer
 
 from gpusplit.page import Page
 
 pytestmark = [pytest.mark.opencl, pytest.mark.alone]
 
+#: Long enough that no group is too short to be worth sending.
+LONG = LAUNCHES.replace(
+    repr(GROUPS),
+    repr(
+        "kernel void k(global int *a) { int x = get_group_id(0); "
+        "for (int i = 0; i < 2000000; i++) x = x * 3 + a[0]; a[get_global_id(0)] += x; }"
+    ),
+)
 ONE = LAUNCHES + "go(); say(out=out.tolist())"
 
 
@@ -63,7 +71,7 @@ def test_without_an_agent_launches_stay_whole_with_one_warning(
 def test_a_count_that_changes_is_seen_by_programs_that_run(layer: Layer, count_file: Path) -> None:
     """And the agent may begin, end, and go on in a new file."""
     program = (
-        LAUNCHES
+        LONG
         + """
 print("ready", flush=True)
 for line in sys.stdin:
@@ -101,6 +109,42 @@ say()
     # Whole: unknown, alone, unknown.  Split: 2, 3 and again 2 VMs, times 2.
     assert "k: 6 launches, 3 split" in errors
     assert errors.count("how many VMs run is unknown") == 1
+
+
+#: Ten launches of which each takes no millisecond, then one long one, waited for together; twice.
+MANY = """
+source = "kernel void k(global int *a, int n) { int x = get_num_groups(0); \\
+    for (int i = 0; i < n; i++) x = x * 3 + a[0]; a[get_global_id(0)] += x; } \\
+    kernel void long_one(global int *a, int n) { int x = get_num_groups(0); \\
+    for (int i = 0; i < n; i++) x = x * 3 + a[0]; a[get_global_id(0)] += x; }"
+program = cl.Program(context, source).build()
+k, long_one = cl.Kernel(program, "k"), cl.Kernel(program, "long_one")
+a = cl.Buffer(context, flags, hostbuf=np.zeros(65536, np.int32))
+for _ in range(3):
+    for _ in range(10):
+        k(queue, (64,), (8,), a, np.int32(100))
+    long_one(queue, (ITEMS,), (8,), a, np.int32(LENGTH))
+    queue.finish()
+say()
+"""
+
+
+def test_by_count_what_is_short_stays_whole_once_that_is_known(layer: Layer) -> None:
+    """Sending a group takes a driver 10 us: OpenMM's short kernels took 3.6 times as long."""
+    program = MANY.replace("ITEMS", "65536").replace("LENGTH", "1")
+    for wait in ("cooperative", "driver"):
+        ran = layer.run(
+            program, None, **FORCED | {"policy": "vms", "vms": "static:3", "wait": wait}
+        )
+        assert ran.split()[:2] == (30, 10)  # those of the first wait: nothing is known yet
+        assert ran.why_whole() == "policy vms: it is short"
+
+
+def test_by_count_the_long_one_of_many_is_split(layer: Layer) -> None:
+    """What was waited for together is shared out by work-items."""
+    program = MANY.replace("ITEMS", "4096").replace("LENGTH", "100000")
+    ran = layer.run(program, None, **FORCED | {"policy": "vms", "vms": "static:3"})
+    assert ran.split("long_one") == (3, 3, 18)
 
 
 def test_by_time_a_launch_is_cut_once_its_kernel_is_measured(layer: Layer) -> None:
