@@ -35,6 +35,8 @@ static struct together {
     double seconds; /* per work-item */
 } togethers[PLACES];
 
+static double latest;
+
 static unsigned place_of(uint64_t key)
 {
     return key * 0x9e3779b97f4a7c15u >> 54;
@@ -44,10 +46,10 @@ static unsigned place_of(uint64_t key)
 static double share_of(uint64_t kernel)
 {
     const struct share *share = &shares[place_of(kernel)];
-    if (share->kernel != kernel)
-        return 0;
     const struct together *all = &togethers[place_of(share->together)];
-    return all->name == share->together ? all->seconds : share->seconds;
+    if (share->kernel == kernel && all->name == share->together)
+        return all->seconds;
+    return share->kernel == kernel && share->seconds > 0 ? share->seconds : latest;
 }
 
 void history_launched(uint64_t key, uint64_t kernel, size_t items, size_t groups, uint64_t together)
@@ -65,7 +67,8 @@ void history_took_together(uint64_t together, uint64_t items, double seconds)
     if (!options()->measures || seconds <= 0 || !items)
         return;
     pthread_mutex_lock(&lock);
-    togethers[place_of(together)] = (struct together){ together, seconds / (double)items };
+    latest = seconds / (double)items;
+    togethers[place_of(together)] = (struct together){ together, latest };
     pthread_mutex_unlock(&lock);
 }
 
@@ -93,6 +96,7 @@ void history_forget(void)
     memset(rates, 0, sizeof rates);
     memset(shares, 0, sizeof shares);
     memset(togethers, 0, sizeof togethers);
+    latest = 0;
     pthread_mutex_unlock(&lock);
     adaptive_forget();
 }

@@ -24,7 +24,7 @@ void history_forget(void);
 /* The most seconds that the kernel lately took per work-item; 0: it was never seen. */
 double history_seconds_per_item(uint64_t kernel);
 
-/* Its share of what it was last waited for with; 0: that is not known. */
+/* Its share of what it was last waited for with, of a new kernel that of others; 0: nothing is known. */
 double history_share_per_item(uint64_t kernel);
 
 #endif

@@ -68,8 +68,7 @@ static struct decision per_vm_count(unsigned count, double alpha, uint64_t kerne
     if (count <= 1)
         return whole(count ? "this VM is alone" : "the number of VMs is unknown");
     const size_t groups = to_groups(rint(count * alpha)); /* halves to even */
-    const double alone = history_seconds_per_item(kernel);
-    const double total = (alone > 0 ? alone : history_share_per_item(kernel)) * (double)items;
+    const double total = history_share_per_item(kernel) * (double)items;
     if (total <= 0 || total >= LEAST_GROUP_S * (double)groups)
         return decided(groups, "policy vms: %u VMs x %g = %zu groups", count, alpha, groups);
     if (total < 2 * LEAST_GROUP_S)
