@@ -24,9 +24,9 @@ from gpusplit.judge.verdict import Header, Unreadable
 #: A CXCursor; its binding has no types.
 Cursor = Any
 
-#: What a visitor answers (CXChildVisitResult): not the children, or the children as well.
-CONTINUE, RECURSE = 1, 2
-_BREAK = 0
+#: What a visitor answers (CXChildVisitResult): nothing more, not the children, or these as well.
+STOP, CONTINUE, RECURSE = 0, 1, 2
+_UNARY = cindex.CursorKind.UNARY_OPERATOR.value
 
 #: Wherever text is made of a name, in an attribute or a #line as well, it is too long (READ_AS).
 _LONG_TEXT = "overlength-strings"
@@ -106,6 +106,7 @@ def parse(
             raise Unreadable(f"it includes {name}, which may have changed")
     # One program in a process: to tell each cursor of its unit would take as long as all the rest.
     cindex.Cursor._tu = unit
+    _canonical.clear()
     return unit
 
 
@@ -149,7 +150,7 @@ def _visit(child: Cursor, parent: Cursor, _: object) -> int:
         return _visits[-1](child, parent)
     except BaseException as error:
         _failures.append(error)
-        return _BREAK
+        return STOP
 
 
 _VISITOR = cindex.callbacks["cursor_visit"] if hasattr(cindex, "callbacks") else ctypes.CFUNCTYPE(
@@ -178,9 +179,27 @@ def referenced(cursor: Cursor) -> Cursor:
     return _raw("clang_getCursorReferenced", cindex.Cursor)(cursor)
 
 
-def type_of(cursor: Cursor) -> Any:
-    """The type of *cursor*, whose data[0] tells it from others: see referenced."""
-    return _raw("clang_getCursorType", cindex.Type)(cursor)
+def type_of(cursor: Cursor) -> int:
+    """What tells the type of *cursor* from others."""
+    return int(_raw("clang_getCursorType", cindex.Type)(cursor).data[0] or 0)
+
+
+def canonical(cursor: Cursor) -> str:
+    """The type of *cursor* as it is spelled without the program's own names for it."""
+    place = type_of(cursor)
+    shown = _canonical.get(place)
+    if shown is None:
+        shown = _canonical[place] = str(cursor.type.get_canonical().spelling)
+    return shown
+
+
+#: By type_of: types are few, and cursors many.
+_canonical: dict[int, str] = {}
+
+
+def storage(cursor: Cursor) -> int:
+    """The storage class of a declaration (CX_StorageClass): see referenced."""
+    return int(_raw("clang_Cursor_getStorageClass", ctypes.c_int)(cursor))
 
 
 @cache
@@ -201,8 +220,7 @@ def operator(cursor: Cursor) -> int | None:
 
     None if libclang is too old (before 17) to tell.
     """
-    unary = cursor._kind_id == cindex.CursorKind.UNARY_OPERATOR.value
-    ask = _operator("Unary" if unary else "Binary")
+    ask = _operator("Unary" if cursor._kind_id == _UNARY else "Binary")
     return None if ask is None else int(ask(cursor))
 
 

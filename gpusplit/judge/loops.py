@@ -7,24 +7,29 @@ and steady functions, and in the loop nothing but counting changes those variabl
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass, field
 
 from clang.cindex import CursorKind as Kind
 from clang.cindex import TypeKind
 
 from gpusplit.judge import builtins
-from gpusplit.judge.frontend import CONTINUE, RECURSE, Cursor, children, identity, operator, visit
+from gpusplit.judge.frontend import (
+    CONTINUE,
+    RECURSE,
+    Cursor,
+    canonical,
+    children,
+    identity,
+    operator,
+    visit,
+)
 from gpusplit.judge.prelude import READ_AS
 
 LOOPS = (Kind.FOR_STMT, Kind.WHILE_STMT, Kind.DO_STMT)
 LOOP_IDS = frozenset(kind.value for kind in LOOPS)
-_LEAVES = frozenset(
-    kind.value for kind in (Kind.RETURN_STMT, Kind.GOTO_STMT, Kind.INDIRECT_GOTO_STMT)
-)
-_BREAK, _CONTINUE = Kind.BREAK_STMT.value, Kind.CONTINUE_STMT.value
-_SWITCH, _VARIABLE = Kind.SWITCH_STMT.value, Kind.VAR_DECL.value
+_CONTINUE, _VARIABLE = Kind.CONTINUE_STMT.value, Kind.VAR_DECL.value
 _UNARY, _BINARY = Kind.UNARY_OPERATOR.value, Kind.BINARY_OPERATOR.value
-_COMPOUND = Kind.COMPOUND_ASSIGNMENT_OPERATOR.value
-_BREAKS = LOOP_IDS | {_SWITCH}
+COMPOUND = Kind.COMPOUND_ASSIGNMENT_OPERATOR.value
 
 # CXUnaryOperatorKind and CXBinaryOperatorKind.
 STEPS = (1, 2, 3, 4)
@@ -32,9 +37,11 @@ ADDRESS_OF, DEREFERENCE = 5, 6
 SUBTRACT, ASSIGN, COMMA = 7, 22, 33
 #: A pointer to memory of other work-groups as well, and none of another pointer.
 _SHARED = re.compile(r"(?!.*\bvolatile\b)[^*]*\b__(global|constant)\b[^*]*\*[^*]*")
+#: What is said of the type of a variable that others may write, or that is a pointer.
+_NOT_PLAIN = re.compile(r"volatile|__local|__global|__generic|\*")
 #: The operators that write, or may, and those that give away an address; None is one unknown.
-_WRITES = {
-    _COMPOUND: (None,), _BINARY: (None, ASSIGN), _UNARY: (None, *STEPS, ADDRESS_OF),
+WRITES = {
+    COMPOUND: (None,), _BINARY: (None, ASSIGN), _UNARY: (None, *STEPS, ADDRESS_OF),
 }  # fmt: skip
 PLAIN = (
     Kind.UNEXPOSED_EXPR, Kind.PAREN_EXPR, Kind.INTEGER_LITERAL, Kind.FLOATING_LITERAL,
@@ -43,12 +50,35 @@ PLAIN = (
 )  # fmt: skip
 
 
-def ends_by_itself(loop: Cursor, memory: set[int] | None = None) -> frozenset[int] | None:
+@dataclass(slots=True)
+class Happens:
+    """What was seen in a loop, but for what is done once before.
+
+    Attributes
+    ----------
+    writes: (the variable or 0, where) of what changes a variable or gives its address away; 0 for
+        where it is declared: what is new in each round may come from memory.
+    leaves: whether it may be left before its condition says so.
+    """
+
+    writes: list[tuple[int, int]] = field(default_factory=list)
+    leaves: bool = False
+
+    def spares(self, variables: frozenset[int], places: set[int]) -> bool:
+        """Whether nothing changes *variables*, but what is at *places*."""
+        return all(name not in variables or at in places for name, at in self.writes)
+
+
+def ends_by_itself(
+    loop: Cursor, happens: Happens, memory: set[int] | None = None
+) -> frozenset[int] | None:
     """The variables that *loop* counts with; None if it is not plainly counted.
 
     memory: if given, its condition may read what lies behind pointers, whose names are added: then
     it is plainly counted if nobody writes there.
     """
+    if happens.leaves:
+        return None
     parts = children(loop)
     step: list[Cursor] = []
     if loop.kind == Kind.FOR_STMT:
@@ -72,10 +102,7 @@ def ends_by_itself(loop: Cursor, memory: set[int] | None = None) -> frozenset[in
         made += [change for part in direct for change in changes(part)]
     counters = _with_steps(counters, made)
     counting = [change for change in made if _is_counting(change, counters)]
-    places = set(map(place, counting))
-    plain = all(untouched(part, counters, places) for part in step)
-    plain = plain and _goes_through(body, counters, places, _LEAVES | {_BREAK})
-    return counters if plain else None
+    return counters if happens.spares(counters, set(map(place, counting))) else None
 
 
 def place(cursor: Cursor) -> int:
@@ -100,10 +127,7 @@ def variables(condition: Cursor, memory: set[int] | None = None) -> frozenset[in
                 memory.add(identity(target))
                 found.add(identity(target))
             elif target.kind in (Kind.VAR_DECL, Kind.PARM_DECL):
-                shown = target.type.get_canonical().spelling
-                plain = plain and not any(
-                    word in shown for word in ("volatile", "__local", "__global", "__generic", "*")
-                )
+                plain = plain and _NOT_PLAIN.search(canonical(target)) is None
                 found.add(identity(target))
             elif target.kind != Kind.ENUM_CONSTANT_DECL:
                 plain = False
@@ -173,7 +197,7 @@ def _with_steps(counters: frozenset[int], made: list[Cursor]) -> frozenset[int]:
     """*counters*, and all that they count with: the stride in `i += stride`."""
     found = set(counters)
     for target, *values in map(children, made):
-        if target.kind == Kind.DECL_REF_EXPR and identity(target.referenced) in counters:
+        if values and target.kind == Kind.DECL_REF_EXPR and identity(target.referenced) in counters:
             found.update(*(variables(value) or () for value in values))
     return counters if found == counters else _with_steps(frozenset(found), made)
 
@@ -226,39 +250,19 @@ def _base(target: Cursor) -> Cursor | None:
 
 
 def untouched(part: Cursor, counters: frozenset[int], counting: set[int]) -> bool:
-    """Whether nothing in *part* changes *counters* or takes their address, but for *counting*.
-
-    Or declares one: what is new in each round may come from memory.
-    """
-    return _goes_through(part, counters, counting, frozenset())
-
-
-def _goes_through(
-    part: Cursor, counters: frozenset[int], counting: set[int], leaving: frozenset[int]
-) -> bool:
-    """Whether *part* leaves *counters* untouched, and has no statement of kinds *leaving*.
-
-    The breaks of a loop or a switch in it are theirs.
-    """
-    good = True
+    """Whether nothing in *part* changes *counters* or takes their address, but for *counting*."""
+    happens = Happens()
 
     def look(cursor: Cursor, _: Cursor) -> int:
-        nonlocal good
         kind = cursor._kind_id
-        if kind in _WRITES:
-            how = None if kind == _COMPOUND else operator(cursor)
-            if how in _WRITES[kind] and place(cursor) not in counting:
-                good = good and base(children(cursor)[0]) not in counters
+        if kind in WRITES:
+            how = None if kind == COMPOUND else operator(cursor)
+            if how in WRITES[kind]:
+                happens.writes.append((base(children(cursor)[0]), place(cursor)))
         elif kind == _VARIABLE:
-            good = good and identity(cursor) not in counters
-        elif kind in leaving:
-            good = False
-        elif _BREAK in leaving and kind in _BREAKS:
-            good = good and _goes_through(cursor, counters, counting, _LEAVES)
-            return CONTINUE
-        return RECURSE if good else CONTINUE
+            happens.writes.append((identity(cursor), 0))
+        return RECURSE
 
-    if part._kind_id not in _BREAKS and look(part, part) == CONTINUE:
-        return False
+    look(part, part)
     visit(part, look)
-    return good
+    return happens.spares(counters, counting)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 
 from gpusplit.judge.prelude import RENAMED
 from gpusplit.judge.verdict import Macros
@@ -37,6 +38,7 @@ _MOST_NAMES = 2000
 UNKNOWN_VALUE = "gpusplit_unknown_value"
 
 
+@lru_cache(maxsize=64)
 def directives(text: str) -> list[tuple[str, str]]:
     """(name, the rest of the line) of each preprocessor directive of *text*, comments removed."""
 
