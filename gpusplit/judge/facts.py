@@ -34,6 +34,7 @@ _MINUS = (None, loops.SUBTRACT)
 _LOCAL_ONLY = 1  # CLK_LOCAL_MEM_FENCE
 _GOTO = frozenset({Kind.GOTO_STMT.value, Kind.INDIRECT_GOTO_STMT.value})
 _LEAVES = _GOTO | {Kind.RETURN_STMT.value}
+_ATTRIBUTE = Kind.UNEXPOSED_ATTR.value
 _BREAK, _SWITCH, _FOR = Kind.BREAK_STMT.value, Kind.SWITCH_STMT.value, Kind.FOR_STMT.value
 _ASM = frozenset({Kind.ASM_STMT.value, Kind.MS_ASM_STMT.value})
 _TYPED = frozenset(
@@ -74,13 +75,14 @@ def collect(unit: Cursor, pastes: bool) -> Program:
         if pastes and kind in _NAMES and _pasted(cursor.spelling):
             program.problem = _PART_OF_NAME
         if kind == _FUNCTION:
-            # Built-in functions are declared where nobody sees it.
-            if Path(cursor.location.file.name).name != base.NAME:
-                program.declared.add(cursor.spelling)
             if cursor.is_definition():
                 function = Function(cursor.spelling, cursor=cursor)
                 program.functions[identity(cursor)] = function
                 bodies.append((function, cursor))
+            # Built-in functions are declared where nobody sees it, and defined nowhere.
+            elif Path(cursor.location.file.name).name == base.NAME:
+                return CONTINUE
+            program.declared.add(cursor.spelling)
             return CONTINUE
         # An empty declaration, which is a lone semicolon, prints as nothing.
         if kind == _UNEXPOSED_DECLARATION and printed(cursor) != "":
@@ -152,7 +154,7 @@ class _Reader:
 
     def read(self, cursor: Cursor) -> None:
         parts = children(cursor)
-        attributes = sum(part.kind == Kind.UNEXPOSED_ATTR for part in parts)
+        attributes = sum(part._kind_id == _ATTRIBUTE for part in parts)
         # libclang does not say which attributes these are: to list a helper too does no harm.
         self._function.is_kernel = attributes > 0 and cursor.result_type.spelling == "void"
         self._function.uses_local = attributes > 1
@@ -336,7 +338,8 @@ class _Reader:
     def _reference(self, cursor: Cursor) -> None:
         target = referenced(cursor)
         if target._kind_id == _VARIABLE:
-            if identity(target) in self._program.variables:
+            known = self._program.variables
+            if known and identity(target) in known:
                 self._outlives(target)
         elif target._kind_id == _FUNCTION:
             self._function_named(target)

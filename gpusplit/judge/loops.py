@@ -21,6 +21,7 @@ from gpusplit.judge.frontend import (
     children,
     identity,
     operator,
+    referenced,
     visit,
 )
 from gpusplit.judge.prelude import READ_AS
@@ -28,6 +29,10 @@ from gpusplit.judge.prelude import READ_AS
 LOOPS = (Kind.FOR_STMT, Kind.WHILE_STMT, Kind.DO_STMT)
 LOOP_IDS = frozenset(kind.value for kind in LOOPS)
 _CONTINUE, _VARIABLE = Kind.CONTINUE_STMT.value, Kind.VAR_DECL.value
+_REFERENCE, _CALL = Kind.DECL_REF_EXPR.value, Kind.CALL_EXPR.value
+_VARIABLES = frozenset({_VARIABLE, Kind.PARM_DECL.value})
+_ENUMERATOR = Kind.ENUM_CONSTANT_DECL.value
+_PARTS = frozenset({Kind.MEMBER_REF_EXPR.value, Kind.ARRAY_SUBSCRIPT_EXPR.value})
 _UNARY, _BINARY = Kind.UNARY_OPERATOR.value, Kind.BINARY_OPERATOR.value
 COMPOUND = Kind.COMPOUND_ASSIGNMENT_OPERATOR.value
 
@@ -48,6 +53,7 @@ PLAIN = (
     Kind.CHARACTER_LITERAL, Kind.CSTYLE_CAST_EXPR, Kind.CONDITIONAL_OPERATOR, Kind.BINARY_OPERATOR,
     Kind.UNARY_OPERATOR, Kind.TYPE_REF, Kind.CXX_UNARY_EXPR,
 )  # fmt: skip
+_PLAIN = frozenset(kind.value for kind in PLAIN)
 
 
 @dataclass(slots=True)
@@ -120,18 +126,18 @@ def variables(condition: Cursor, memory: set[int] | None = None) -> frozenset[in
 
     def look(cursor: Cursor, _: Cursor) -> int:
         nonlocal plain
-        kind = cursor.kind
-        if kind == Kind.DECL_REF_EXPR:
-            target = cursor.referenced
+        kind = cursor._kind_id
+        if kind == _REFERENCE:
+            target = referenced(cursor)
             if memory is not None and _is_shared_pointer(target):
                 memory.add(identity(target))
                 found.add(identity(target))
-            elif target.kind in (Kind.VAR_DECL, Kind.PARM_DECL):
+            elif target._kind_id in _VARIABLES:
                 plain = plain and _NOT_PLAIN.search(canonical(target)) is None
                 found.add(identity(target))
-            elif target.kind != Kind.ENUM_CONSTANT_DECL:
+            elif target._kind_id != _ENUMERATOR:
                 plain = False
-        elif kind == Kind.CALL_EXPR:
+        elif kind == _CALL:
             if cursor.spelling.removeprefix(READ_AS) not in builtins.STEADY:
                 plain = False
             # The function itself is the first child.
@@ -141,7 +147,7 @@ def variables(condition: Cursor, memory: set[int] | None = None) -> frozenset[in
             return CONTINUE
         elif memory is not None and _reads(cursor):
             pass
-        elif kind not in PLAIN or not pure(cursor):
+        elif kind not in _PLAIN or not pure(cursor):
             plain = False
         return RECURSE if plain else CONTINUE
 
@@ -152,19 +158,18 @@ def variables(condition: Cursor, memory: set[int] | None = None) -> frozenset[in
 
 def _is_shared_pointer(variable: Cursor) -> bool:
     """Whether *variable* is a pointer to plain memory that other work-groups may see."""
-    type_ = variable.type.get_canonical()
     return (
-        variable.kind in (Kind.VAR_DECL, Kind.PARM_DECL)
-        and type_.kind == TypeKind.POINTER
-        and _SHARED.fullmatch(type_.spelling) is not None
+        variable._kind_id in _VARIABLES
+        and variable.type.get_canonical().kind == TypeKind.POINTER
+        and _SHARED.fullmatch(canonical(variable)) is not None
     )
 
 
 def _reads(cursor: Cursor) -> bool:
     """Whether *cursor* is a part of the memory behind such a pointer."""
-    if cursor.kind == Kind.UNARY_OPERATOR and operator(cursor) == DEREFERENCE:
+    if cursor._kind_id == _UNARY and operator(cursor) == DEREFERENCE:
         (cursor,) = children(cursor)
-    elif cursor.kind not in (Kind.MEMBER_REF_EXPR, Kind.ARRAY_SUBSCRIPT_EXPR):
+    elif cursor._kind_id not in _PARTS:
         return False
     variable = _base(cursor)
     return variable is not None and _is_shared_pointer(variable)
@@ -172,24 +177,24 @@ def _reads(cursor: Cursor) -> bool:
 
 def pure(cursor: Cursor) -> bool:
     """Whether *cursor*, if it is an operator, changes nothing and reads no memory."""
-    if cursor.kind == Kind.UNARY_OPERATOR:
+    if cursor._kind_id == _UNARY:
         return operator(cursor) not in (None, *STEPS, ADDRESS_OF, DEREFERENCE)
-    return cursor.kind != Kind.BINARY_OPERATOR or operator(cursor) not in (None, ASSIGN)
+    return cursor._kind_id != _BINARY or operator(cursor) not in (None, ASSIGN)
 
 
 def changes(cursor: Cursor) -> list[Cursor]:
     """The assignments that statement *cursor* is made of."""
-    if cursor.kind == Kind.BINARY_OPERATOR and operator(cursor) == COMMA:
+    if cursor._kind_id == _BINARY and operator(cursor) == COMMA:
         return [change for part in children(cursor) for change in changes(part)]
     return [cursor] if is_change(cursor) else []
 
 
 def is_change(cursor: Cursor) -> bool:
     """Whether *cursor* is an assignment, or counts up or down."""
-    if cursor.kind == Kind.UNARY_OPERATOR:
+    if cursor._kind_id == _UNARY:
         return operator(cursor) in STEPS
-    return cursor.kind == Kind.COMPOUND_ASSIGNMENT_OPERATOR or (
-        cursor.kind == Kind.BINARY_OPERATOR and operator(cursor) == ASSIGN
+    return cursor._kind_id == COMPOUND or (
+        cursor._kind_id == _BINARY and operator(cursor) == ASSIGN
     )
 
 
@@ -197,7 +202,7 @@ def _with_steps(counters: frozenset[int], made: list[Cursor]) -> frozenset[int]:
     """*counters*, and all that they count with: the stride in `i += stride`."""
     found = set(counters)
     for target, *values in map(children, made):
-        if values and target.kind == Kind.DECL_REF_EXPR and identity(target.referenced) in counters:
+        if values and target._kind_id == _REFERENCE and identity(referenced(target)) in counters:
             found.update(*(variables(value) or () for value in values))
     return counters if found == counters else _with_steps(frozenset(found), made)
 
@@ -205,7 +210,7 @@ def _with_steps(counters: frozenset[int], made: list[Cursor]) -> frozenset[int]:
 def _is_counting(change: Cursor, counters: frozenset[int]) -> bool:
     """Whether *change* gives a variable a new value from the counters and constants alone."""
     target, *values = children(change)
-    if target.kind != Kind.DECL_REF_EXPR:
+    if target._kind_id != _REFERENCE:
         return False
     for value in values:
         found = variables(value)
@@ -229,9 +234,7 @@ def continues(body: Cursor) -> bool:
 
 
 #: v[0] is a part of vector v; behind p[0], p is no counter.
-_PART_OF = (
-    Kind.PAREN_EXPR, Kind.UNEXPOSED_EXPR, Kind.MEMBER_REF_EXPR, Kind.ARRAY_SUBSCRIPT_EXPR,
-)  # fmt: skip
+_PART_OF = _PARTS | {Kind.PAREN_EXPR.value, Kind.UNEXPOSED_EXPR.value}
 
 
 def base(target: Cursor) -> int:
@@ -241,12 +244,12 @@ def base(target: Cursor) -> int:
 
 
 def _base(target: Cursor) -> Cursor | None:
-    while target.kind in _PART_OF:
+    while target._kind_id in _PART_OF:
         parts = children(target)
         if not parts:
             return None
         target = parts[0]
-    return target.referenced if target.kind == Kind.DECL_REF_EXPR else None
+    return referenced(target) if target._kind_id == _REFERENCE else None
 
 
 def untouched(part: Cursor, counters: frozenset[int], counting: set[int]) -> bool:
