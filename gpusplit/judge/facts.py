@@ -14,6 +14,7 @@ from gpusplit.judge.frontend import (
     CONTINUE,
     RECURSE,
     Cursor,
+    Unit,
     canonical,
     children,
     constant,
@@ -65,7 +66,7 @@ _OUTLIVING = (_EXTERN, StorageClass.STATIC.value)
 _PART_OF_NAME = "pastes the name of a function that a variant names otherwise into another name"
 
 
-def collect(unit: Cursor, pastes: bool) -> Program:
+def collect(unit: Unit, pastes: bool) -> Program:
     """The functions of a translation unit; *pastes*: names in it may be made of parts."""
     program = Program(pastes=pastes)
     bodies: list[tuple[Function, Cursor]] = []
@@ -77,6 +78,8 @@ def collect(unit: Cursor, pastes: bool) -> Program:
         if kind == _FUNCTION:
             if cursor.is_definition():
                 function = Function(cursor.spelling, cursor=cursor)
+                if function.name.startswith(READ_AS):
+                    program.ours.setdefault(function.name, identity(cursor.canonical))
                 program.functions[identity(cursor)] = function
                 bodies.append((function, cursor))
             # Built-in functions are declared where nobody sees it, and defined nowhere.
@@ -94,9 +97,27 @@ def collect(unit: Cursor, pastes: bool) -> Program:
         return RECURSE
 
     visit(unit.cursor, outside)
+    _mark_telling(program, unit.telling)
     for function, cursor in bodies:
         _Reader(program, function).read(cursor)
     return program
+
+
+def _mark_telling(program: Program, telling: dict[tuple[str, int], str]) -> None:
+    """Refuse the functions between whose braces something stands; all where it is elsewhere."""
+    functions = program.functions.values() if telling else ()
+    ranges = [(function, children(function.cursor)[-1].extent) for function in functions]
+    for (file, at), what in telling.items():
+        inside = [
+            function
+            for function, extent in ranges
+            if extent.start.file.name == extent.end.file.name == file
+            and extent.start.offset <= at <= extent.end.offset
+        ]
+        for function in inside:
+            function.problem = what
+        if not inside:
+            program.problem = what
 
 
 def _in_parentheses(call: Cursor) -> str:
@@ -351,6 +372,8 @@ class _Reader:
         own = name.removeprefix(READ_AS)
         if own != name and own in RENAMED:
             found.asks.add(own)
+            if self._program.ours.get(name) != identity(target.canonical):
+                self._refuse(f"has a function {own} of its own")
         elif definition is not None:
             found.calls.add(identity(definition))
         elif name in self._program.declared:
