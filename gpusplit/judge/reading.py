@@ -18,7 +18,9 @@ from gpusplit.judge.verdict import Macros
 
 _SPLICE = re.compile(r"\\[ \t]*\r?\n")
 _COMMENT_OR_STRING = re.compile(
-    r"""//[^\n]*|/\*.*?(?:\*/|\Z)|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'""", re.DOTALL
+    # A quote that none closes goes to the end of its line, whatever begins there.
+    r"""//[^\n]*|/\*.*?(?:\*/|\Z)|"(?:\\.|[^"\\\n])*"?|'(?:\\.|[^'\\\n])*'?""",
+    re.DOTALL,
 )
 _DIRECTIVE = re.compile(r"^[ \t\f\v]*(?:#|%:)[ \t\f\v]*(\w+)([^\n]*)", re.MULTILINE)
 _CONDITIONAL = ("if", "ifdef", "ifndef", "elif", "elifdef", "elifndef")
@@ -123,6 +125,9 @@ def problem(texts: Iterable[str]) -> str:
             code = _COMMENT_OR_STRING.sub(" ", text)
             if _TRIGRAPH.search(code) or re.search(r"\?\?/[ \t]*\n", text):
                 return "it has trigraphs, which compilers read differently"
+        for name, _ in directives(text) if "elif" in text else ():
+            if name in ("elifdef", "elifndef"):
+                return f"it has #{name}, which not every compiler knows"
     names, _, made = tested(texts)
     if made:
         return "it tests a name that is made of parts"

@@ -59,6 +59,7 @@ _COMMENTS = (
     "#if 0\n  don't: it's \"unclosed\n  kernel void none() { get_group_id(0; }\n#endif",
     "// it goes on \\\n   return get_group_id(0); } {",
     "/**/ /*/ still a comment /*/",
+    "#if 0\n  it's /* nothing that ends\n#endif",
     "// größer → ∞",
     "#ifndef __OPENCL_VERSION__\n#define kernel\nint get_group_id(int d) { return d; }\n#endif",
     "#pragma OPENCL EXTENSION cl_khr_global_int32_base_atomics : enable",

@@ -564,16 +564,30 @@ def test_what_a_tested_macro_stands_for_is_asked_as_well() -> None:
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        "it's /* no comment", "say \"/* no comment", "#error don't /* stop", "\"/*\" '\"'",
+        "// don't /*", "/* don't */", "'\\'/*'", "it's // \\\n /* one line",
+    ],
+)  # fmt: skip
+def test_a_quote_that_none_closes_hides_no_directive(text: str) -> None:
+    source = f"#if 0\n{text}\n#endif\n#ifdef THIS\n#endif\n/* */\nkernel void k() {{ }}"
+    with tempfile.TemporaryDirectory() as folder:
+        assert "THIS" in answer(Request(source), Path(folder).resolve()).ask
+
+
+@pytest.mark.parametrize(
     ("before", "why"),
     [
         ("#define NOW __COUNTER__\n#if NOW > 2\n#endif", "cannot be known"),
         ("#define NOW(x) AT\n#define AT __LINE__\n#if NOW(3) > 2\n#endif", "cannot be known"),
         ("#define HAS defined(__FILE_NAME__)\n#if HAS\n#endif", "cannot be known"),
+        ("#ifdef A\n#elifdef B\n#endif", "not every compiler"),
         ("#define CAT(x, y) x##y\n#if CAT(__cla, ng__)\n#endif", "made of parts"),
         ("#define CAT(x, y) x%:%:y\n#define HAS CAT(__cla, ng__)\n#if HAS\n#endif", "of parts"),
     ],
 )
-def test_a_tested_macro_that_stands_for_what_nobody_knows_is_whole(before: str, why: str) -> None:
+def test_an_if_of_which_nobody_knows_what_it_means_leaves_it_whole(before: str, why: str) -> None:
     assert why in (body("a[0] = 1;", before).refusal or "")
 
 
