@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Any
 
 from clang.cindex import CursorKind as Kind
 from clang.cindex import StorageClass, TypeKind
 
-from gpusplit.judge import base, builtins, ends, loops, pointers, retries
+from gpusplit.judge import builtins, ends, loops, pointers, retries
 from gpusplit.judge.frontend import (
     CONTINUE,
     RECURSE,
     Cursor,
-    Unit,
     canonical,
     children,
     constant,
     identity,
     operator,
-    printed,
     referenced,
     storage,
     type_of,
@@ -38,7 +35,7 @@ _LEAVES = _GOTO | {Kind.RETURN_STMT.value}
 _ATTRIBUTE = Kind.UNEXPOSED_ATTR.value
 _BREAK, _SWITCH, _FOR = Kind.BREAK_STMT.value, Kind.SWITCH_STMT.value, Kind.FOR_STMT.value
 _ASM = frozenset({Kind.ASM_STMT.value, Kind.MS_ASM_STMT.value})
-_TYPED = frozenset(
+TYPED = frozenset(
     kind.value
     for kind in (
         Kind.VAR_DECL, Kind.PARM_DECL, Kind.FIELD_DECL, Kind.TYPEDEF_DECL, Kind.CSTYLE_CAST_EXPR,
@@ -50,74 +47,19 @@ _TYPE = Kind.TYPE_REF.value
 _BINARY, _CAST = Kind.BINARY_OPERATOR.value, Kind.CSTYLE_CAST_EXPR.value
 _CALL, _REFERENCE = Kind.CALL_EXPR.value, Kind.DECL_REF_EXPR.value
 _UNARY, _UNEXPOSED = Kind.UNARY_OPERATOR.value, Kind.UNEXPOSED_EXPR.value
-_UNEXPOSED_DECLARATION = Kind.UNEXPOSED_DECL.value
 _FUNCTION = Kind.FUNCTION_DECL.value
 _VARIABLE, _BLOCK = Kind.VAR_DECL.value, Kind.BLOCK_EXPR.value
 #: Declarations, and labels.
-_NAMES = frozenset(kind.value for kind in Kind.get_all_kinds() if kind.is_declaration()) | {
+NAMES = frozenset(kind.value for kind in Kind.get_all_kinds() if kind.is_declaration()) | {
     Kind.LABEL_STMT.value
 }
 #: All that a function's tree is looked at for.
-_LOOKED_AT = _NAMES | _TYPED | _LEAVES | _ASM | loops.LOOP_IDS | {
+_LOOKED_AT = NAMES | TYPED | _LEAVES | _ASM | loops.LOOP_IDS | {
     _CALL, *loops.WRITES, _ELEMENT, _BLOCK, _BREAK, _SWITCH
 }  # fmt: skip
 _EXTERN = StorageClass.EXTERN.value
 _OUTLIVING = (_EXTERN, StorageClass.STATIC.value)
-_PART_OF_NAME = "pastes the name of a function that a variant names otherwise into another name"
-
-
-def collect(unit: Unit, pastes: bool) -> Program:
-    """The functions of a translation unit; *pastes*: names in it may be made of parts."""
-    program = Program(pastes=pastes)
-    bodies: list[tuple[Function, Cursor]] = []
-
-    def outside(cursor: Cursor, parent: Cursor) -> int:
-        kind = cursor._kind_id
-        if pastes and kind in _NAMES and _pasted(cursor.spelling):
-            program.problem = _PART_OF_NAME
-        if kind == _FUNCTION:
-            if cursor.is_definition():
-                function = Function(cursor.spelling, cursor=cursor)
-                if function.name.startswith(READ_AS):
-                    program.ours.setdefault(function.name, identity(cursor.canonical))
-                program.functions[identity(cursor)] = function
-                bodies.append((function, cursor))
-            # Built-in functions are declared where nobody sees it, and defined nowhere.
-            elif Path(cursor.location.file.name).name == base.NAME:
-                return CONTINUE
-            program.declared.add(cursor.spelling)
-            return CONTINUE
-        # An empty declaration, which is a lone semicolon, prints as nothing.
-        if kind == _UNEXPOSED_DECLARATION and printed(cursor) != "":
-            program.problem = "holds assembly outside its functions, or what looks like it"
-        if kind == _VARIABLE:
-            program.variables.add(identity(cursor))
-        if kind in _TYPED and (_shared_volatile(cursor) or pointers.in_union(cursor, parent)):
-            program.shares = True
-        return RECURSE
-
-    visit(unit.cursor, outside)
-    _mark_telling(program, unit.telling)
-    for function, cursor in bodies:
-        _Reader(program, function).read(cursor)
-    return program
-
-
-def _mark_telling(program: Program, telling: dict[tuple[str, int], str]) -> None:
-    """Refuse the functions between whose braces something stands; all where it is elsewhere."""
-    functions = program.functions.values() if telling else ()
-    ranges = [(function, children(function.cursor)[-1].extent) for function in functions]
-    for (file, at), what in telling.items():
-        inside = [
-            function
-            for function, extent in ranges
-            if extent.start.file.name == extent.end.file.name == file
-            and extent.start.offset <= at <= extent.end.offset
-        ]
-        for function in inside:
-            function.problem = what
-        if not inside:
-            program.problem = what
+PART_OF_NAME = "pastes the name of a function that a variant names otherwise into another name"
 
 
 def _in_parentheses(call: Cursor) -> str:
@@ -143,16 +85,16 @@ def _is_number(type_: Any) -> bool:
     return first <= type_.kind.value <= last or type_.kind in (TypeKind.HALF, TypeKind.EXTVECTOR)
 
 
-def _pasted(name: str) -> bool:
+def pasted(name: str) -> bool:
     """Whether *name* would be another in the variant, and perhaps no longer hide what it hid."""
     return READ_AS in name and name.removeprefix(READ_AS) not in RENAMED
 
 
-def _shared_volatile(cursor: Cursor) -> bool:
+def shared_volatile(cursor: Cursor) -> bool:
     return _SHARED_VOLATILE.search(canonical(cursor)) is not None
 
 
-class _Reader:
+class Reader:
     """Fills in one Function."""
 
     def __init__(self, program: Program, function: Function) -> None:
@@ -248,9 +190,9 @@ class _Reader:
     def _declares(self, cursor: Cursor, parent: Cursor, kind: int) -> None:
         """A declaration, a label, or what else names a type."""
         found = self._function
-        if self._program.pastes and kind in _NAMES and _pasted(cursor.spelling):
-            self._refuse(_PART_OF_NAME)
-        if kind in _TYPED:
+        if self._program.pastes and kind in NAMES and pasted(cursor.spelling):
+            self._refuse(PART_OF_NAME)
+        if kind in TYPED:
             volatile, local, keeps = self._type(cursor)
             found.communicates = found.communicates or volatile
             found.uses_local = found.uses_local or local
@@ -268,7 +210,7 @@ class _Reader:
         known, place = self._program.types, type_of(cursor)
         if place not in known:
             local = "__local" in canonical(cursor)
-            known[place] = _shared_volatile(cursor), local, pointers.in_memory(cursor.type)
+            known[place] = shared_volatile(cursor), local, pointers.in_memory(cursor.type)
         return known[place]
 
     def _part_of_unexposed(self, cursor: Cursor, parent: Cursor) -> None:
@@ -302,7 +244,7 @@ class _Reader:
             self._lent.setdefault(loops.base(of), set()).add(identity(definition))
 
     def _memory(self, cursor: Cursor) -> None:
-        if _shared_volatile(cursor):
+        if shared_volatile(cursor):
             self._function.communicates = True
 
     def _loop(self, cursor: Cursor) -> None:
