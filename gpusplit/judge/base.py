@@ -99,6 +99,18 @@ def _constants() -> dict[str, str]:
     return found | {f"CLK_{name}": str(0x10D0 + at) for at, name in enumerate(_CHANNELS.split())}
 
 
+#: libclang has no names for these.  The cast around another shows it (pointers.py), and who tells a
+#: file's name or a function's is seen by the text (frontend.py).
+_IN_PLACE_OF = {
+    "__builtin_astype(x, type)": "((type)__builtin_astype(x, type))",
+    "__builtin_FILE()": "__FILE__", "__builtin_FILE_NAME()": "__FILE__",
+    "__builtin_FUNCTION()": "__func__", "__builtin_FUNCSIG()": "__func__",
+    "__FILE_NAME__": "__FILE__",
+}  # fmt: skip
+#: What no program may define anew.
+REDEFINED = tuple(name.partition("(")[0] for name in _IN_PLACE_OF)
+
+
 def _text() -> str:
     lines = [f"typedef unsigned {signed} {name};" for name, signed in _UNSIGNED.items()]
     for scalar in _SCALARS:
@@ -113,8 +125,7 @@ def _text() -> str:
         lines.append(f"#ifndef {name}\n#define {name} 1\n#endif")
     lines.append("#endif")
     lines += [f"#define {name} {value}" for name, value in _constants().items()]
-    # libclang has no name for these casts: the one around each shows it (pointers.py).
-    lines.append("#define __builtin_astype(x, type) ((type)__builtin_astype(x, type))")
+    lines += [f"#define {name} {meaning}" for name, meaning in _IN_PLACE_OF.items()]
     return "\n".join(lines) + "\n"
 
 

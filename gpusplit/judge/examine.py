@@ -14,9 +14,9 @@ from typing import NamedTuple
 
 from gpusplit.judge import (
     builtins,
-    facts,
     frontend,
     options,
+    outside,
     prelude,
     ptx,
     reading,
@@ -74,7 +74,7 @@ def _source(request: Request, folder: Path) -> Answer:
     unit = frontend.parse(
         prelude.NEUTRAL + text, request.headers, device, flags, request.address_bits, folder
     )
-    program = facts.collect(unit, reading.pastes(texts))
+    program = outside.collect(unit, reading.pastes(texts))
     kernels = {
         function.name: _judge(program, identity, request.ptx)
         for identity, function in program.functions.items()

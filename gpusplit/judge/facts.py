@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Any
 
 from clang.cindex import CursorKind as Kind
-from clang.cindex import TypeKind
+from clang.cindex import StorageClass, TypeKind
 
-from gpusplit.judge import base, builtins, ends, loops, pointers, retries
+from gpusplit.judge import builtins, ends, loops, pointers, retries
 from gpusplit.judge.frontend import (
     CONTINUE,
     RECURSE,
     Cursor,
+    canonical,
     children,
     constant,
     identity,
     operator,
-    printed,
     referenced,
+    storage,
     type_of,
     visit,
 )
@@ -31,8 +31,11 @@ _SHARED_VOLATILE = re.compile(r"\bvolatile (?!__(local|private)\b)")
 _MINUS = (None, loops.SUBTRACT)
 _LOCAL_ONLY = 1  # CLK_LOCAL_MEM_FENCE
 _GOTO = frozenset({Kind.GOTO_STMT.value, Kind.INDIRECT_GOTO_STMT.value})
+_LEAVES = _GOTO | {Kind.RETURN_STMT.value}
+_ATTRIBUTE = Kind.UNEXPOSED_ATTR.value
+_BREAK, _SWITCH, _FOR = Kind.BREAK_STMT.value, Kind.SWITCH_STMT.value, Kind.FOR_STMT.value
 _ASM = frozenset({Kind.ASM_STMT.value, Kind.MS_ASM_STMT.value})
-_TYPED = frozenset(
+TYPED = frozenset(
     kind.value
     for kind in (
         Kind.VAR_DECL, Kind.PARM_DECL, Kind.FIELD_DECL, Kind.TYPEDEF_DECL, Kind.CSTYLE_CAST_EXPR,
@@ -44,50 +47,19 @@ _TYPE = Kind.TYPE_REF.value
 _BINARY, _CAST = Kind.BINARY_OPERATOR.value, Kind.CSTYLE_CAST_EXPR.value
 _CALL, _REFERENCE = Kind.CALL_EXPR.value, Kind.DECL_REF_EXPR.value
 _UNARY, _UNEXPOSED = Kind.UNARY_OPERATOR.value, Kind.UNEXPOSED_EXPR.value
-_UNEXPOSED_DECLARATION = Kind.UNEXPOSED_DECL.value
+_FUNCTION = Kind.FUNCTION_DECL.value
 _VARIABLE, _BLOCK = Kind.VAR_DECL.value, Kind.BLOCK_EXPR.value
 #: Declarations, and labels.
-_NAMES = frozenset(kind.value for kind in Kind.get_all_kinds() if kind.is_declaration()) | {
+NAMES = frozenset(kind.value for kind in Kind.get_all_kinds() if kind.is_declaration()) | {
     Kind.LABEL_STMT.value
 }
 #: All that a function's tree is looked at for.
-_LOOKED_AT = _NAMES | _TYPED | _GOTO | _ASM | loops.LOOP_IDS | {
-    _REFERENCE, _CALL, _UNARY, _BINARY, _ELEMENT, _BLOCK
+_LOOKED_AT = NAMES | TYPED | _LEAVES | _ASM | loops.LOOP_IDS | {
+    _CALL, *loops.WRITES, _ELEMENT, _BLOCK, _BREAK, _SWITCH
 }  # fmt: skip
-_PART_OF_NAME = "pastes the name of a function that a variant names otherwise into another name"
-
-
-def collect(unit: Cursor, pastes: bool) -> Program:
-    """The functions of a translation unit; *pastes*: names in it may be made of parts."""
-    program = Program(pastes=pastes)
-    bodies: list[tuple[Function, Cursor]] = []
-
-    def outside(cursor: Cursor, parent: Cursor) -> int:
-        kind = cursor._kind_id
-        if pastes and kind in _NAMES and _pasted(cursor.spelling):
-            program.problem = _PART_OF_NAME
-        if kind == Kind.FUNCTION_DECL.value:
-            # Built-in functions are declared where nobody sees it.
-            if Path(cursor.location.file.name).name != base.NAME:
-                program.declared.add(cursor.spelling)
-            if cursor.is_definition():
-                function = Function(cursor.spelling, cursor=cursor)
-                program.functions[identity(cursor)] = function
-                bodies.append((function, cursor))
-            return CONTINUE
-        # An empty declaration, which is a lone semicolon, prints as nothing.
-        if kind == _UNEXPOSED_DECLARATION and printed(cursor) != "":
-            program.problem = "holds assembly outside its functions, or what looks like it"
-        if kind == _VARIABLE:
-            program.variables.add(identity(cursor))
-        if kind in _TYPED and (_shared_volatile(cursor) or pointers.in_union(cursor, parent)):
-            program.shares = True
-        return RECURSE
-
-    visit(unit.cursor, outside)
-    for function, cursor in bodies:
-        _Reader(program, function).read(cursor)
-    return program
+_EXTERN = StorageClass.EXTERN.value
+_OUTLIVING = (_EXTERN, StorageClass.STATIC.value)
+PART_OF_NAME = "pastes the name of a function that a variant names otherwise into another name"
 
 
 def _in_parentheses(call: Cursor) -> str:
@@ -113,23 +85,25 @@ def _is_number(type_: Any) -> bool:
     return first <= type_.kind.value <= last or type_.kind in (TypeKind.HALF, TypeKind.EXTVECTOR)
 
 
-def _pasted(name: str) -> bool:
+def pasted(name: str) -> bool:
     """Whether *name* would be another in the variant, and perhaps no longer hide what it hid."""
     return READ_AS in name and name.removeprefix(READ_AS) not in RENAMED
 
 
-def _shared_volatile(cursor: Cursor) -> bool:
-    return _SHARED_VOLATILE.search(cursor.type.get_canonical().spelling) is not None
+def shared_volatile(cursor: Cursor) -> bool:
+    return _SHARED_VOLATILE.search(canonical(cursor)) is not None
 
 
-class _Reader:
+class Reader:
     """Fills in one Function."""
 
     def __init__(self, program: Program, function: Function) -> None:
         self._program = program
         self._function = function
-        #: In so many loops that wait.
-        self._waiting = 0
+        #: In so many loops; what is written there, and how often they are left (loops.Happens).
+        self._rounds = 0
+        self._writes: list[tuple[int, int]] = []
+        self._breaks = self._leaves = 0
         self._jumps = False
         #: Whether it may have pointers in memory, as far as it is read.
         self._keeps = False
@@ -143,7 +117,7 @@ class _Reader:
 
     def read(self, cursor: Cursor) -> None:
         parts = children(cursor)
-        attributes = sum(part.kind == Kind.UNEXPOSED_ATTR for part in parts)
+        attributes = sum(part._kind_id == _ATTRIBUTE for part in parts)
         # libclang does not say which attributes these are: to list a helper too does no harm.
         self._function.is_kernel = attributes > 0 and cursor.result_type.spelling == "void"
         self._function.uses_local = attributes > 1
@@ -159,68 +133,84 @@ class _Reader:
             self._function.communicates |= self._function.orders
 
     def _inside(self, cursor: Cursor, parent: Cursor) -> int:
-        kind = cursor._kind_id
-        found = self._function
-        if parent._kind_id == _UNEXPOSED:
+        kind, around, found = cursor._kind_id, parent._kind_id, self._function
+        if around == _UNEXPOSED:
             self._part_of_unexposed(cursor, parent)
-        elif parent._kind_id == _CAST and kind != _TYPE:
+        elif around == _CAST and kind != _TYPE:
             self._cast(parent, cursor)
-        if self._function.keeps or self._keeps:
+        if found.keeps or self._keeps:
             self._keeps = True
-            if parent._kind_id in (_UNEXPOSED, _CAST) and pointers.shows_as_other(parent, cursor):
-                self._program.shares = self._function.keeps = True
-        if kind not in _LOOKED_AT:
-            return RECURSE
+            if around in (_UNEXPOSED, _CAST) and pointers.shows_as_other(parent, cursor):
+                self._program.shares = found.keeps = True
         if kind == _REFERENCE:
             self._reference(cursor)
+        elif kind not in _LOOKED_AT:
+            pass
         elif kind == _CALL:
             self._call(cursor)
         elif kind in loops.LOOP_IDS:
-            counters = loops.ends_by_itself(cursor)
-            self._counters |= counters or frozenset()
-            if counters is None and not retries.retries(cursor):
-                self._loop(cursor)
-                return CONTINUE
-        elif kind == _UNARY:
-            how = operator(cursor)
-            if how == loops.DEREFERENCE:
-                self._memory(cursor)
-            elif how == loops.ADDRESS_OF:
-                self._address(cursor, parent)
-        elif kind == _BINARY:
-            # What lies between a pointer and null is a number.
-            if operator(cursor) in _MINUS and pointers.between(cursor):
-                found.keeps = True
+            self._loop(cursor)
+            return CONTINUE
+        elif kind == _SWITCH:
+            breaks = self._breaks
+            visit(cursor, self._inside)
+            self._breaks = breaks
+            return CONTINUE
+        elif kind in loops.WRITES:
+            self._operator(cursor, parent, kind)
         elif kind == _ELEMENT:
             self._memory(cursor)
-        elif kind in _GOTO:
-            found.waits = self._jumps = True
+        elif kind == _BREAK:
+            self._breaks += 1
+        elif kind in _LEAVES:
+            self._leaves += 1
+            if kind in _GOTO:
+                found.waits = self._jumps = True
         elif kind in _ASM:
             self._refuse("holds assembly")
         elif kind == _BLOCK:
             self._refuse("holds a block")
-        if self._program.pastes and kind in _NAMES and _pasted(cursor.spelling):
-            self._refuse(_PART_OF_NAME)
-        if kind in _TYPED:
+        else:
+            self._declares(cursor, parent, kind)
+        return RECURSE
+
+    def _operator(self, cursor: Cursor, parent: Cursor, kind: int) -> None:
+        how = None if kind == loops.COMPOUND else operator(cursor)
+        if self._rounds and how in loops.WRITES[kind]:
+            self._writes.append((loops.base(children(cursor)[0]), loops.place(cursor)))
+        if kind == _UNARY:
+            if how == loops.DEREFERENCE:
+                self._memory(cursor)
+            elif how == loops.ADDRESS_OF:
+                self._address(cursor, parent)
+        # What lies between a pointer and null is a number.
+        elif kind == _BINARY and how in _MINUS and pointers.between(cursor):
+            self._function.keeps = True
+
+    def _declares(self, cursor: Cursor, parent: Cursor, kind: int) -> None:
+        """A declaration, a label, or what else names a type."""
+        found = self._function
+        if self._program.pastes and kind in NAMES and pasted(cursor.spelling):
+            self._refuse(PART_OF_NAME)
+        if kind in TYPED:
             volatile, local, keeps = self._type(cursor)
             found.communicates = found.communicates or volatile
             found.uses_local = found.uses_local or local
             found.keeps = found.keeps or keeps
             if pointers.in_union(cursor, parent):
                 found.keeps = self._program.shares = True
-        if kind == _VARIABLE and cursor.storage_class.name in ("STATIC", "EXTERN"):
-            self._outlives(cursor)
-        return RECURSE
+        if kind == _VARIABLE:
+            if self._rounds:
+                self._writes.append((identity(cursor), 0))
+            if storage(cursor) in _OUTLIVING:
+                self._outlives(cursor)
 
     def _type(self, cursor: Cursor) -> tuple[bool, bool, bool]:
         """Whether its type is volatile that others see, local, and holds pointers in memory."""
-        named = type_of(cursor)
-        known, place = self._program.types, int(named.data[0] or 0)
+        known, place = self._program.types, type_of(cursor)
         if place not in known:
-            type_ = cursor.type.get_canonical()
-            shown = type_.spelling
-            volatile = _SHARED_VOLATILE.search(shown) is not None
-            known[place] = volatile, "__local" in shown, pointers.in_memory(type_)
+            local = "__local" in canonical(cursor)
+            known[place] = shared_volatile(cursor), local, pointers.in_memory(cursor.type)
         return known[place]
 
     def _part_of_unexposed(self, cursor: Cursor, parent: Cursor) -> None:
@@ -254,46 +244,67 @@ class _Reader:
             self._lent.setdefault(loops.base(of), set()).add(identity(definition))
 
     def _memory(self, cursor: Cursor) -> None:
-        # The first question takes less time, and a typedef's volatile was seen where it stands.
-        if cursor.type.is_volatile_qualified() and _shared_volatile(cursor):
+        if shared_volatile(cursor):
             self._function.communicates = True
 
     def _loop(self, cursor: Cursor) -> None:
-        """A loop that is not plainly counted, or left early."""
-        memory: set[int] = set()
-        counted = loops.ends_by_itself(cursor, memory)
         outer, inner = self._function, Function(self._function.name)
         self._function = inner
-        self._waiting += 1
-        visit(cursor, self._inside)
-        self._waiting -= 1
+        happens = self._rounds_of(cursor)
         self._function = outer
+        counters = loops.ends_by_itself(cursor, happens)
+        if counters is not None:
+            self._counters |= counters
+        elif not retries.retries(cursor):
+            self._may_wait(cursor, happens, inner)
+        outer.add(inner)
+
+    def _rounds_of(self, cursor: Cursor) -> loops.Happens:
+        """Read a loop."""
+        breaks, leaves, start = self._breaks, self._leaves, len(self._writes)
+        self._rounds += 1
+        for at, part in enumerate(children(cursor)):
+            if self._inside(part, cursor) == RECURSE:
+                visit(part, self._inside)
+            if at == 0 and cursor._kind_id == _FOR:
+                start = len(self._writes)
+        happens = loops.Happens(
+            self._writes[start:], self._breaks > breaks or self._leaves > leaves
+        )
+        self._breaks = breaks
+        self._rounds -= 1
+        if not self._rounds:
+            self._writes.clear()
+        return happens
+
+    def _may_wait(self, cursor: Cursor, happens: loops.Happens, inner: Function) -> None:
+        """A loop that is not plainly counted, or left early; *inner* is what is in it."""
+        if inner.orders:
+            # In a loop that waits, a barrier has the device read again what other groups write.
+            inner.orders, inner.communicates = False, True
+        memory: set[int] = set()
+        counted = loops.ends_by_itself(cursor, happens, memory)
         # One that looks for something, and can see nothing new of what other groups write, is no
         # way to wait: it comes to its end.
         counters = ends.ends_at_last(cursor)
-        outer.add(inner)
         if counted is not None:
             self._counters |= counted
-            outer.leans |= memory
+            inner.leans |= memory
         elif counters is not None and not (
-            inner.waits
-            or inner.doubtful
-            or inner.atomics
-            or inner.communicates
-            or inner.orders
-            or self._jumps
+            inner.waits or inner.doubtful or inner.atomics or inner.communicates or self._jumps
         ):
             self._counters |= counters
-            outer.left_early = (outer.left_early or set()) | inner.calls
+            inner.left_early = (inner.left_early or set()) | inner.calls
         else:
-            outer.doubtful.append(cursor)
+            inner.doubtful.append(cursor)
 
     def _reference(self, cursor: Cursor) -> None:
         target = referenced(cursor)
         if target._kind_id == _VARIABLE:
-            if identity(target) in self._program.variables:
+            known = self._program.variables
+            if known and identity(target) in known:
                 self._outlives(target)
-        elif target._kind_id == Kind.FUNCTION_DECL.value:
+        elif target._kind_id == _FUNCTION:
             self._function_named(target)
 
     def _function_named(self, target: Cursor) -> None:
@@ -303,6 +314,8 @@ class _Reader:
         own = name.removeprefix(READ_AS)
         if own != name and own in RENAMED:
             found.asks.add(own)
+            if self._program.ours.get(name) != identity(target.canonical):
+                self._refuse(f"has a function {own} of its own")
         elif definition is not None:
             found.calls.add(identity(definition))
         elif name in self._program.declared:
@@ -327,32 +340,29 @@ class _Reader:
                 self._fence(name, len(arguments) == 1 and flags is not None)
         elif builtins.ATOMIC_PATTERN.fullmatch(name) and name not in self._program.declared:
             memory = next(iter(cursor.get_arguments()), None)
-            shown = "" if memory is None else memory.type.get_canonical().spelling
+            shown = "" if memory is None else canonical(memory)
             if "__local " not in shown:
                 self._function.atomics.add(name)
         elif name.startswith("read_image"):
             # Reads of other images see what they held when the kernel began.
-            images = (one.type.get_canonical().spelling for one in cursor.get_arguments())
+            images = map(canonical, cursor.get_arguments())
             self._function.communicates |= any("read_write" in image for image in images)
 
     def _fence(self, name: str, for_group: bool) -> None:
-        """A barrier orders memory among the work-items of one group alone.
-
-        But in a loop that waits it has the device read again what other groups write.
-        """
+        """A barrier orders memory among the work-items of one group alone."""
         self._function.fences = True
-        if name in builtins.BARRIERS and for_group and not self._waiting:
+        if name in builtins.BARRIERS and for_group:
             self._function.orders = True
         else:
             self._function.communicates = True
 
     def _outlives(self, variable: Cursor) -> None:
         """A variable that is no constant outlives the launch, and a variant would have another."""
-        shown = variable.type.get_canonical().spelling
+        shown = canonical(variable)
         if "__constant" not in shown and "__local" not in shown and shown != "sampler_t":
             self._function.variables.add(variable.spelling)
             self._function.keeps |= pointers.holds(variable.type)
-        if variable.storage_class.name == "EXTERN" and variable.get_definition() is None:
+        if storage(variable) == _EXTERN and variable.get_definition() is None:
             self._refuse(f"uses {variable.spelling}, which is defined elsewhere")
 
     def _refuse(self, why: str) -> None:

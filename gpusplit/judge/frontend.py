@@ -12,7 +12,7 @@ import glob
 from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from clang import cindex
 
@@ -24,12 +24,19 @@ from gpusplit.judge.verdict import Header, Unreadable
 #: A CXCursor; its binding has no types.
 Cursor = Any
 
-#: What a visitor answers (CXChildVisitResult): not the children, or the children as well.
-CONTINUE, RECURSE = 1, 2
-_BREAK = 0
+#: What a visitor answers (CXChildVisitResult): nothing more, not the children, or these as well.
+STOP, CONTINUE, RECURSE = 0, 1, 2
+_UNARY = cindex.CursorKind.UNARY_OPERATOR.value
 
-#: Wherever text is made of a name, in an attribute or a #line as well, it is too long (READ_AS).
-_LONG_TEXT = "overlength-strings"
+#: A file's name where the program tells it, as READ_AS has it for functions' names.
+_LONG_NAME = 5000 * "x"
+#: Warnings by which the front end says where a variant would tell something else: wherever it
+#: stands, in an attribute or a #line as well.
+_TELLS = {
+    "-Woverlength-strings": "makes text of the name of a function that a variant names otherwise, "
+    "tells the name of its file, or has text of more than 4,095 characters",
+    "-Wdate-time": "tells when it was compiled",
+}
 
 
 def load() -> Any:
@@ -48,6 +55,13 @@ def load() -> Any:
     raise Unreadable("libclang is not installed")
 
 
+class Unit(NamedTuple):
+    """A translation unit, and where (file, offset) it tells what: see _TELLS."""
+
+    cursor: Cursor
+    telling: dict[tuple[str, int], str]
+
+
 def parse(
     text: str,
     headers: Sequence[Header],
@@ -55,7 +69,7 @@ def parse(
     options: Options,
     address_bits: int,
     folder: Path,
-) -> Cursor:
+) -> Unit:
     """The translation unit of *text*.
 
     headers: what may be included; device: the header that makes macros the device's.
@@ -77,11 +91,11 @@ def parse(
         "-x", "cl", f"-cl-std={options.standard}", "-target", f"spir{_bits(address_bits)}",
         "-nostdinc", "-isystem", str(folder / "base"), "-Xclang", "-fdeclare-opencl-builtins",
         "-Xclang", "-finclude-default-header", "-include", str(folder / "device.h"),
-        "-ferror-limit=1", "-Wno-everything", f"-Werror={_LONG_TEXT}",
+        f"-fmacro-prefix-map={folder}={_LONG_NAME}",
+        # Wherever it stands: a `# 1 "x" 3` makes a header of a system's of what follows.
+        "-ferror-limit=1", "-Wno-everything", "-Wsystem-headers", *_TELLS,
         # Pointers and numbers become each other by casts alone; functions say what they take.
         "-Werror=int-conversion", "-Werror=strict-prototypes",
-        # A variant is compiled later.
-        "-Werror=date-time",
         *(f"-D{name}={value}" for name, value in options.defined),
         *(f"-U{name}" for name in options.undefined),
         *(f"-I{folder / f'include{at}'}" for at in sorted({header.folder for header in headers})),
@@ -90,13 +104,15 @@ def parse(
         unit = cindex.Index.create().parse(str(main), args=arguments, unsaved_files=elsewhere)
     except cindex.TranslationUnitLoadError:
         raise Unreadable("the compiler's front end gave up") from None
+    telling: dict[tuple[str, int], str] = {}
     for found in unit.diagnostics:
-        if found.option == f"-W{_LONG_TEXT}":
-            raise Unreadable(
-                "it makes text of the name of a function that a variant names otherwise, "
-                "or has text of more than 4,095 characters"
-            )
-        if found.severity >= cindex.Diagnostic.Error:
+        if found.option in _TELLS:
+            at = found.location
+            telling[at.file.name if at.file else "", at.offset] = _TELLS[found.option]
+        elif found.severity >= cindex.Diagnostic.Error:
+            # Perhaps because of how long it is read.
+            if telling:
+                raise Unreadable(f"it {min(telling.values())}")
             said = found.spelling.replace(READ_AS, "")
             raise Unreadable(f"the compiler's front end says: {said} (line {found.location.line})")
     known = {path for path, _ in elsewhere}
@@ -106,7 +122,8 @@ def parse(
             raise Unreadable(f"it includes {name}, which may have changed")
     # One program in a process: to tell each cursor of its unit would take as long as all the rest.
     cindex.Cursor._tu = unit
-    return unit
+    _canonical.clear()
+    return Unit(unit.cursor, telling)
 
 
 def _write(path: Path, text: str) -> None:
@@ -149,7 +166,7 @@ def _visit(child: Cursor, parent: Cursor, _: object) -> int:
         return _visits[-1](child, parent)
     except BaseException as error:
         _failures.append(error)
-        return _BREAK
+        return STOP
 
 
 _VISITOR = cindex.callbacks["cursor_visit"] if hasattr(cindex, "callbacks") else ctypes.CFUNCTYPE(
@@ -178,9 +195,27 @@ def referenced(cursor: Cursor) -> Cursor:
     return _raw("clang_getCursorReferenced", cindex.Cursor)(cursor)
 
 
-def type_of(cursor: Cursor) -> Any:
-    """The type of *cursor*, whose data[0] tells it from others: see referenced."""
-    return _raw("clang_getCursorType", cindex.Type)(cursor)
+def type_of(cursor: Cursor) -> int:
+    """What tells the type of *cursor* from others."""
+    return int(_raw("clang_getCursorType", cindex.Type)(cursor).data[0] or 0)
+
+
+def canonical(cursor: Cursor) -> str:
+    """The type of *cursor* as it is spelled without the program's own names for it."""
+    place = type_of(cursor)
+    shown = _canonical.get(place)
+    if shown is None:
+        shown = _canonical[place] = str(cursor.type.get_canonical().spelling)
+    return shown
+
+
+#: By type_of: types are few, and cursors many.
+_canonical: dict[int, str] = {}
+
+
+def storage(cursor: Cursor) -> int:
+    """The storage class of a declaration (CX_StorageClass): see referenced."""
+    return int(_raw("clang_Cursor_getStorageClass", ctypes.c_int)(cursor))
 
 
 @cache
@@ -201,8 +236,7 @@ def operator(cursor: Cursor) -> int | None:
 
     None if libclang is too old (before 17) to tell.
     """
-    unary = cursor._kind_id == cindex.CursorKind.UNARY_OPERATOR.value
-    ask = _operator("Unary" if unary else "Binary")
+    ask = _operator("Unary" if cursor._kind_id == _UNARY else "Binary")
     return None if ask is None else int(ask(cursor))
 
 

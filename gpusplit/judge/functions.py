@@ -90,6 +90,8 @@ class Program:
     problem: str = ""
     #: Names of functions that are declared, and of those that have a body.
     declared: set[str] = field(default_factory=set)
+    #: Those that answer in place of the language's, which come first: their identities by name.
+    ours: dict[str, int] = field(default_factory=dict)
     #: Names of functions by identity: those that a variant names otherwise are long to read.
     names: dict[int, str] = field(default_factory=dict)
     #: What their types are, which are few.

@@ -7,24 +7,34 @@ and steady functions, and in the loop nothing but counting changes those variabl
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass, field
 
 from clang.cindex import CursorKind as Kind
 from clang.cindex import TypeKind
 
 from gpusplit.judge import builtins
-from gpusplit.judge.frontend import CONTINUE, RECURSE, Cursor, children, identity, operator, visit
+from gpusplit.judge.frontend import (
+    CONTINUE,
+    RECURSE,
+    Cursor,
+    canonical,
+    children,
+    identity,
+    operator,
+    referenced,
+    visit,
+)
 from gpusplit.judge.prelude import READ_AS
 
 LOOPS = (Kind.FOR_STMT, Kind.WHILE_STMT, Kind.DO_STMT)
 LOOP_IDS = frozenset(kind.value for kind in LOOPS)
-_LEAVES = frozenset(
-    kind.value for kind in (Kind.RETURN_STMT, Kind.GOTO_STMT, Kind.INDIRECT_GOTO_STMT)
-)
-_BREAK, _CONTINUE = Kind.BREAK_STMT.value, Kind.CONTINUE_STMT.value
-_SWITCH, _VARIABLE = Kind.SWITCH_STMT.value, Kind.VAR_DECL.value
+_CONTINUE, _VARIABLE = Kind.CONTINUE_STMT.value, Kind.VAR_DECL.value
+_REFERENCE, _CALL = Kind.DECL_REF_EXPR.value, Kind.CALL_EXPR.value
+_VARIABLES = frozenset({_VARIABLE, Kind.PARM_DECL.value})
+_ENUMERATOR = Kind.ENUM_CONSTANT_DECL.value
+_PARTS = frozenset({Kind.MEMBER_REF_EXPR.value, Kind.ARRAY_SUBSCRIPT_EXPR.value})
 _UNARY, _BINARY = Kind.UNARY_OPERATOR.value, Kind.BINARY_OPERATOR.value
-_COMPOUND = Kind.COMPOUND_ASSIGNMENT_OPERATOR.value
-_BREAKS = LOOP_IDS | {_SWITCH}
+COMPOUND = Kind.COMPOUND_ASSIGNMENT_OPERATOR.value
 
 # CXUnaryOperatorKind and CXBinaryOperatorKind.
 STEPS = (1, 2, 3, 4)
@@ -32,23 +42,49 @@ ADDRESS_OF, DEREFERENCE = 5, 6
 SUBTRACT, ASSIGN, COMMA = 7, 22, 33
 #: A pointer to memory of other work-groups as well, and none of another pointer.
 _SHARED = re.compile(r"(?!.*\bvolatile\b)[^*]*\b__(global|constant)\b[^*]*\*[^*]*")
+#: What is said of the type of a variable that others may write, or that is a pointer.
+_NOT_PLAIN = re.compile(r"volatile|__local|__global|__generic|\*")
 #: The operators that write, or may, and those that give away an address; None is one unknown.
-_WRITES = {
-    _COMPOUND: (None,), _BINARY: (None, ASSIGN), _UNARY: (None, *STEPS, ADDRESS_OF),
+WRITES = {
+    COMPOUND: (None,), _BINARY: (None, ASSIGN), _UNARY: (None, *STEPS, ADDRESS_OF),
 }  # fmt: skip
 PLAIN = (
     Kind.UNEXPOSED_EXPR, Kind.PAREN_EXPR, Kind.INTEGER_LITERAL, Kind.FLOATING_LITERAL,
     Kind.CHARACTER_LITERAL, Kind.CSTYLE_CAST_EXPR, Kind.CONDITIONAL_OPERATOR, Kind.BINARY_OPERATOR,
     Kind.UNARY_OPERATOR, Kind.TYPE_REF, Kind.CXX_UNARY_EXPR,
 )  # fmt: skip
+_PLAIN = frozenset(kind.value for kind in PLAIN)
 
 
-def ends_by_itself(loop: Cursor, memory: set[int] | None = None) -> frozenset[int] | None:
+@dataclass(slots=True)
+class Happens:
+    """What was seen in a loop, but for what is done once before.
+
+    Attributes
+    ----------
+    writes: (the variable or 0, where) of what changes a variable or gives its address away; 0 for
+        where it is declared: what is new in each round may come from memory.
+    leaves: whether it may be left before its condition says so.
+    """
+
+    writes: list[tuple[int, int]] = field(default_factory=list)
+    leaves: bool = False
+
+    def spares(self, variables: frozenset[int], places: set[int]) -> bool:
+        """Whether nothing changes *variables*, but what is at *places*."""
+        return all(name not in variables or at in places for name, at in self.writes)
+
+
+def ends_by_itself(
+    loop: Cursor, happens: Happens, memory: set[int] | None = None
+) -> frozenset[int] | None:
     """The variables that *loop* counts with; None if it is not plainly counted.
 
     memory: if given, its condition may read what lies behind pointers, whose names are added: then
     it is plainly counted if nobody writes there.
     """
+    if happens.leaves:
+        return None
     parts = children(loop)
     step: list[Cursor] = []
     if loop.kind == Kind.FOR_STMT:
@@ -72,10 +108,7 @@ def ends_by_itself(loop: Cursor, memory: set[int] | None = None) -> frozenset[in
         made += [change for part in direct for change in changes(part)]
     counters = _with_steps(counters, made)
     counting = [change for change in made if _is_counting(change, counters)]
-    places = set(map(place, counting))
-    plain = all(untouched(part, counters, places) for part in step)
-    plain = plain and _goes_through(body, counters, places, _LEAVES | {_BREAK})
-    return counters if plain else None
+    return counters if happens.spares(counters, set(map(place, counting))) else None
 
 
 def place(cursor: Cursor) -> int:
@@ -93,21 +126,18 @@ def variables(condition: Cursor, memory: set[int] | None = None) -> frozenset[in
 
     def look(cursor: Cursor, _: Cursor) -> int:
         nonlocal plain
-        kind = cursor.kind
-        if kind == Kind.DECL_REF_EXPR:
-            target = cursor.referenced
+        kind = cursor._kind_id
+        if kind == _REFERENCE:
+            target = referenced(cursor)
             if memory is not None and _is_shared_pointer(target):
                 memory.add(identity(target))
                 found.add(identity(target))
-            elif target.kind in (Kind.VAR_DECL, Kind.PARM_DECL):
-                shown = target.type.get_canonical().spelling
-                plain = plain and not any(
-                    word in shown for word in ("volatile", "__local", "__global", "__generic", "*")
-                )
+            elif target._kind_id in _VARIABLES:
+                plain = plain and _NOT_PLAIN.search(canonical(target)) is None
                 found.add(identity(target))
-            elif target.kind != Kind.ENUM_CONSTANT_DECL:
+            elif target._kind_id != _ENUMERATOR:
                 plain = False
-        elif kind == Kind.CALL_EXPR:
+        elif kind == _CALL:
             if cursor.spelling.removeprefix(READ_AS) not in builtins.STEADY:
                 plain = False
             # The function itself is the first child.
@@ -117,7 +147,7 @@ def variables(condition: Cursor, memory: set[int] | None = None) -> frozenset[in
             return CONTINUE
         elif memory is not None and _reads(cursor):
             pass
-        elif kind not in PLAIN or not pure(cursor):
+        elif kind not in _PLAIN or not pure(cursor):
             plain = False
         return RECURSE if plain else CONTINUE
 
@@ -128,19 +158,18 @@ def variables(condition: Cursor, memory: set[int] | None = None) -> frozenset[in
 
 def _is_shared_pointer(variable: Cursor) -> bool:
     """Whether *variable* is a pointer to plain memory that other work-groups may see."""
-    type_ = variable.type.get_canonical()
     return (
-        variable.kind in (Kind.VAR_DECL, Kind.PARM_DECL)
-        and type_.kind == TypeKind.POINTER
-        and _SHARED.fullmatch(type_.spelling) is not None
+        variable._kind_id in _VARIABLES
+        and variable.type.get_canonical().kind == TypeKind.POINTER
+        and _SHARED.fullmatch(canonical(variable)) is not None
     )
 
 
 def _reads(cursor: Cursor) -> bool:
     """Whether *cursor* is a part of the memory behind such a pointer."""
-    if cursor.kind == Kind.UNARY_OPERATOR and operator(cursor) == DEREFERENCE:
+    if cursor._kind_id == _UNARY and operator(cursor) == DEREFERENCE:
         (cursor,) = children(cursor)
-    elif cursor.kind not in (Kind.MEMBER_REF_EXPR, Kind.ARRAY_SUBSCRIPT_EXPR):
+    elif cursor._kind_id not in _PARTS:
         return False
     variable = _base(cursor)
     return variable is not None and _is_shared_pointer(variable)
@@ -148,24 +177,24 @@ def _reads(cursor: Cursor) -> bool:
 
 def pure(cursor: Cursor) -> bool:
     """Whether *cursor*, if it is an operator, changes nothing and reads no memory."""
-    if cursor.kind == Kind.UNARY_OPERATOR:
+    if cursor._kind_id == _UNARY:
         return operator(cursor) not in (None, *STEPS, ADDRESS_OF, DEREFERENCE)
-    return cursor.kind != Kind.BINARY_OPERATOR or operator(cursor) not in (None, ASSIGN)
+    return cursor._kind_id != _BINARY or operator(cursor) not in (None, ASSIGN)
 
 
 def changes(cursor: Cursor) -> list[Cursor]:
     """The assignments that statement *cursor* is made of."""
-    if cursor.kind == Kind.BINARY_OPERATOR and operator(cursor) == COMMA:
+    if cursor._kind_id == _BINARY and operator(cursor) == COMMA:
         return [change for part in children(cursor) for change in changes(part)]
     return [cursor] if is_change(cursor) else []
 
 
 def is_change(cursor: Cursor) -> bool:
     """Whether *cursor* is an assignment, or counts up or down."""
-    if cursor.kind == Kind.UNARY_OPERATOR:
+    if cursor._kind_id == _UNARY:
         return operator(cursor) in STEPS
-    return cursor.kind == Kind.COMPOUND_ASSIGNMENT_OPERATOR or (
-        cursor.kind == Kind.BINARY_OPERATOR and operator(cursor) == ASSIGN
+    return cursor._kind_id == COMPOUND or (
+        cursor._kind_id == _BINARY and operator(cursor) == ASSIGN
     )
 
 
@@ -173,7 +202,7 @@ def _with_steps(counters: frozenset[int], made: list[Cursor]) -> frozenset[int]:
     """*counters*, and all that they count with: the stride in `i += stride`."""
     found = set(counters)
     for target, *values in map(children, made):
-        if target.kind == Kind.DECL_REF_EXPR and identity(target.referenced) in counters:
+        if values and target._kind_id == _REFERENCE and identity(referenced(target)) in counters:
             found.update(*(variables(value) or () for value in values))
     return counters if found == counters else _with_steps(frozenset(found), made)
 
@@ -181,7 +210,7 @@ def _with_steps(counters: frozenset[int], made: list[Cursor]) -> frozenset[int]:
 def _is_counting(change: Cursor, counters: frozenset[int]) -> bool:
     """Whether *change* gives a variable a new value from the counters and constants alone."""
     target, *values = children(change)
-    if target.kind != Kind.DECL_REF_EXPR:
+    if target._kind_id != _REFERENCE:
         return False
     for value in values:
         found = variables(value)
@@ -205,9 +234,7 @@ def continues(body: Cursor) -> bool:
 
 
 #: v[0] is a part of vector v; behind p[0], p is no counter.
-_PART_OF = (
-    Kind.PAREN_EXPR, Kind.UNEXPOSED_EXPR, Kind.MEMBER_REF_EXPR, Kind.ARRAY_SUBSCRIPT_EXPR,
-)  # fmt: skip
+_PART_OF = _PARTS | {Kind.PAREN_EXPR.value, Kind.UNEXPOSED_EXPR.value}
 
 
 def base(target: Cursor) -> int:
@@ -217,48 +244,28 @@ def base(target: Cursor) -> int:
 
 
 def _base(target: Cursor) -> Cursor | None:
-    while target.kind in _PART_OF:
+    while target._kind_id in _PART_OF:
         parts = children(target)
         if not parts:
             return None
         target = parts[0]
-    return target.referenced if target.kind == Kind.DECL_REF_EXPR else None
+    return referenced(target) if target._kind_id == _REFERENCE else None
 
 
 def untouched(part: Cursor, counters: frozenset[int], counting: set[int]) -> bool:
-    """Whether nothing in *part* changes *counters* or takes their address, but for *counting*.
-
-    Or declares one: what is new in each round may come from memory.
-    """
-    return _goes_through(part, counters, counting, frozenset())
-
-
-def _goes_through(
-    part: Cursor, counters: frozenset[int], counting: set[int], leaving: frozenset[int]
-) -> bool:
-    """Whether *part* leaves *counters* untouched, and has no statement of kinds *leaving*.
-
-    The breaks of a loop or a switch in it are theirs.
-    """
-    good = True
+    """Whether nothing in *part* changes *counters* or takes their address, but for *counting*."""
+    happens = Happens()
 
     def look(cursor: Cursor, _: Cursor) -> int:
-        nonlocal good
         kind = cursor._kind_id
-        if kind in _WRITES:
-            how = None if kind == _COMPOUND else operator(cursor)
-            if how in _WRITES[kind] and place(cursor) not in counting:
-                good = good and base(children(cursor)[0]) not in counters
+        if kind in WRITES:
+            how = None if kind == COMPOUND else operator(cursor)
+            if how in WRITES[kind]:
+                happens.writes.append((base(children(cursor)[0]), place(cursor)))
         elif kind == _VARIABLE:
-            good = good and identity(cursor) not in counters
-        elif kind in leaving:
-            good = False
-        elif _BREAK in leaving and kind in _BREAKS:
-            good = good and _goes_through(cursor, counters, counting, _LEAVES)
-            return CONTINUE
-        return RECURSE if good else CONTINUE
+            happens.writes.append((identity(cursor), 0))
+        return RECURSE
 
-    if part._kind_id not in _BREAKS and look(part, part) == CONTINUE:
-        return False
+    look(part, part)
     visit(part, look)
-    return good
+    return happens.spares(counters, counting)

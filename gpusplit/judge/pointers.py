@@ -15,6 +15,7 @@ from clang.cindex import TypeKind
 from gpusplit.judge.frontend import Cursor, children, constant
 
 _QUALIFIERS = re.compile(r"\b(const|volatile|restrict)\b|\s")
+_SPACES = re.compile(r"__(private|local|global|constant|generic)")
 _POINTER, _BOOL = TypeKind.POINTER.value, TypeKind.BOOL.value
 _ARRAYS = frozenset(
     {TypeKind.CONSTANTARRAY.value, TypeKind.INCOMPLETEARRAY.value, TypeKind.VARIABLEARRAY.value}
@@ -88,9 +89,13 @@ def shows_as_other(cast: Cursor, of: Cursor) -> bool:
         return False
     before = made_of.element_type if made_of._kind_id in _ARRAYS else made_of.get_pointee()
     before, after = before.get_canonical(), to.get_pointee().get_canonical()
-    return (holds(before) or holds(after)) and (
-        _QUALIFIERS.sub("", before.spelling) != _QUALIFIERS.sub("", after.spelling)
-    )
+    return (holds(before) or holds(after)) and _shape(before) != _shape(after)
+
+
+def _shape(type_: Any) -> str:
+    """What tells *type_* from others, wherever what is of it lies and whoever may change it."""
+    before, star, after = _QUALIFIERS.sub("", type_.spelling).rpartition("*")
+    return before + star + _SPACES.sub("", after)
 
 
 def between(operation: Cursor) -> bool:

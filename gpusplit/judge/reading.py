@@ -1,29 +1,37 @@
 """How a program is read: the text of its directives, and its preprocessing as the device's.
 
 The device's compiler and the judge's must take the same branch of every #if.  So every name that a
-directive tests is one of which the device has said what it is before the program's first line; a
-name that nobody can be asked about leaves the program whole.
+directive tests, or a macro that it tests stands for, is one of which the device has said what it is
+before the program's first line; a name that nobody can be asked about leaves the program whole.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
+from typing import NamedTuple
 
+from gpusplit.judge import base
 from gpusplit.judge.prelude import RENAMED
 from gpusplit.judge.verdict import Macros
 
 _SPLICE = re.compile(r"\\[ \t]*\r?\n")
 _COMMENT_OR_STRING = re.compile(
-    r"""//[^\n]*|/\*.*?(?:\*/|\Z)|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'""", re.DOTALL
+    # A quote that none closes goes to the end of its line, whatever begins there.
+    r"""//[^\n]*|/\*.*?(?:\*/|\Z)|"(?:\\.|[^"\\\n])*"?|'(?:\\.|[^'\\\n])*'?""",
+    re.DOTALL,
 )
 _DIRECTIVE = re.compile(r"^[ \t\f\v]*(?:#|%:)[ \t\f\v]*(\w+)([^\n]*)", re.MULTILINE)
 _CONDITIONAL = ("if", "ifdef", "ifndef", "elif", "elifdef", "elifndef")
 _NAME = re.compile(r"(?<![\w.])[A-Za-z_$]\w*")
+#: What a #define says: a name, its parameters, what it stands for.
+_DEFINITION = re.compile(r"\s*(\w+)(\([^)]*\))?(.*)", re.DOTALL)
 _ASKS_DEFINED = re.compile(r"\bdefined\s*(?:\(\s*\w+\s*\)|\w+)")
 _WORDS = {"defined", "true", "false"}
 #: What the front end says of text must not be turned off (frontend.py).
 _HUSHES = (("diagnostic", "ignored"), ("system_header",))
+_OF_THE_COMPILER = re.compile(rf"\s*({'|'.join(base.REDEFINED)})\b")
 _PASTES = re.compile(r"##|%:%:")
 _TRIGRAPH = re.compile(r"\?\?[=/'()!<>-]")
 
@@ -31,12 +39,15 @@ _TRIGRAPH = re.compile(r"\?\?[=/'()!<>-]")
 LANGUAGE_VERSION = "__OPENCL_C_VERSION__"
 
 #: What these are depends on the place or on the compiler's own mind.
-_UNKNOWABLE = re.compile(r"__has_\w+|__(LINE|FILE|COUNTER|DATE|TIME|TIMESTAMP|INCLUDE_LEVEL)__")
+_UNKNOWABLE = re.compile(
+    r"__has_\w+|__(LINE|(BASE_)?FILE|FILE_NAME|COUNTER|DATE|TIME|TIMESTAMP|INCLUDE_LEVEL)__"
+)
 _MOST_NAMES = 2000
 #: Declared nowhere.
 UNKNOWN_VALUE = "gpusplit_unknown_value"
 
 
+@lru_cache(maxsize=64)
 def directives(text: str) -> list[tuple[str, str]]:
     """(name, the rest of the line) of each preprocessor directive of *text*, comments removed."""
 
@@ -48,23 +59,52 @@ def directives(text: str) -> list[tuple[str, str]]:
     return [(match[1], match[2]) for match in _DIRECTIVE.finditer(code)]
 
 
-def tested(texts: Iterable[str]) -> tuple[frozenset[str], frozenset[str]]:
-    """The names that conditional directives of *texts* mention, and those whose values matter.
+class _Tested(NamedTuple):
+    """The names that directives test, those whose values matter, and whether some are unknown."""
 
-    >>> names, values = tested(["#if defined(A) && B > 2\\n#elif !defined C\\n// #if D"])
-    >>> sorted(names), sorted(values)
-    (['A', 'B', 'C'], ['B'])
+    names: frozenset[str]
+    values: frozenset[str]
+    made: bool  # of parts, which are pasted together
+
+
+def tested(texts: Iterable[str]) -> _Tested:
+    """What conditional directives of *texts* test, by themselves or through macros of *texts*.
+
+    >>> found = tested(["#if defined(A) && B > 2\\n#elif !defined C\\n// #if D\\n#define B E + 1"])
+    >>> sorted(found.names), sorted(found.values)
+    (['A', 'B', 'C', 'E'], ['B', 'E'])
     """
+    texts = tuple(texts)
     names: set[str] = set()
-    values: set[str] = set()
+    todo: set[str] = set()
     for text in texts:
         # Most programs have none, and comments take time to remove.
         for name, rest in directives(text) if "if" in text else ():
             if name in _CONDITIONAL:
                 names.update(_NAME.findall(rest))
             if name in ("if", "elif"):
-                values.update(_NAME.findall(_ASKS_DEFINED.sub(" ", rest)))
-    return frozenset(names - _WORDS), frozenset(values - _WORDS)
+                todo.update(_NAME.findall(_ASKS_DEFINED.sub(" ", rest)))
+    values: set[str] = set()
+    made = False
+    stands_for = _definitions(texts) if todo else {}
+    while todo:
+        values |= todo
+        bodies = [body for name in todo for body in stands_for.get(name, ())]
+        made = made or any(map(_PASTES.search, bodies))
+        names.update(*map(_NAME.findall, bodies))
+        todo = {name for body in bodies for name in _NAME.findall(_ASKS_DEFINED.sub(" ", body))}
+        todo -= values
+    return _Tested(frozenset(names - _WORDS), frozenset(values - _WORDS), made)
+
+
+def _definitions(texts: Iterable[str]) -> dict[str, list[str]]:
+    """What the macros of *texts* stand for, by their names."""
+    found: dict[str, list[str]] = {}
+    for text in texts:
+        for name, rest in directives(text) if "define" in text else ():
+            if name == "define" and (parts := _DEFINITION.fullmatch(rest)) is not None:
+                found.setdefault(parts[1], []).append(parts[3])
+    return found
 
 
 def problem(texts: Iterable[str]) -> str:
@@ -75,20 +115,22 @@ def problem(texts: Iterable[str]) -> str:
     for text in texts:
         if "gpusplit_" in text or "GPUSPLIT_" in text:
             return "it uses names of gpusplit's own"
-        if "__builtin_astype" in text and any(
-            name in ("define", "undef")
-            and rest.split()[:1]
-            and "__builtin_astype" in rest.split()[0]
-            for name, rest in directives(text)
-        ):
-            return "it has another meaning for __builtin_astype"
+        if "__builtin_" in text:
+            for name, rest in directives(text):
+                if name in ("define", "undef") and (found := _OF_THE_COMPILER.match(rest)):
+                    return f"it has another meaning for {found[1]}"
         if "\r" in text.replace("\r\n", ""):
             return "it has lone carriage returns, which compilers read differently"
         if "??" in text:
             code = _COMMENT_OR_STRING.sub(" ", text)
             if _TRIGRAPH.search(code) or re.search(r"\?\?/[ \t]*\n", text):
                 return "it has trigraphs, which compilers read differently"
-    names, _ = tested(texts)
+        for name, _ in directives(text) if "elif" in text else ():
+            if name in ("elifdef", "elifndef"):
+                return f"it has #{name}, which not every compiler knows"
+    names, _, made = tested(texts)
+    if made:
+        return "it tests a name that is made of parts"
     for name in sorted(names):
         if name in RENAMED:
             return f"it asks whether {name} is a macro"
@@ -121,7 +163,7 @@ def _may_hush(text: str) -> bool:
 
 def to_ask(texts: Iterable[str], known: Iterable[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The names of which nobody has yet said what they are: (defined or not, their values)."""
-    names, values = tested(texts)
+    names, values, _ = tested(texts)
     values |= {LANGUAGE_VERSION}
     return (
         tuple(sorted(names.difference(known, values))),

@@ -35,6 +35,8 @@ _DEVICE_CONDITIONS = (
     "#if __clang_major__ > 3",
     "#if __SIZEOF_POINTER__ == 8",
     "#ifdef __CPU__",
+    "#define HAS_POCL defined(__POCL__)\n#if HAS_POCL",
+    "#define NEWER(n) (LANGUAGE > (n))\n#define LANGUAGE __OPENCL_C_VERSION__\n#if NEWER(100)",
 )
 
 #: What a text behind a prelude must not see otherwise; one that asks may well stay whole.
@@ -44,6 +46,8 @@ _RARE_CONDITIONS = (
     "#if __LINE__ % 2",
     "#if __LINE__ < 40",
     "#if __COUNTER__ % 2",
+    "#define NEXT __COUNTER__\n#if NEXT % 2",
+    "#define PASTE(x, y) x##y\n#if PASTE(__PO, CL__)",
     '#if __has_include("nowhere.h")',
 )
 
@@ -52,7 +56,7 @@ _COMMENTS = (
     "/* ** stars ** and /* another beginning **/",
     "// what is this for?? or that ??/?",
     "/* don't, or \"do */",
-    "#if 0\n  don't: it's \"unclosed\n  kernel void none() { get_group_id(0; }\n#endif",
+    "#if 0\n  don't: it's \"unclosed /*\n  kernel void none() { get_group_id(0; }\n#endif",
     "// it goes on \\\n   return get_group_id(0); } {",
     "/**/ /*/ still a comment /*/",
     "// größer → ∞",

@@ -266,9 +266,8 @@ def in_comma(draft: Draft, function: str, d: str) -> str:
 
 def line(draft: Draft, function: str, d: str) -> str:
     _say(draft, "line")
-    return (
-        f"({function}({d}) + {draft.rng.choice(('__LINE__', '__COUNTER__', '__INCLUDE_LEVEL__'))})"
-    )
+    told = ("__LINE__", "__COUNTER__", "__INCLUDE_LEVEL__", "sizeof(__FILE__)", "sizeof(__func__)")
+    return f"({function}({d}) + {draft.rng.choice(told)})"
 
 
 def of_type(draft: Draft, function: str, d: str) -> str:

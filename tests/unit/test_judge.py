@@ -290,7 +290,11 @@ def test_what_cannot_be_seen_clearly_is_not_split(before: str, text: str, why: s
         ("constant char s[] = \"a\" TEXT(get_group_id) \"b\";", ""),
         ("kernel __attribute__((work_group_size_hint(sizeof(TEXT(get_group_id)), 1, 1))) "
          "void other() { }", ""),
-        ("int other(int x) { return x + sizeof(TEXT(get_group_id)); }", ""),
+        ("int other(int x) { return x + sizeof(TEXT(get_group_id)); }", "a[1] = other(2);"),
+        ("void other(global int *a);\n"
+         "#define OTHER } void other(global int *a) { a[0] = sizeof(TEXT(get_group_id));",
+         "other(a); OTHER"),
+        ('# 1 "x" 3', "a[1] = sizeof(TEXT(get_group_id));"),
         ("#define NAME get_group_id", "a[1] = sizeof(TEXT(NAME));"),
         ("#define NAME(x) get_##x##_id", "a[1] = sizeof(TEXT(NAME(group)));"),
         ("#define WRAP(f) f(get_group_id)", "a[1] = sizeof(WRAP(TEXT));"),
@@ -442,11 +446,70 @@ def test_build_options_count() -> None:
     assert "defines if" in (examine(source, options="-DID=0 -Dif=while").refusal or "")
 
 
-def test_when_it_was_compiled_must_not_show_and_where_a_line_stands_may() -> None:
-    for name in ("__TIME__", "__DATE__", "__TIMESTAMP__"):
-        for before, text in (("", name), (f"#define NOW {name}", "NOW")):
-            assert "front end" in (body(f"a[0] = {text}[7];", before).refusal or "")
-    assert body("a[0] = __LINE__ + get_group_id(0);").refusal is None
+@pytest.mark.parametrize(
+    "tells",
+    [
+        "__FILE__[0]", "__BASE_FILE__[0]", "__FILE_NAME__[0]", "__builtin_FILE()[0]",
+        "__builtin_FILE_NAME ( ) [0]", "sizeof(__FILE__)", "sizeof(\"a\" __FILE__)",
+        "__TIME__[7]", "__DATE__[0]", "__TIMESTAMP__[0]",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize(
+    ("before", "text"),
+    [
+        ("", "a[0] = TELLS;"),
+        ("", "{ }\n#line 7\na[0] = TELLS;"),
+        ("", "local int l[1 + (int)sizeof(char[TELLS & 1])]; a[0] = sizeof(l);"),
+        ("#define NOW TELLS", "a[0] = NOW;"),
+        ("#define SAME(x) x", "a[0] = SAME(TELLS);"),
+        ("int f(int x) { return x + TELLS; }", "a[0] = f(1);"),
+        ("typedef struct { int x[sizeof(int[TELLS & 1])]; } s;", "a[0] = sizeof(s);"),
+    ],
+)
+def test_its_files_name_and_when_it_was_compiled_must_not_show(
+    tells: str, before: str, text: str
+) -> None:
+    """A variant is compiled from other text, and later."""
+    refusal = body(text.replace("TELLS", tells), before.replace("TELLS", tells)).refusal
+    assert "tells" in (refusal or "")
+
+
+def test_what_tells_its_files_name_leaves_whole_what_reaches_it_and_no_more() -> None:
+    source = """
+        #define CHECK(x) if (!(x)) printf(__FILE__ ":%d", __LINE__)
+        kernel void checked(global int *a) { CHECK(a[0] == 0); }
+        kernel void k(global int *a) { a[get_group_id(0)] = 1; }
+        """
+    assert "file" in (examine(source, "checked").refusal or "")
+    assert examine(source).refusal is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a[0] = __LINE__ + get_group_id(0);",
+        "a[0] = __COUNTER__ + __INCLUDE_LEVEL__ + get_group_id(0);",
+        "a[0] = __builtin_LINE() + get_group_id(0);",
+        "a[0] = sizeof(__func__) + get_group_id(0);",
+        '\n#line 7 "mine.cl"\na[0] = sizeof(__FILE__) + get_group_id(0);',
+    ],
+)
+def test_what_is_the_same_in_the_variant_may_show(text: str) -> None:
+    assert body(text).refusal is None
+
+
+def test_a_function_of_the_programs_own_that_is_called_as_one_of_the_languages_is_no_such_one() -> (
+    None
+):
+    """It may do anything, and be told its name."""
+    own = "int __attribute__((overloadable)) get_group_id(int4 x)"
+    called = "a[0] = get_group_id((int4)(1));"
+    loop = f"while (get_group_id((int4)(1))) a[0]++; {called}"
+    for rest in (";", "{ return sizeof(__func__); }", "{ return 1; }"):
+        for text in (called, loop, f"{own}; {called}"):
+            assert "of its own" in (body(text, f"{own} {rest}").refusal or "")
+    assert body("a[0] = get_group_id(0);", f"{own} {{ return 1; }}").refusal is None
+    assert body("a[0] = get_group_id(0);", "size_t get_group_id(uint);").refusal is None
 
 
 def test_the_devices_macros_choose_what_is_read() -> None:
@@ -473,6 +536,59 @@ def test_the_judge_asks_for_every_name_that_a_directive_tests() -> None:
     assert found.ask == ("A", "C")
     assert found.ask_values == ("B", "__OPENCL_C_VERSION__")
     assert not found.kernels
+
+
+def test_what_a_tested_macro_stands_for_is_asked_as_well() -> None:
+    source = """
+        #define NEW OURS(VENDOR) > MINE
+        #define OURS(x) (x + EXTRA)
+        #define HAS (defined(THIS) || defined __clang__)
+        #define UNTESTED OTHER
+        #ifdef UNTESTED
+        #if NEW && HAS
+        #define BODY while (atomic_cmpxchg(a, 0, 1))
+        #else
+        #define BODY a[0] = get_group_id(0)
+        #endif
+        #endif
+        kernel void k(global int *a) { BODY; }
+        """
+    with tempfile.TemporaryDirectory() as folder:
+        found = answer(Request(source, options="-DMINE=3"), Path(folder).resolve())
+    assert {"THIS", "__clang__"} <= set(found.ask)
+    assert {"VENDOR", "EXTRA"} <= set(found.ask_values)
+    assert "OTHER" not in found.ask + found.ask_values
+    new: Macros = {"VENDOR": 3, "EXTRA": 1, **OLD}
+    assert examine(source, options="-DMINE=3", macros=new).asks == {"get_group_id"}
+    assert examine(source, options="-DMINE=3", macros={"THIS": 1, **new}).refusal is not None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "it's /* no comment", "say \"/* no comment", "#error don't /* stop", "\"/*\" '\"'",
+        "// don't /*", "/* don't */", "'\\'/*'", "it's // \\\n /* one line",
+    ],
+)  # fmt: skip
+def test_a_quote_that_none_closes_hides_no_directive(text: str) -> None:
+    source = f"#if 0\n{text}\n#endif\n#ifdef THIS\n#endif\n/* */\nkernel void k() {{ }}"
+    with tempfile.TemporaryDirectory() as folder:
+        assert "THIS" in answer(Request(source), Path(folder).resolve()).ask
+
+
+@pytest.mark.parametrize(
+    ("before", "why"),
+    [
+        ("#define NOW __COUNTER__\n#if NOW > 2\n#endif", "cannot be known"),
+        ("#define NOW(x) AT\n#define AT __LINE__\n#if NOW(3) > 2\n#endif", "cannot be known"),
+        ("#define HAS defined(__FILE_NAME__)\n#if HAS\n#endif", "cannot be known"),
+        ("#ifdef A\n#elifdef B\n#endif", "not every compiler"),
+        ("#define CAT(x, y) x##y\n#if CAT(__cla, ng__)\n#endif", "made of parts"),
+        ("#define CAT(x, y) x%:%:y\n#define HAS CAT(__cla, ng__)\n#if HAS\n#endif", "of parts"),
+    ],
+)
+def test_an_if_of_which_nobody_knows_what_it_means_leaves_it_whole(before: str, why: str) -> None:
+    assert why in (body("a[0] = 1;", before).refusal or "")
 
 
 def test_a_macro_that_only_the_device_knows_may_be_asked_for_and_no_more() -> None:

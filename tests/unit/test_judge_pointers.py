@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from test_judge import NEW, body
+from test_judge import NEW, OLD, body
+
+from gpusplit.judge.verdict import Macros
 
 PARAMETERS = "global int *a, ulong number"
 LOOP = "int i = 5; ulong q; f(&i, &q); while (i) { i--; *(int *)q = a[3]; } atomic_inc(a);"
@@ -114,3 +116,15 @@ def test_assembly_outside_functions_is_refused_and_a_lone_semicolon_is_not() -> 
     for text in ('__asm__("nop");', '#define NOP __asm__("nop")\nNOP;'):
         assert "assembly" in (body("a[0] = 1;", text).refusal or "")
     assert body("a[0] = f(1);", "int f(int x) { return x; };;").refusal is None
+
+
+@pytest.mark.parametrize("macros", [OLD, NEW])
+def test_where_a_pointer_lies_in_memory_makes_no_number_of_it(macros: Macros) -> None:
+    """OpenCL C 2.0 makes a pointer to any memory of one to private memory, as in sasmodels."""
+    parameters = "global int *a, global const int *n"
+    loop = "for (int i = 0; i < n[0]; i++) a[i] += t[i];"
+    before = "constant int table[] = {1, 2}; void f(constant int **p) { *p = table; }"
+    assert body(f"constant int *t; f(&t); {loop}", before, parameters, macros).refusal is None
+    before = "void f(ulong *p) { *p = 0; }"
+    text = f"constant int *t, **where = &t; f((ulong *)where); {loop}"
+    assert "may wait" in (body(text, before, parameters, macros).refusal or "")
