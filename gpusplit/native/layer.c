@@ -120,6 +120,8 @@ static bool all_is_seen;
     X(clWaitForEvents, 41)                                                                           \
     X(clSetKernelArg, 38)                                                                            \
     X(clReleaseEvent, 44)                                                                            \
+    X(clCreateUserEvent, 84)                                                                         \
+    X(clSetUserEventStatus, 85)                                                                      \
     X(clFinish, 47)                                                                                  \
     X(clEnqueueReadBuffer, 48)                                                                       \
     X(clEnqueueWriteBuffer, 49)                                                                      \
@@ -162,7 +164,8 @@ static bool all_is_seen;
     X(clCreateCommandQueueWithProperties, 123)                                                       \
     X(clSetKernelArgSVMPointer, 134)                                                                 \
     X(clSetKernelExecInfo, 135)                                                                      \
-    X(clCloneKernel, 137)
+    X(clCloneKernel, 137)                                                                            \
+    X(clCreateProgramWithIL, 138)
 
 /* Launches need all of these; a loader whose table is shorter, or a driver without them, has none. */
 static bool can_split(void)
