@@ -19,10 +19,13 @@
 #define FIRST_NAP_NS 50000
 /* To be awake so long before the work is over, beside how late the timer is. */
 #define EARLY_NS 8000
+/* Later than that is no timer: somebody else ran meanwhile. */
+#define TIMER_LATE_NS 300000
 
 /* A time that some work took, or the guess that stands for it: where the end was not seen. */
 struct took {
     uint64_t ns;
+    uint64_t busy; /* it was not over after so long; 0: nobody asked in time */
     bool guess;
 };
 
@@ -31,14 +34,18 @@ struct history {
     uint64_t key;
     uint32_t next;
     uint32_t count;
-    uint32_t guesses; /* in a row */
+    uint32_t guesses; /* since the shortest kind of work was seen to end */
     struct took times[TIMES];
 };
 
 static struct history histories[SLOTS];
 static _Atomic uint64_t spin_ns = 50000;
-/* How late this machine's timers wake a thread, smoothed. */
-static _Atomic uint64_t lateness_ns = 10000;
+/* How late this machine's timers wake a thread: seven times of eight less than that.  By how long it slept,
+ * in powers of four, since the CPU falls the deeper asleep; 0: not known yet. */
+#define LENGTHS 8
+#define FIRST_LENGTH_NS 64000
+#define USUALLY_LATE_NS 15000
+static _Atomic uint64_t lateness_ns[LENGTHS];
 
 static __thread unsigned naps_ever __attribute__((tls_model("initial-exec")));
 
@@ -89,26 +96,36 @@ static unsigned recall(uint64_t key, struct took sorted[TIMES])
     return n;
 }
 
+static bool alike(uint64_t ns, uint64_t least, uint64_t most)
+{
+    return ns >= least - least / 8 && ns <= most + most / 8;
+}
+
 /* The end was somewhere between `busy` and `over`.  A little before `over`, but less and less with
- * every guess in a row: who oversleeps badly is not to do so again and again. */
-static uint64_t guess(uint64_t busy, uint64_t over, unsigned guesses)
+ * every guess: who oversleeps badly is not to do so again and again.  Other such work may tell how long it
+ * lasts at least, unless that went wrong, too. */
+static uint64_t guess(const struct history *h, uint64_t busy, uint64_t over, unsigned guesses)
 {
     const uint64_t little = busy ? over / 64 + 2 * FIRST_NAP_NS : over / 128 + FIRST_NAP_NS / 2;
-    uint64_t less = guesses == 0 ? little : guesses == 1 ? over / 8 : over / 4 * 3;
+    uint64_t less = guesses == 0 ? little : guesses == 1 ? over / 6 : over / 4 * 3;
+    for (unsigned i = 0; i < h->count && guesses < 2; i++) {
+        const struct took *other = &h->times[i];
+        if (other->busy > busy && other->busy < over && alike(other->ns, over, over))
+            busy = other->busy;
+    }
     if (busy && less > (over - busy) / 2)
         less = (over - busy) / 2;
     return less < over ? over - less : 0;
 }
 
-/* Whether the times remembered lie so far apart that arguments may tell why. */
-static bool apart(const struct history *h)
+/* The shortest and the longest time remembered. */
+static void extremes(const struct history *h, uint64_t *least, uint64_t *most)
 {
-    uint64_t least = UINT64_MAX, most = 0;
+    *least = UINT64_MAX, *most = 0;
     for (unsigned i = 0; i < h->count; i++) {
-        least = h->times[i].ns < least ? h->times[i].ns : least;
-        most = h->times[i].ns > most ? h->times[i].ns : most;
+        *least = h->times[i].ns < *least ? h->times[i].ns : *least;
+        *most = h->times[i].ns > *most ? h->times[i].ns : *most;
     }
-    return h->count > 1 && most - least > least / 8 + FIRST_NAP_NS;
 }
 
 /* fine: the name has arguments in it, and stands for times that are all alike.
@@ -125,16 +142,23 @@ static bool learn(uint64_t key, bool fine, uint64_t begin, uint64_t end, const s
         h->next = h->count = h->guesses = 0;
     }
     const bool seen = busy && over - busy <= 3 * FIRST_NAP_NS + over / 128;
-    if (!w->on_guess)
+    const bool nearly = busy && over - busy <= over / 8;
+    uint64_t shortest, longest;
+    extremes(h, &shortest, &longest);
+    /* Over before the time that it was slept for: no timer was late, the work was shorter than ever. */
+    const unsigned guesses = h->guesses + (over < w->slept_for);
+    const struct took took = { seen ? busy + (over - busy) / 2 : guess(h, busy, over, guesses), busy, !seen };
+    if (!seen)
+        h->guesses = nearly ? 1 : guesses + 1;
+    else if (took.ns / 9 * 8 <= shortest)
         h->guesses = 0;
-    struct took took = { seen ? busy + (over - busy) / 2 : guess(busy, over, h->guesses), !seen };
-    h->guesses = seen ? 0 : h->guesses + 1;
     /* What was guessed before of this length is worth nothing beside what is known now; nor is, where
      * all are alike, what this one was asked after. */
+    const uint64_t least = busy && over - busy <= over / 4 ? busy : over;
     unsigned kept = 0;
     for (unsigned i = 0; i < h->count; i++) {
         const uint64_t ns = h->times[i].ns;
-        const bool refuted = (ns >= over - over / 8 && ns <= over + over / 8) || (fine && ns < busy);
+        const bool refuted = alike(ns, least, over) || (fine && ns < busy);
         if (!h->times[i].guess || !refuted)
             h->times[kept++] = h->times[i];
     }
@@ -145,9 +169,9 @@ static bool learn(uint64_t key, bool fine, uint64_t begin, uint64_t end, const s
     h->next = (h->next + 1) % TIMES;
     if (h->count < TIMES)
         h->count++;
-    const bool closer = apart(h);
+    extremes(h, &shortest, &longest);
     give_back(h);
-    return closer;
+    return longest - shortest > shortest / 8 + FIRST_NAP_NS;
 }
 
 void engine_learn(struct key key, uint64_t begin, uint64_t end, const struct waited *w)
@@ -182,17 +206,41 @@ uint64_t engine_expects(struct key key)
     return recall_best(key, times, &by_arguments) ? times[0].ns : 0;
 }
 
-static void sleep_until(uint64_t ns)
+static unsigned length_of(uint64_t ns)
+{
+    unsigned length = 0;
+    for (; length < LENGTHS - 1 && ns > FIRST_LENGTH_NS; ns /= 4)
+        length++;
+    return length;
+}
+
+/* How late one may wake who sleeps for so long. */
+static uint64_t lateness(uint64_t ns)
+{
+    uint64_t late = 0;
+    for (unsigned length = length_of(ns) + 1; !late && length-- > 0;)
+        late = atomic_load_explicit(&lateness_ns[length], memory_order_relaxed);
+    return late ? late : USUALLY_LATE_NS;
+}
+
+static void learn_lateness(uint64_t slept, uint64_t late)
+{
+    if (late > TIMER_LATE_NS)
+        return;
+    _Atomic uint64_t *usual = &lateness_ns[length_of(slept)];
+    uint64_t was = atomic_load_explicit(usual, memory_order_relaxed);
+    was = was ? was : late + late / 4 + 1;
+    const uint64_t step = was / 64 + 1;
+    atomic_store_explicit(usual, late > was ? was + 7 * step : was - step, memory_order_relaxed);
+}
+
+static void sleep_until(uint64_t ns, uint64_t now)
 {
     struct timespec t = { (time_t)(ns / 1000000000u), (long)(ns % 1000000000u) };
     while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &t, NULL) == EINTR)
         ;
-    uint64_t late = engine_now();
-    late = late > ns ? late - ns : 0;
-    if (late > 200000) /* somebody else ran meanwhile: that says nothing of the timer */
-        return;
-    uint64_t usual = atomic_load_explicit(&lateness_ns, memory_order_relaxed);
-    atomic_store_explicit(&lateness_ns, usual - usual / 8 + late / 8, memory_order_relaxed);
+    const uint64_t woke = engine_now();
+    learn_lateness(ns - now, woke > ns ? woke - ns : 0);
 }
 
 /* Asks until `end` without sleeping, once at least. */
@@ -208,15 +256,16 @@ static void ask_until(struct waited *w, uint64_t end, ask_fn *ask, void *what)
 }
 
 /* Sleeps until `wake`, if that is worth it. */
-static void nap_until(struct waited *w, uint64_t wake, int *slack)
+static void nap_until(struct waited *w, uint64_t wake)
 {
-    if (wake < engine_now() + LEAST_NAP_NS)
+    const uint64_t now = engine_now();
+    if (wake < now + LEAST_NAP_NS)
         return;
-    if (*slack < 0) {
-        *slack = prctl(PR_GET_TIMERSLACK);
-        prctl(PR_SET_TIMERSLACK, 1);
-    }
-    sleep_until(wake);
+    /* All is as it was before the work is over: then every call is one too many. */
+    const int slack = prctl(PR_GET_TIMERSLACK);
+    prctl(PR_SET_TIMERSLACK, 1);
+    sleep_until(wake, now);
+    prctl(PR_SET_TIMERSLACK, (unsigned long)slack);
     w->naps++;
     naps_ever++;
 }
@@ -228,18 +277,17 @@ struct waited engine_wait(struct key key, uint64_t begin, ask_fn *ask, void *wha
     struct took times[TIMES];
     const uint64_t spin = atomic_load_explicit(&spin_ns, memory_order_relaxed);
     const unsigned n = recall_best(key, times, &w.by_arguments);
-    int slack = -1;
     if (n == 0) /* Never seen: perhaps it is short. */
         ask_until(&w, engine_now() + spin, ask, what);
-    const uint64_t late = atomic_load_explicit(&lateness_ns, memory_order_relaxed);
     for (unsigned i = 0; i < n && w.answer == ANSWER_BUSY && w.naps < MOST_NAPS; i++) {
         const uint64_t since = w.busy > begin ? w.busy - begin : 0, at = times[i].ns;
         const uint64_t apart = FIRST_NAP_NS + at / 256;
         if (since && at + EARLY_NS <= since)
             continue;
         /* A little late is likelier than another kind of work: two more looks before a long sleep. */
-        for (unsigned part = 8; i > 0 && at > 2 * since && part >= 2 && w.answer == ANSWER_BUSY; part /= 3) {
-            nap_until(&w, w.busy + FIRST_NAP_NS + since / part, &slack);
+        for (unsigned part = 8; i > 0 && at > 2 * since && part >= 2 && w.answer == ANSWER_BUSY && w.naps < MOST_NAPS;
+             part /= 3) {
+            nap_until(&w, w.busy + FIRST_NAP_NS + since / part);
             ask_until(&w, 0, ask, what);
         }
         if (w.answer != ANSWER_BUSY)
@@ -247,21 +295,20 @@ struct waited engine_wait(struct key key, uint64_t begin, ask_fn *ask, void *wha
         /* Of times that lie close together only the first is worth asking for closely; but none is left
          * out, or the thread would sleep on until another kind of time. */
         const bool near = i > 0 && at < since + apart, first = i == 0 || at > since + 2 * apart;
-        const uint64_t early = first ? late + late / 4 + EARLY_NS : 0, goal = near ? since + apart : at;
-        nap_until(&w, begin + goal - (goal > early ? early : goal), &slack);
+        w.slept_for = at;
+        const uint64_t early = first ? lateness(at - since) + EARLY_NS : 0, goal = near ? since + apart : at;
+        nap_until(&w, begin + goal - (goal > early ? early : goal));
+        /* Asking on is what a nap would cost, which wakes no earlier either. */
         uint64_t until = at + spin / 2;
-        for (unsigned j = i + 1; j < n && times[j].ns <= at + at / 256; j++)
-            until = times[j].ns + EARLY_NS > until ? times[j].ns + EARLY_NS : until;
+        for (unsigned j = i + 1; j < n && times[j].ns <= until + spin / 2 && until < at + 2 * spin; j++)
+            until = times[j].ns + spin / 2;
         ask_until(&w, first ? begin + until : 0, ask, what);
-        w.on_guess = times[i].guess;
     }
     /* A little later than ever: not the driver's yet, whose sleep takes longer to end. */
     for (uint64_t nap = FIRST_NAP_NS; n && w.answer == ANSWER_BUSY && w.naps < MOST_NAPS; nap *= 2) {
-        nap_until(&w, engine_now() + nap, &slack);
+        nap_until(&w, engine_now() + nap);
         ask_until(&w, 0, ask, what);
     }
-    if (slack >= 0)
-        prctl(PR_SET_TIMERSLACK, (unsigned long)slack);
     errno = saved_errno;
     return w;
 }
@@ -269,13 +316,10 @@ struct waited engine_wait(struct key key, uint64_t begin, ask_fn *ask, void *wha
 void engine_nap(uint64_t begin, ask_fn *ask, void *what, struct waited *w)
 {
     const int saved_errno = errno;
-    int slack = -1;
     while (w->answer == ANSWER_BUSY) {
         const uint64_t now = engine_now(), elapsed = now > begin ? now - begin : 0;
-        nap_until(w, now + FIRST_NAP_NS + elapsed / 32, &slack);
+        nap_until(w, now + FIRST_NAP_NS + elapsed / 32);
         ask_until(w, 0, ask, what);
     }
-    if (slack >= 0)
-        prctl(PR_SET_TIMERSLACK, (unsigned long)slack);
     errno = saved_errno;
 }
