@@ -4,8 +4,8 @@
 #include <errno.h>
 #include <sched.h>
 #include <stdatomic.h>
-#include <sys/prctl.h>
-#include <time.h>
+
+#include "nap.h"
 
 /* Waits that are remembered; further keys take the place of others. */
 #define SLOTS 2048
@@ -19,8 +19,6 @@
 #define FIRST_NAP_NS 50000
 /* To be awake so long before the work is over, beside how late the timer is. */
 #define EARLY_NS 8000
-/* Later than that is no timer: somebody else ran meanwhile. */
-#define TIMER_LATE_NS 300000
 
 /* A time that some work took, or the guess that stands for it: where the end was not seen. */
 struct took {
@@ -40,20 +38,11 @@ struct history {
 
 static struct history histories[SLOTS];
 static _Atomic uint64_t spin_ns = 50000;
-/* How late this machine's timers wake a thread: seven times of eight less than that.  By how long it slept,
- * in powers of four, since the CPU falls the deeper asleep; 0: not known yet. */
-#define LENGTHS 8
-#define FIRST_LENGTH_NS 64000
-#define USUALLY_LATE_NS 15000
-static _Atomic uint64_t lateness_ns[LENGTHS];
-
 static __thread unsigned naps_ever __attribute__((tls_model("initial-exec")));
 
 uint64_t engine_now(void)
 {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+    return nap_now();
 }
 
 unsigned engine_naps(void)
@@ -206,43 +195,6 @@ uint64_t engine_expects(struct key key)
     return recall_best(key, times, &by_arguments) ? times[0].ns : 0;
 }
 
-static unsigned length_of(uint64_t ns)
-{
-    unsigned length = 0;
-    for (; length < LENGTHS - 1 && ns > FIRST_LENGTH_NS; ns /= 4)
-        length++;
-    return length;
-}
-
-/* How late one may wake who sleeps for so long. */
-static uint64_t lateness(uint64_t ns)
-{
-    uint64_t late = 0;
-    for (unsigned length = length_of(ns) + 1; !late && length-- > 0;)
-        late = atomic_load_explicit(&lateness_ns[length], memory_order_relaxed);
-    return late ? late : USUALLY_LATE_NS;
-}
-
-static void learn_lateness(uint64_t slept, uint64_t late)
-{
-    if (late > TIMER_LATE_NS)
-        return;
-    _Atomic uint64_t *usual = &lateness_ns[length_of(slept)];
-    uint64_t was = atomic_load_explicit(usual, memory_order_relaxed);
-    was = was ? was : late + late / 4 + 1;
-    const uint64_t step = was / 64 + 1;
-    atomic_store_explicit(usual, late > was ? was + 7 * step : was - step, memory_order_relaxed);
-}
-
-static void sleep_until(uint64_t ns, uint64_t now)
-{
-    struct timespec t = { (time_t)(ns / 1000000000u), (long)(ns % 1000000000u) };
-    while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &t, NULL) == EINTR)
-        ;
-    const uint64_t woke = engine_now();
-    learn_lateness(ns - now, woke > ns ? woke - ns : 0);
-}
-
 /* Asks until `end` without sleeping, once at least. */
 static void ask_until(struct waited *w, uint64_t end, ask_fn *ask, void *what)
 {
@@ -261,11 +213,7 @@ static void nap_until(struct waited *w, uint64_t wake)
     const uint64_t now = engine_now();
     if (wake < now + LEAST_NAP_NS)
         return;
-    /* All is as it was before the work is over: then every call is one too many. */
-    const int slack = prctl(PR_GET_TIMERSLACK);
-    prctl(PR_SET_TIMERSLACK, 1);
-    sleep_until(wake, now);
-    prctl(PR_SET_TIMERSLACK, (unsigned long)slack);
+    nap(wake, now);
     w->naps++;
     naps_ever++;
 }
@@ -281,7 +229,7 @@ struct waited engine_wait(struct key key, uint64_t begin, ask_fn *ask, void *wha
         ask_until(&w, engine_now() + spin, ask, what);
     for (unsigned i = 0; i < n && w.answer == ANSWER_BUSY && w.naps < MOST_NAPS; i++) {
         const uint64_t since = w.busy > begin ? w.busy - begin : 0, at = times[i].ns;
-        const uint64_t apart = FIRST_NAP_NS + at / 256;
+        const uint64_t apart = FIRST_NAP_NS + at / 2048;
         if (since && at + EARLY_NS <= since)
             continue;
         /* A little late is likelier than another kind of work: two more looks before a long sleep. */
@@ -296,11 +244,12 @@ struct waited engine_wait(struct key key, uint64_t begin, ask_fn *ask, void *wha
          * out, or the thread would sleep on until another kind of time. */
         const bool near = i > 0 && at < since + apart, first = i == 0 || at > since + 2 * apart;
         w.slept_for = at;
-        const uint64_t early = first ? lateness(at - since) + EARLY_NS : 0, goal = near ? since + apart : at;
+        const uint64_t early = first ? nap_lateness(at - since) + EARLY_NS : 0, goal = near ? since + apart : at;
         nap_until(&w, begin + goal - (goal > early ? early : goal));
         /* Asking on is what a nap would cost, which wakes no earlier either. */
         uint64_t until = at + spin / 2;
-        for (unsigned j = i + 1; j < n && times[j].ns <= until + spin / 2 && until < at + 2 * spin; j++)
+        for (unsigned j = i + 1; j < n && times[j].ns <= until + spin / 2 + at / 2048 &&
+                                 times[j].ns <= at + 2 * spin + at / 256; j++)
             until = times[j].ns + spin / 2;
         ask_until(&w, first ? begin + until : 0, ask, what);
     }

@@ -5,7 +5,9 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
+#include <unistd.h>
 
 #include "conformance.h"
 
@@ -129,7 +131,9 @@ static void copies(CUstream stream)
 /* A thread is after a wait as it was. */
 static void leaves_no_trace(CUstream stream, CUevent event)
 {
+    char scheduled[2][48] = { "", "" }; /* struct sched_attr */
     prctl(PR_SET_TIMERSLACK, 123456);
+    syscall(SYS_sched_getattr, 0, scheduled[0], sizeof scheduled[0], 0);
     int changed = 0, mode = 0;
     for (int i = 0; i < 2 * OFTEN; i++) {
         spin(stream, SHORT);
@@ -140,6 +144,8 @@ static void leaves_no_trace(CUstream stream, CUevent event)
     }
     SAY("trace: errno changed", changed);
     SAY("trace: timer slack", prctl(PR_GET_TIMERSLACK));
+    syscall(SYS_sched_getattr, 0, scheduled[1], sizeof scheduled[1], 0);
+    SAY("trace: scheduling changed", memcmp(scheduled[0], scheduled[1], sizeof scheduled[0]));
     MUST(cu.ThreadExchangeStreamCaptureMode(&mode));
     SAY("trace: capture mode", mode);
     prctl(PR_SET_TIMERSLACK, 0);

@@ -2,26 +2,33 @@
  * kernels vary.  What it prints is the same every time, however busy the machine is that it runs on: JSON of
  * how late a launch and its wait end, the CPU that they take, and how often the thread slept.
  *
- *     engine_model [-a] [-d] LATE_US SPREAD_US STOLEN JITTER_US WAITS LENGTH_US...
+ *     engine_model [-a] [-d] [-o] LATE_US SPREAD_US STOLEN JITTER_US WAITS LENGTH_US...
  *
  * Timers are late by LATE_US and, on average, SPREAD_US more; a part STOLEN (0 to 1) of sleeps ends a millisecond
- * or so later yet.  A kernel takes its LENGTH_US (several in turn; -a: an argument tells which) and on average
+ * or so later yet, where the thread has the scheduler's usual slice (-o: the machine's is older, and knows no
+ * slices).  A kernel takes its LENGTH_US (several in turn; -a: an argument tells which) and on average
  * JITTER_US more.  -d: the driver has no wait that sleeps, so that the engine goes on asking. */
 #define _GNU_SOURCE
 #include <math.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <time.h>
+#include <unistd.h>
 
 /* Nanoseconds that things take: about what a fast machine and an H100's driver need. */
-enum { CLOCK = 25, PRCTL = 200, FALL_ASLEEP = 3000, WAKE = 3000, QUERY = 600, DRIVERS_CALL = 1000 };
+enum { CLOCK = 25, SYSTEM_CALL = 200, FALL_ASLEEP = 3000, WAKE = 3000, QUERY = 600, DRIVERS_CALL = 1000 };
 enum { LAUNCH = 3000, PROGRAM = 4000, START = 5000, DRIVERS_WAKE = 60000 };
 
 static uint64_t now = 1000000000, cpu;
 static double late_us, spread_us, stolen;
+static const uint64_t SLICE = 2800000;
+static uint64_t slice = 2800000;
+static bool no_slices;
 
 static double uniform(void)
 {
@@ -56,7 +63,7 @@ static int model_clock_nanosleep(clockid_t clock, int flags, const struct timesp
     busy(FALL_ASLEEP);
     if (until > now)
         now = until + (uint64_t)(late_us * 1000) + about(spread_us);
-    if (uniform() < stolen)
+    if (uniform() < stolen && slice == SLICE)
         now += about(1500);
     cpu += WAKE;
     return 0;
@@ -64,14 +71,30 @@ static int model_clock_nanosleep(clockid_t clock, int flags, const struct timesp
 
 static int model_prctl(int what, ...)
 {
-    busy(PRCTL);
+    busy(SYSTEM_CALL);
     return what == PR_GET_TIMERSLACK ? 50000 : 0;
 }
 
+/* sched_getattr and sched_setattr: the slice is the seventh number of four bytes, and the next. */
+static long model_syscall(long number, int thread, void *attributes, ...)
+{
+    (void)thread;
+    busy(SYSTEM_CALL);
+    if (number == SYS_sched_setattr) {
+        memcpy(&slice, (char *)attributes + 24, sizeof slice);
+        return 0;
+    }
+    memset(attributes, 0, 48);
+    memcpy((char *)attributes + 24, &slice, no_slices ? 0 : sizeof slice);
+    return 0;
+}
+
+#define syscall model_syscall
 #define clock_gettime model_clock_gettime
 #define clock_nanosleep model_clock_nanosleep
 #define prctl model_prctl
 #include "engine.c"
+#include "nap.c"
 
 static uint64_t over_at;
 
@@ -96,6 +119,7 @@ int main(int argc, char **argv)
     for (; argc > 1 && argv[1][0] == '-'; argc--, argv++) {
         arguments |= !strcmp(argv[1], "-a");
         naps_on |= !strcmp(argv[1], "-d");
+        no_slices |= !strcmp(argv[1], "-o");
     }
     late_us = atof(argv[1]), spread_us = atof(argv[2]), stolen = atof(argv[3]);
     const double jitter_us = atof(argv[4]);
@@ -129,9 +153,9 @@ int main(int argc, char **argv)
     const double took = (double)(now - begun);
     qsort(late, (size_t)n, sizeof *late, by_size);
     printf("{\"median_late_us\": %.1f, \"p90_late_us\": %.1f, \"p99_late_us\": %.1f, \"cpu\": %.4f, "
-           "\"naps\": %.2f, \"most_naps\": %u, \"drivers\": %u}\n",
+           "\"naps\": %.2f, \"most_naps\": %u, \"drivers\": %u, \"slice_changed\": %d}\n",
            (double)late[n / 2] * 1e-3, (double)late[n * 9 / 10] * 1e-3, (double)late[n * 99 / 100] * 1e-3,
-           (double)cpu / took, (double)naps / n, most_naps, drivers);
+           (double)cpu / took, (double)naps / n, most_naps, drivers, slice != SLICE);
     free(late);
     return 0;
 }

@@ -67,8 +67,24 @@ def test_work_that_varies_is_asked_for_a_little_longer(model: Model) -> None:
         assert figures["p90_late_us"] < 3, length
 
 
-def test_a_stolen_cpu_does_not_spoil_the_other_waits(model: Model) -> None:
+def test_beside_busy_programs_a_thread_that_wakes_is_let_onto_the_cpu(model: Model) -> None:
+    """By a short slice, which it has while it sleeps."""
     figures = model(STOLEN, 10_000)
+    assert figures["p99_late_us"] < 100
+    assert figures["slice_changed"] == 0
+
+
+def test_a_long_launch_that_varies_is_not_slept_through(model: Model) -> None:
+    """Nor asked for all the time after one that was early."""
+    figures = model(GUEST, 328_800, *[329_000] * 8, jitter=100)
+    assert figures["median_late_us"] < 330
+    assert figures["p90_late_us"] < 330
+    assert figures["cpu"] < 0.001
+
+
+def test_a_stolen_cpu_does_not_spoil_the_other_waits(model: Model) -> None:
+    """As on kernels that know no slices."""
+    figures = model(STOLEN, 10_000, options=("-o",))
     assert figures["median_late_us"] < 2
     assert figures["most_naps"] <= 8
 
@@ -78,11 +94,11 @@ def test_two_kinds_of_work_of_one_name_are_told_from_each_other(
     model: Model, timers: tuple[float, ...]
 ) -> None:
     """By looking when the short one may be over; an argument saves that look."""
-    figures = model(timers, 6_000, 600)
+    figures = model(timers, 6_000, 600, options=("-o",))
     assert figures["median_late_us"] < 2
     assert figures["cpu"] < 0.05
     assert figures["most_naps"] <= 8
-    told = model(timers, 6_000, 600, options=("-a",))
+    told = model(timers, 6_000, 600, options=("-a", "-o"))
     assert told["median_late_us"] < 2
     assert told["naps"] < 1.1
     assert told["cpu"] < figures["cpu"]
