@@ -54,9 +54,18 @@ SETS_FLAGS(cuCtxCreate_v3,
            affinity, count, blocking(flags), device)
 SETS_FLAGS(cuCtxCreate_v4, (CUcontext * context, void *parameters, unsigned flags, CUdevice device),
            context, parameters, blocking(flags), device)
-/* An event waits by its own flag, not by its context's. */
-SETS_FLAGS(cuEventCreate, (CUevent * event, unsigned flags), event,
-           settings()->sleeps ? flags | CU_EVENT_BLOCKING_SYNC : flags)
+/* An event waits by its own flag, not by its context's; where the program did not set it, it stays unset: the
+ * GPU would interrupt the CPU, and wake a thread of the driver's, each time that the event is reached, whether
+ * anybody waits for it or not. */
+CUresult our_cuEventCreate(CUevent *event, unsigned flags)
+{
+    if (!HAVE(cuEventCreate))
+        return CUDA_ERROR_NOT_INITIALIZED;
+    CUresult result = real_cuEventCreate(event, flags);
+    if (result == CUDA_SUCCESS && flags & CU_EVENT_BLOCKING_SYNC)
+        event_blocks((uintptr_t)*event);
+    return result;
+}
 
 /* What is gone. */
 

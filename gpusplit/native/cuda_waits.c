@@ -11,6 +11,7 @@ struct asked {
     CUresult (*query)(CUstream);
     CUresult (*query_event)(CUevent);
     CUevent event;
+    bool driver_spins; /* when it is its turn to wait */
     CUstream stream;
     const struct work *work; /* the stream's, as long as it has this handle */
     uintptr_t handle;
@@ -20,8 +21,10 @@ struct asked {
 static enum answer ask(void *what)
 {
     const struct asked *a = what;
-    if ((a->feeding && feeding_was_fed(a->feeding)) || pthread_rwlock_tryrdlock(&capture_lock))
+    if (a->feeding && feeding_was_fed(a->feeding))
         return ANSWER_NONE;
+    if (pthread_rwlock_tryrdlock(&capture_lock))
+        return ANSWER_BUSY; /* as far as one can tell: who has it has it for no longer than a question takes */
     CUresult result = CUDA_ERROR_NOT_INITIALIZED;
     if (!atomic_load(&captures) && (!a->work || atomic_load(&a->work->handle) == a->handle))
         result = a->event ? a->query_event(a->event) : a->query(a->stream);
@@ -53,6 +56,8 @@ static void before(struct wait *w, struct asked *what, bool copies)
     relaxed(true);
     w->asked = true;
     w->waited = engine_wait(w->key, w->begin, ask, what);
+    if (what->driver_spins)
+        engine_nap(w->begin, ask, what, &w->waited);
     feeding_wakes(w->feeding);
     w->guessed = w->waited.answer != ANSWER_NONE;
     w->end = engine_now();
@@ -92,7 +97,9 @@ CUresult our_cuEventSynchronize(CUevent event)
     if (!HAVE(cuEventSynchronize))
         return CUDA_ERROR_NOT_INITIALIZED;
     struct wait w;
-    struct asked a = { .query_event = real_cuEventQuery, .event = event };
+    struct asked a = { .query_event = real_cuEventQuery,
+                       .event = event,
+                       .driver_spins = !event_is_blocking((uintptr_t)event) };
     if (!settings()->sleeps || !a.query_event || !event_moment((uintptr_t)event, &w.until, &w.feeding))
         w.until.work = NULL;
     before(&w, &a, false);

@@ -3,6 +3,7 @@
  *
  *     conformance                 the facts
  *     conformance --cost MS N     what N waits of MS milliseconds cost, of each kind, as JSON
+ *     conformance --new MS N      the same, each for work that was never there before
  *     conformance --forks N       N children beside a thread that waits; some drivers dislike it
  *     conformance --contexts N    N contexts that end while threads wait in them and beside them; the stand-in's
  *     conformance --unload N      what waits cost once the driver was opened, used and closed N times
@@ -256,10 +257,10 @@ int main(int argc, char **argv)
         host();
         return 0;
     }
-    if (argc > 3 && !strcmp(argv[1], "--cost")) {
+    if (argc > 3 && (!strcmp(argv[1], "--cost") || !strcmp(argv[1], "--new"))) {
         open_driver();
         use_device();
-        cost(strtoull(argv[2], NULL, 10) * MS, atoi(argv[3]));
+        cost(strtoull(argv[2], NULL, 10) * MS, atoi(argv[3]), !strcmp(argv[1], "--new"));
         return 0;
     }
     if (argc > 3 && !strcmp(argv[1], "--in-turn")) {
@@ -285,7 +286,7 @@ int main(int argc, char **argv)
             return 1;
         open_driver();
         use_device();
-        cost(5 * MS, 20);
+        cost(5 * MS, 20, false);
         return 0;
     }
     before_driver();

@@ -84,7 +84,7 @@ void threads(void);
 void captures(void);
 void lifetimes(void);
 void errors(void);
-void cost(uint64_t ns, int n);
+void cost(uint64_t ns, int n, bool each_new); /* each_new: of work that is never the same */
 void in_turn(uint64_t ns, int n); /* and for a short time; of one kernel and grid */
 void forks_beside_waits(int n);
 void contexts_end_beside_waits(int n);

@@ -178,6 +178,14 @@ def test_waits_sleep_and_wake_seldom(plain: Build) -> None:
         assert ours[kind]["most_wakes"] <= 8, (kind, ours)
 
 
+def test_waits_for_work_never_seen_do_not_spin(plain: Build) -> None:
+    """Neither do those for events, which are made as the program wants them: without CUDA's flag."""
+    ran = plain.run("conformance", "--new", "20", "10", preload=True)
+    assert ran.returncode == 0, ran.stderr
+    waits = json.loads(ran.stdout)
+    assert all(kind["cpu_ms"] < 5 for kind in waits.values()), waits
+
+
 def test_waits_of_the_driver_spin_if_one_wants_them(plain: Build) -> None:
     waits = cost(plain, preload=True, GPUSPLIT_WAIT="driver")
     assert all(kind["mean_wakes"] < 1 and kind["cpu_ms"] > 1 for kind in waits.values()), waits
