@@ -44,8 +44,8 @@
     X(cuGetProcAddress_v2, (const char *symbol, void **function, int version,                        \
                             unsigned long long flags, int *status))
 
-/* By which contexts, streams and events come and go. */
-#define LIFE_FUNCTIONS(X)                                                                            \
+/* By which it is said how a context waits. */
+#define FLAG_FUNCTIONS(X)                                                                            \
     X(cuInit, (unsigned flags))                                                                      \
     X(cuDevicePrimaryCtxSetFlags, (CUdevice device, unsigned flags))                                 \
     X(cuDevicePrimaryCtxSetFlags_v2, (CUdevice device, unsigned flags))                              \
@@ -53,6 +53,12 @@
     X(cuCtxCreate_v3,                                                                                \
       (CUcontext * context, void *affinity, int count, unsigned flags, CUdevice device))             \
     X(cuCtxCreate_v4, (CUcontext * context, void *parameters, unsigned flags, CUdevice device))      \
+    X(cuCtxSetFlags, (unsigned flags))                                                               \
+    X(cuCtxGetFlags, (unsigned *flags))                                                              \
+    X(cuDevicePrimaryCtxGetState, (CUdevice device, unsigned *flags, int *active))
+
+/* By which contexts, streams, events and functions come and go. */
+#define LIFE_FUNCTIONS(X)                                                                            \
     X(cuCtxDestroy_v2, (CUcontext context))                                                          \
     X(cuDevicePrimaryCtxRelease, (CUdevice device))                                                  \
     X(cuDevicePrimaryCtxRelease_v2, (CUdevice device))                                               \
@@ -75,6 +81,7 @@
 
 #define WRAPPED(X)                                                                                   \
     FINDING_FUNCTIONS(X)                                                                             \
+    FLAG_FUNCTIONS(X)                                                                                \
     LIFE_FUNCTIONS(X)                                                                                \
     WAIT_FUNCTIONS(X)                                                                                \
     STREAM_FUNCTIONS(X, , )                                                                          \
@@ -92,7 +99,7 @@
     X(cuCtxGetCurrent, (CUcontext * context))                                                        \
     X(cuFuncGetParamInfo, (CUfunction f, size_t index, size_t *offset, size_t *size))                \
     X(cuKernelGetParamInfo, (CUkernel kernel, size_t index, size_t *offset, size_t *size))           \
-    X(cuDeviceGetCount, (int *count))                                                                \
-    X(cuDevicePrimaryCtxGetState, (CUdevice device, unsigned *flags, int *active))
+    X(cuCtxGetDevice, (CUdevice * device))                                                           \
+    X(cuDeviceGetCount, (int *count))
 
 #endif

@@ -187,6 +187,33 @@ static void reach(void *library)
     SAY("names: a version before the first", get("cuStreamIsCapturing", &f, 5000, 0, &status) || f);
 }
 
+/* A context is said to wait as the program had it wait; other flags are the driver's affair. */
+static void flags_are_the_programs(void *library)
+{
+    enum { SCHEDULING = 7, SPIN = 1, YIELD = 2 };
+    CUresult (*set)(unsigned) = (CUresult(*)(unsigned))sym(library, "cuCtxSetFlags");
+    unsigned flags = 0;
+    int active = 0;
+    MUST(cu.CtxGetFlags(&flags));
+    SAY("flags: the device's context", flags & SCHEDULING);
+    MUST(cu.DevicePrimaryCtxGetState(0, &flags, &active));
+    SAY("flags: the device's state", flags & SCHEDULING);
+    SAY("flags: it is active", active);
+    CUcontext other;
+    MUST(cu.CtxCreate(&other, YIELD, 0));
+    MUST(cu.CtxGetFlags(&flags));
+    SAY("flags: a context of the program's own", flags & SCHEDULING);
+    if (set) { /* from CUDA 12.1 */
+        MUST(set(flags ^ YIELD ^ SPIN));
+        MUST(cu.CtxGetFlags(&flags));
+        SAY("flags: set anew", flags & SCHEDULING);
+    }
+    MUST(cu.CtxDestroy(other));
+    MUST(cu.CtxSetCurrent(context));
+    MUST(cu.CtxGetFlags(&flags));
+    SAY("flags: the device's context again", flags & SCHEDULING);
+}
+
 /* Whoever forks before he uses CUDA has two processes that can. */
 static void fork_before_use(void)
 {
@@ -294,6 +321,7 @@ int main(int argc, char **argv)
     reach(library);
     fork_before_use();
     use_device();
+    flags_are_the_programs(library);
     waits();
     threads();
     captures();

@@ -16,6 +16,8 @@
     X(CtxCreate, (CUcontext *, unsigned, CUdevice))                                                  \
     X(CtxDestroy, (CUcontext))                                                                       \
     X(CtxSetCurrent, (CUcontext))                                                                    \
+    X(CtxGetFlags, (unsigned *))                                                                     \
+    X(DevicePrimaryCtxGetState, (CUdevice, unsigned *, int *))                                       \
     X(CtxSynchronize, (void))                                                                        \
     X(StreamCreate, (CUstream *, unsigned))                                                          \
     X(StreamDestroy, (CUstream))                                                                     \

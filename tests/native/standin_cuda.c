@@ -178,6 +178,20 @@ API cuCtxGetFlags(unsigned *flags)
     return leave(CUDA_SUCCESS);
 }
 
+API cuCtxSetFlags(unsigned flags)
+{
+    TRY(enter_current());
+    standin_current->flags = flags;
+    return leave(CUDA_SUCCESS);
+}
+
+API cuCtxGetDevice(CUdevice *device)
+{
+    TRY(enter_current());
+    *device = 0;
+    return leave(CUDA_SUCCESS);
+}
+
 static bool sleeps(CUcontext context)
 {
     return (context->flags & CU_CTX_SCHED_MASK) == CU_CTX_SCHED_BLOCKING_SYNC;

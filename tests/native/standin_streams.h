@@ -138,6 +138,8 @@ static const struct {
     ONE(cuCtxGetCurrent, 4000)
     ONE(cuCtxSetCurrent, 4000)
     ONE(cuCtxGetFlags, 7000)
+    ONE(cuCtxSetFlags, 12010)
+    ONE(cuCtxGetDevice, 2000)
     CHANGED(cuCtxSynchronize, _v2, 13000)
     ONE(cuCtxSynchronize, 2000)
     ONE(cuStreamCreate, 2000)
