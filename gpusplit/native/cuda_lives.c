@@ -86,14 +86,6 @@ GIVES_ONE(cuKernelGetFunction, (CUfunction * f, CUkernel kernel), (f, kernel), a
 GIVES_ONE(cuLibraryGetKernel, (CUkernel * kernel, CUlibrary library, const char *name),
           (kernel, library, name), arguments_kernel(*kernel))
 
-CUresult our_cuModuleUnload(CUmodule module)
-{
-    if (!HAVE(cuModuleUnload))
-        return CUDA_ERROR_NOT_INITIALIZED;
-    arguments_forget();
-    return real_cuModuleUnload(module);
-}
-
 CUresult our_cuLibraryUnload(CUlibrary library)
 {
     if (!HAVE(cuLibraryUnload))

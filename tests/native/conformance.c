@@ -187,6 +187,35 @@ static void reach(void *library)
     SAY("names: a version before the first", get("cuStreamIsCapturing", &f, 5000, 0, &status) || f);
 }
 
+/* Which frees wait, and for what, is each driver's own affair, and must stay so. */
+void frees(void)
+{
+    static char own[4096];
+    CUstream stream = new_stream(CU_STREAM_NON_BLOCKING);
+    static const char *const kinds[] = { "memory", "pinned memory", "the program's own memory", "a module" };
+    for (unsigned kind = 0; kind < sizeof kinds / sizeof *kinds; kind++) {
+        int running = 0;
+        for (int i = 0; i < 3 * OFTEN; i++) {
+            CUdeviceptr memory;
+            void *pinned, *module;
+            MUST(kind == 0   ? cu.MemAlloc(&memory, sizeof own)
+                 : kind == 1 ? cu.MemAllocHost(&pinned, sizeof own)
+                 : kind == 2 ? cu.MemHostRegister(own, sizeof own, 0)
+                             : cu.ModuleLoadData(&module, ptx));
+            spin(stream, 8 * MS);
+            MUST(kind == 0   ? cu.MemFree(memory)
+                 : kind == 1 ? cu.MemFreeHost(pinned)
+                 : kind == 2 ? cu.MemHostUnregister(own)
+                             : cu.ModuleUnload(module));
+            running += cu.StreamQuery(stream) == CUDA_ERROR_NOT_READY;
+            MUST(cu.StreamSynchronize(stream));
+        }
+        fact("frees", "of %s: waited %s", kinds[kind],
+             running == 0 ? "always" : "not always");
+    }
+    MUST(cu.StreamDestroy(stream));
+}
+
 /* A context is said to wait as the program had it wait; other flags are the driver's affair. */
 static void flags_are_the_programs(void *library)
 {
@@ -323,6 +352,7 @@ int main(int argc, char **argv)
     use_device();
     flags_are_the_programs(library);
     waits();
+    frees();
     threads();
     captures();
     lifetimes();

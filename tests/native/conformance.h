@@ -44,9 +44,15 @@
     X(MemFree, (CUdeviceptr))                                                                        \
     X(MemAllocHost, (void **, size_t))                                                               \
     X(MemFreeHost, (void *))                                                                         \
+    X(MemHostRegister, (void *, size_t, unsigned))                                                   \
+    X(MemHostUnregister, (void *))                                                                   \
+    X(ModuleUnload, (void *))                                                                        \
     X(MemcpyHtoD, (CUdeviceptr, const void *, size_t))                                               \
     X(MemcpyDtoH, (void *, CUdeviceptr, size_t))                                                     \
-    X(MemcpyDtoHAsync, (void *, CUdeviceptr, size_t, CUstream))
+    X(MemcpyDtoHAsync, (void *, CUdeviceptr, size_t, CUstream))                                      \
+    X(Memcpy, (CUdeviceptr, CUdeviceptr, size_t))                                                    \
+    X(Memcpy2D, (const CUcopy2D *))                                                                  \
+    X(Memcpy2DAsync, (const CUcopy2D *, CUstream))
 
 struct driver {
 #define MEMBER(name, parameters) CUresult(*name) parameters;
@@ -88,6 +94,7 @@ void lifetimes(void);
 void errors(void);
 void cost(uint64_t ns, int n, bool each_new); /* each_new: of work that is never the same */
 void in_turn(uint64_t ns, int n); /* and for a short time; of one kernel and grid */
+void frees(void);
 void forks_beside_waits(int n);
 void contexts_end_beside_waits(int n);
 

@@ -94,6 +94,7 @@ static void default_streams(CUstream blocking, CUstream other)
 
 static void copies(CUstream stream)
 {
+    grid++;
     enum { BYTES = 4096 };
     static char pageable[BYTES];
     char *pinned;
@@ -124,6 +125,30 @@ static void copies(CUstream stream)
     spin(NULL, SHORT);
     MUST(cu.MemcpyHtoD(device, pinned, BYTES));
     SAY("copies: over when back from one of pinned memory", cu.StreamQuery(NULL) == CUDA_SUCCESS);
+    const CUcopy2D rows = {
+        .from = { .type = 2, .device = device, .pitch = BYTES / 4 },
+        .to = { .type = CU_MEMORYTYPE_HOST, .host = pageable, .pitch = BYTES / 4 },
+        .width = BYTES / 8,
+        .height = 4,
+    };
+    int over = 0, any_over = 0, async_over = 0;
+    memset(pageable, 0, BYTES);
+    for (int i = 0; i < OFTEN; i++) {
+        spin(NULL, SHORT);
+        MUST(cu.Memcpy2D(&rows));
+        over += cu.StreamQuery(NULL) == CUDA_SUCCESS;
+        spin(stream, SHORT);
+        MUST(cu.Memcpy2DAsync(&rows, stream));
+        async_over += cu.StreamQuery(stream) == CUDA_SUCCESS;
+        MUST(cu.StreamSynchronize(stream));
+        spin(NULL, SHORT);
+        MUST(cu.Memcpy((uintptr_t)pinned, device, BYTES));
+        any_over += cu.StreamQuery(NULL) == CUDA_SUCCESS;
+    }
+    SAY("copies: over when back from one of rows", over == OFTEN);
+    SAY("copies: over when back from one of rows in a stream", async_over == OFTEN);
+    SAY("copies: over when back from one between any memory", any_over == OFTEN);
+    SAY("copies: the rows' bytes", pageable[BYTES / 4 * 3 + BYTES / 8 - 1] == 'x' && !pageable[BYTES / 8]);
     MUST(cu.MemFree(device));
     MUST(cu.MemFreeHost(pinned));
 }

@@ -342,6 +342,7 @@ static struct block {
     char *begin;
     size_t bytes;
     unsigned type; /* CU_MEMORYTYPE_HOST or _DEVICE */
+    CUcontext context;
 } blocks[BLOCKS];
 
 static const struct block *block_of(CUdeviceptr p)
@@ -356,7 +357,7 @@ static void *new_block(size_t bytes, unsigned type)
 {
     for (unsigned i = 0; i < BLOCKS; i++)
         if (!blocks[i].begin) {
-            blocks[i] = (struct block){ calloc(1, bytes), bytes, type };
+            blocks[i] = (struct block){ calloc(1, bytes), bytes, type, standin_current };
             return blocks[i].begin;
         }
     return NULL;
@@ -386,7 +387,7 @@ API cuMemAllocHost_v2(void **p, size_t bytes)
     GIVE(p, new_block(bytes, 1));
 }
 
-/* Frees wait for the whole context. */
+/* Most frees wait for the whole context. */
 static CUresult free_when_over(const void *p)
 {
     TRY(enter_current());
@@ -405,13 +406,47 @@ API cuMemFreeHost(void *p)
     return free_when_over(p);
 }
 
+/* But not all: memory that was the program's own stays, and this one does not wait. */
+API cuMemHostRegister_v2(void *p, size_t bytes, unsigned flags)
+{
+    TRY(enter_current());
+    for (unsigned i = 0; i < BLOCKS; i++)
+        if (!blocks[i].begin) {
+            blocks[i] = (struct block){ p, bytes, 1, standin_current };
+            return leave(flags ? CUDA_ERROR_INVALID_VALUE : CUDA_SUCCESS);
+        }
+    return leave(CUDA_ERROR_OUT_OF_MEMORY);
+}
+
+API cuMemHostUnregister(void *p)
+{
+    TRY(enter_current());
+    for (unsigned i = 0; p && i < BLOCKS; i++)
+        if (blocks[i].begin == p) {
+            blocks[i].begin = NULL;
+            return leave(CUDA_SUCCESS);
+        }
+    return leave(CUDA_ERROR_INVALID_VALUE);
+}
+
+API cuModuleUnload(void *module)
+{
+    TRY(enter_current());
+    TRY(standin_unsafe());
+    TRY(standin_wait(standin_current, standin_context_end(standin_current), sleeps(standin_current)));
+    return leave(module ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE);
+}
+
 API cuPointerGetAttribute(void *value, int attribute, CUdeviceptr p)
 {
     TRY(enter_current());
     const struct block *block = block_of(p);
-    if (!block || attribute != CU_POINTER_ATTRIBUTE_MEMORY_TYPE)
+    if (block && attribute == CU_POINTER_ATTRIBUTE_MEMORY_TYPE)
+        *(unsigned *)value = block->type;
+    else if (block && attribute == CU_POINTER_ATTRIBUTE_CONTEXT)
+        *(CUcontext *)value = block->context;
+    else
         return leave(CUDA_ERROR_INVALID_VALUE);
-    *(unsigned *)value = block->type;
     return leave(CUDA_SUCCESS);
 }
 
@@ -426,6 +461,29 @@ static CUresult copy(void *to, const void *from, size_t bytes, CUstream stream, 
     memcpy(to, from, bytes);
     CUcontext in = stream->context;
     return leave(waits ? standin_wait(in, standin_end(stream), sleeps(in)) : CUDA_SUCCESS);
+}
+
+static bool is_host(CUdeviceptr p)
+{
+    const struct block *block = block_of(p);
+    return !block || block->type == CU_MEMORYTYPE_HOST;
+}
+
+static char *place_of_side(const CUcopySide2D *side)
+{
+    uintptr_t begin = side->type == CU_MEMORYTYPE_HOST ? (uintptr_t)side->host : (uintptr_t)side->device;
+    return (char *)begin + side->y * side->pitch + side->x;
+}
+
+/* All but the last row take no time. */
+static CUresult copy_rows(const CUcopy2D *plan, CUstream stream, bool waits)
+{
+    char *to = place_of_side(&plan->to);
+    const char *from = place_of_side(&plan->from);
+    size_t row = 0;
+    for (; row + 1 < plan->height; row++)
+        memcpy(to + row * plan->to.pitch, from + row * plan->from.pitch, plan->width);
+    return copy(to + row * plan->to.pitch, from + row * plan->from.pitch, plan->width, stream, waits);
 }
 
 #include "standin_streams.h"

@@ -179,11 +179,20 @@ def test_waits_sleep_and_wake_seldom(plain: Build) -> None:
 
 
 def test_waits_for_work_never_seen_do_not_spin(plain: Build) -> None:
-    """Neither do those for events, which are made as the program wants them: without CUDA's flag."""
+    """Not for events either, which are made as the program wants them: without CUDA's flag."""
     ran = plain.run("conformance", "--new", "20", "10", preload=True)
     assert ran.returncode == 0, ran.stderr
     waits = json.loads(ran.stdout)
     assert all(kind["cpu_ms"] < 5 for kind in waits.values()), waits
+
+
+def test_frees_and_copies_are_slept_for_as_waits_are(plain: Build, tmp_path: Path) -> None:
+    """Once the driver's own calls have shown that they wait."""
+    timeline = tmp_path / "timeline.json"
+    plain.run("conformance", "--cost", "5", "20", preload=True, GPUSPLIT_TIMELINE=str(timeline))
+    naps = [wait["args"]["naps"] for wait in waits_of(timeline) if wait["dur"] > 4000]
+    assert len(naps) >= 5 * 20
+    assert sum(n > 0 for n in naps) > 4.5 * 20, naps
 
 
 def test_waits_of_the_driver_spin_if_one_wants_them(plain: Build) -> None:
