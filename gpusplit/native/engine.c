@@ -11,6 +11,8 @@
 #define SLOTS 2048
 /* Times remembered of one key. */
 #define TIMES 8
+/* Of finer names only those that come again are worth a place. */
+#define FINER 8
 /* A wait wakes at most so often before it is the driver's: in a guest each wake-up costs the host. */
 #define MOST_NAPS 7
 /* Sleeping for less is not worth the two switches. */
@@ -23,7 +25,7 @@
 /* A time that some work took, or the guess that stands for it: where the end was not seen. */
 struct took {
     uint64_t ns;
-    uint64_t busy; /* it was not over after so long; 0: nobody asked in time */
+    uint64_t least; /* it, or other such work, was not over after so long; 0: nobody asked in time */
     bool guess;
 };
 
@@ -34,6 +36,8 @@ struct history {
     uint32_t count;
     uint32_t guesses; /* since the shortest kind of work was seen to end */
     struct took times[TIMES];
+    uint64_t finer[FINER]; /* the finer names that work of this one last had */
+    uint32_t next_finer;
 };
 
 static struct history histories[SLOTS];
@@ -92,19 +96,19 @@ static bool alike(uint64_t ns, uint64_t least, uint64_t most)
 
 /* The end was somewhere between `busy` and `over`.  A little before `over`, but less and less with
  * every guess: who oversleeps badly is not to do so again and again.  Other such work may tell how long it
- * lasts at least, unless that went wrong, too. */
-static uint64_t guess(const struct history *h, uint64_t busy, uint64_t over, unsigned guesses)
+ * lasts at least, unless that goes wrong again and again. */
+static struct took guess(const struct history *h, uint64_t busy, uint64_t over, unsigned guesses)
 {
     const uint64_t little = busy ? over / 64 + 2 * FIRST_NAP_NS : over / 128 + FIRST_NAP_NS / 2;
-    uint64_t less = guesses == 0 ? little : guesses == 1 ? over / 6 : over / 4 * 3;
-    for (unsigned i = 0; i < h->count && guesses < 2; i++) {
+    uint64_t less = guesses == 0 ? little : guesses == 1 ? over / 6 : over / 4 * 3, least = busy;
+    for (unsigned i = 0; i < h->count && guesses < 4; i++) {
         const struct took *other = &h->times[i];
-        if (other->busy > busy && other->busy < over && alike(other->ns, over, over))
-            busy = other->busy;
+        if (other->least > least && other->least < over && alike(other->ns, over, over))
+            least = other->least;
     }
-    if (busy && less > (over - busy) / 2)
-        less = (over - busy) / 2;
-    return less < over ? over - less : 0;
+    if (least && less > (over - least) / 2)
+        less = (over - least) / 2;
+    return (struct took){ less < over ? over - less : 0, least, true };
 }
 
 /* The shortest and the longest time remembered. */
@@ -117,10 +121,22 @@ static void extremes(const struct history *h, uint64_t *least, uint64_t *most)
     }
 }
 
-/* fine: the name has arguments in it, and stands for times that are all alike.
- * Returns whether it is worth to look closer. */
-static bool learn(uint64_t key, bool fine, uint64_t begin, uint64_t end, const struct waited *w)
+/* Whether work of this name had that finer one lately.  Where what is taken for an argument is none (what lies
+ * between the members of a structure, say), no finer name ever comes again. */
+static bool came_before(struct history *h, uint64_t finer)
 {
+    for (unsigned i = 0; i < FINER; i++)
+        if (h->finer[i] == finer)
+            return true;
+    h->finer[h->next_finer++ % FINER] = finer;
+    return false;
+}
+
+/* finer: a name of the same work that has arguments in it; key itself, if it is that, and stands for times that
+ * are all alike.  Returns whether it is worth to look closer. */
+static bool learn(uint64_t key, uint64_t finer, uint64_t begin, uint64_t end, const struct waited *w)
+{
+    const bool fine = key == finer;
     const uint64_t over = end > begin ? end - begin : 0;
     const uint64_t busy = w->busy > begin && w->busy < end ? w->busy - begin : 0;
     struct history *h = take(key);
@@ -136,7 +152,8 @@ static bool learn(uint64_t key, bool fine, uint64_t begin, uint64_t end, const s
     extremes(h, &shortest, &longest);
     /* Over before the time that it was slept for: no timer was late, the work was shorter than ever. */
     const unsigned guesses = h->guesses + (over < w->slept_for);
-    const struct took took = { seen ? busy + (over - busy) / 2 : guess(h, busy, over, guesses), busy, !seen };
+    const struct took took = seen ? (struct took){ busy + (over - busy) / 2, busy, false }
+                                  : guess(h, busy, over, guesses);
     if (!seen)
         h->guesses = nearly ? 1 : guesses + 1;
     else if (took.ns / 9 * 8 <= shortest)
@@ -159,14 +176,17 @@ static bool learn(uint64_t key, bool fine, uint64_t begin, uint64_t end, const s
     if (h->count < TIMES)
         h->count++;
     extremes(h, &shortest, &longest);
+    const bool closer = longest - shortest > shortest / 8 + FIRST_NAP_NS && came_before(h, finer);
     give_back(h);
-    return longest - shortest > shortest / 8 + FIRST_NAP_NS;
+    return closer;
 }
 
 void engine_learn(struct key key, uint64_t begin, uint64_t end, const struct waited *w)
 {
-    if ((learn(key.rough, false, begin, end, w) || w->by_arguments) && key.fine != key.rough)
-        learn(key.fine, true, begin, end, w);
+    /* Nothing finer is known of many a work: then its one name stands for whatever times. */
+    const uint64_t finer = key.fine != key.rough ? key.fine : 0;
+    if ((learn(key.rough, finer, begin, end, w) || w->by_arguments) && finer)
+        learn(finer, finer, begin, end, w);
 }
 
 void engine_forget(void)
@@ -255,7 +275,8 @@ struct waited engine_wait(struct key key, uint64_t begin, ask_fn *ask, void *wha
     }
     /* A little later than ever: not the driver's yet, whose sleep takes longer to end. */
     for (uint64_t nap = FIRST_NAP_NS; n && w.answer == ANSWER_BUSY && w.naps < MOST_NAPS; nap *= 2) {
-        nap_until(&w, engine_now() + nap);
+        const uint64_t now = engine_now(), most = FIRST_NAP_NS + (now - begin) / 8;
+        nap_until(&w, now + (nap < most ? nap : most));
         ask_until(&w, 0, ask, what);
     }
     errno = saved_errno;

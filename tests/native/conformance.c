@@ -4,6 +4,8 @@
  *     conformance                 the facts
  *     conformance --cost MS N     what N waits of MS milliseconds cost, of each kind, as JSON
  *     conformance --new MS N      the same, each for work that was never there before
+ *     conformance --in-turn MS N  waits for N copies after MS milliseconds, and after 20 us, in turn
+ *     conformance --as-said MS N  the same; the argument that tells them apart is in a structure
  *     conformance --forks N       N children beside a thread that waits; some drivers dislike it
  *     conformance --contexts N    N contexts that end while threads wait in them and beside them; the stand-in's
  *     conformance --unload N      what waits cost once the driver was opened, used and closed N times
@@ -25,13 +27,22 @@
 struct driver cu, pt;
 CUcontext context;
 unsigned grid = 1;
-static CUfunction spin_kernel, fail_kernel;
+static CUfunction spin_kernel, fail_kernel, said_kernel;
 
 static const char ptx[] =
     ".version 7.0\n.target sm_70\n.address_size 64\n"
     ".visible .entry spin(.param .u64 ns) {\n"
     "  .reg .u64 %a, %b, %n;\n  .reg .pred %p;\n"
     "  ld.param.u64 %n, [ns];\n"
+    "  mov.u64 %a, %globaltimer;\n"
+    "AGAIN:\n"
+    "  mov.u64 %b, %globaltimer;\n"
+    "  sub.u64 %b, %b, %a;\n"
+    "  setp.lt.u64 %p, %b, %n;\n"
+    "  @%p bra AGAIN;\n  ret;\n}\n"
+    ".visible .entry spin_as_said(.param .align 8 .b8 said[16]) {\n"
+    "  .reg .u64 %a, %b, %n;\n  .reg .u32 %m;\n  .reg .pred %p;\n"
+    "  ld.param.u32 %m, [said+8];\n  mul.wide.u32 %n, %m, 1000;\n"
     "  mov.u64 %a, %globaltimer;\n"
     "AGAIN:\n"
     "  mov.u64 %b, %globaltimer;\n"
@@ -94,6 +105,18 @@ void spin(CUstream stream, uint64_t ns)
     MUST(launch_by(&cu, "spin", stream, ns));
 }
 
+void spin_as_said(CUstream stream, uint64_t ns)
+{
+    static unsigned noise;
+    struct {
+        void *memory;
+        uint32_t microseconds;
+        float number;
+    } said = { stream, (uint32_t)(ns / 1000), 1.0f / (float)++noise };
+    void *params[] = { &said };
+    MUST(cu.LaunchKernel(said_kernel, grid, 1, 1, 1, 1, 1, 0, stream, params, NULL));
+}
+
 void use_device(void)
 {
     CUdevice device;
@@ -110,6 +133,7 @@ void load_kernels(void)
     MUST(cu.ModuleLoadData(&module, ptx));
     MUST(cu.ModuleGetFunction(&spin_kernel, module, "spin"));
     MUST(cu.ModuleGetFunction(&fail_kernel, module, "fail"));
+    MUST(cu.ModuleGetFunction(&said_kernel, module, "spin_as_said"));
     spin(NULL, 1000); /* the first is slow */
     MUST(cu.CtxSynchronize());
 }
@@ -319,10 +343,11 @@ int main(int argc, char **argv)
         cost(strtoull(argv[2], NULL, 10) * MS, atoi(argv[3]), !strcmp(argv[1], "--new"));
         return 0;
     }
-    if (argc > 3 && !strcmp(argv[1], "--in-turn")) {
+    if (argc > 3 && (!strcmp(argv[1], "--in-turn") || !strcmp(argv[1], "--as-said"))) {
         open_driver();
         use_device();
-        in_turn(strtoull(argv[2], NULL, 10) * MS, atoi(argv[3]));
+        in_turn(strtoull(argv[2], NULL, 10) * MS, atoi(argv[3]),
+                strcmp(argv[1], "--in-turn") ? spin_as_said : spin);
         return 0;
     }
     if (argc > 2 && !strcmp(argv[1], "--forks")) {

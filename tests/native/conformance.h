@@ -86,6 +86,7 @@ void sleep_ns(uint64_t ns);
 CUstream new_stream(unsigned flags);
 CUresult launch_by(const struct driver *driver, const char *kernel, CUstream stream, uint64_t ns);
 void spin(CUstream stream, uint64_t ns);
+void spin_as_said(CUstream stream, uint64_t ns);
 
 void waits(void);
 void threads(void);
@@ -93,7 +94,8 @@ void captures(void);
 void lifetimes(void);
 void errors(void);
 void cost(uint64_t ns, int n, bool each_new); /* each_new: of work that is never the same */
-void in_turn(uint64_t ns, int n); /* and for a short time; of one kernel and grid */
+/* And for a short time; of one kernel and grid. */
+void in_turn(uint64_t ns, int n, void (*launch)(CUstream stream, uint64_t ns));
 void frees(void);
 void forks_beside_waits(int n);
 void contexts_end_beside_waits(int n);

@@ -32,13 +32,13 @@ static void odd_captures(void)
     MUST(cu.StreamDestroy(other));
 }
 
-void in_turn(uint64_t ns, int n)
+void in_turn(uint64_t ns, int n, void (*launch)(CUstream, uint64_t))
 {
     char here[64] = "";
     CUdeviceptr there;
     MUST(cu.MemAlloc(&there, sizeof here));
     for (int i = 0; i < 2 * n; i++) {
-        spin(NULL, i % 2 ? MS / 50 : ns);
+        launch(NULL, i % 2 ? MS / 50 : ns);
         MUST(cu.MemcpyDtoH(here, there, sizeof here));
     }
 }

@@ -275,7 +275,15 @@ struct CUfunc_st {
     const char *name;
 };
 
-static struct CUfunc_st kernels[] = { { "spin" }, { "fail" } };
+static struct CUfunc_st kernels[] = { { "spin" }, { "fail" }, { "spin_as_said" } };
+enum { SPIN, FAIL, SPIN_AS_SAID, KERNELS };
+
+/* What the third has for an argument. */
+struct said {
+    void *memory;
+    uint32_t microseconds;
+    float number;
+};
 
 API cuModuleLoadData(void **module, const void *image)
 {
@@ -287,26 +295,29 @@ API cuModuleLoadData(void **module, const void *image)
 API cuModuleGetFunction(CUfunction *function, void *module, const char *name)
 {
     TRY(enter_current());
-    for (unsigned i = 0; module && i < 2; i++)
+    for (unsigned i = 0; module && i < KERNELS; i++)
         if (!strcmp(kernels[i].name, name))
             GIVE(function, &kernels[i]);
     return leave(CUDA_ERROR_NOT_FOUND);
 }
 
-/* The one that spins has an argument: how long. */
+/* Those that spin have an argument: how long. */
 API cuFuncGetParamInfo(CUfunction f, size_t index, size_t *offset, size_t *size)
 {
-    if (f != &kernels[0] || index)
+    if (f == &kernels[FAIL] || index)
         return CUDA_ERROR_INVALID_VALUE;
     *offset = 0;
-    *size = sizeof(uint64_t);
+    *size = f == &kernels[SPIN] ? sizeof(uint64_t) : sizeof(struct said);
     return CUDA_SUCCESS;
 }
 
 static struct load load_of(CUfunction f, void **params)
 {
-    return f == &kernels[0] ? (struct load){ *(const uint64_t *)params[0], false }
-                            : (struct load){ FAIL_NS, true };
+    return f == &kernels[SPIN]   ? (struct load){ *(const uint64_t *)params[0], false }
+           : f == &kernels[FAIL] ? (struct load){ FAIL_NS, true }
+                                 : (struct load){
+                                       ((const struct said *)params[0])->microseconds * 1000u, false
+                                   };
 }
 
 struct CUgraphExec_st {

@@ -276,11 +276,16 @@ def test_the_engine_sleeps_through_what_it_knows(plain: Build, order: list[str])
     assert told["cpu"] < 0.5
 
 
-def test_an_argument_tells_long_launches_from_short_ones(plain: Build, tmp_path: Path) -> None:
-    """A copy after short work is the driver's alone: by kernel and grid, all of these were."""
+@pytest.mark.parametrize("launches", ["--in-turn", "--as-said"])
+def test_an_argument_tells_long_launches_from_short_ones(
+    plain: Build, tmp_path: Path, launches: str
+) -> None:
+    """A copy after short work is the driver's alone: by kernel and grid, all of these were.
+    The argument may be a number in a structure, between others that are never the same.
+    """
     timeline = tmp_path / "timeline.json"
     plain.run(
-        "conformance", "--in-turn", "10", "40",
+        "conformance", launches, "10", "40",
         preload=True, GPUSPLIT_TIMELINE=str(timeline),
     )  # fmt: skip
     naps = [wait["args"]["naps"] for wait in waits_of(timeline)]
