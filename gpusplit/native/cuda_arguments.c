@@ -109,19 +109,28 @@ static bool pointer(uint64_t value)
     return value >> 32 && !(value >> 48);
 }
 
-/* What in a structure may be small integers of four or eight bytes, by where it stands. */
-static uint64_t small_numbers(const char *structure, unsigned words, uint64_t key)
+/* What in eight bytes of a structure may be small integers of four or eight bytes; without a branch, which would
+ * be guessed wrong. */
+static uint64_t small_numbers(uint64_t both)
 {
-    for (unsigned i = 0; i < words; i += 2) {
-        uint32_t two[2] = { SMALL, 0 };
-        memcpy(two, structure + (size_t)4 * i, i + 1 < words ? 8 : 4);
-        uint64_t found = two[0] < SMALL ? (uint64_t)two[0] + 1 : 0;
-        /* Behind what is no small number stands the upper half of it, if anything. */
-        found |= two[1] < SMALL && (found || two[1] >> 16) ? (uint64_t)two[1] << 32 : 0;
-        key = (key ^ (found + i)) * 0x9e3779b97f4a7c15u;
-        key ^= key >> 29;
+    const uint64_t lower = (uint32_t)both, upper = both >> 32;
+    const uint64_t lower_small = -(uint64_t)(lower < SMALL);
+    /* Above what is no small number stands the upper half of it, if it is that of a pointer. */
+    const uint64_t upper_small = -(uint64_t)(upper < SMALL) & (lower_small | -(uint64_t)(upper >> 16 > 0));
+    return (lower & lower_small) | (upper & upper_small) << 32;
+}
+
+/* The same of a whole structure, by where they stand. */
+static uint64_t key_of_structure(const char *structure, unsigned words)
+{
+    uint64_t key = words, both = 0;
+    for (; words >= 2; words -= 2, structure += sizeof both) {
+        memcpy(&both, structure, sizeof both);
+        key = key * 0x9e3779b97f4a7c15u + small_numbers(both);
     }
-    return key;
+    both = 0;
+    memcpy(&both, structure, 4 * (size_t)words);
+    return key * 0x9e3779b97f4a7c15u + small_numbers(both);
 }
 
 uint64_t arguments_of(CUfunction f, void **params)
@@ -145,6 +154,7 @@ uint64_t arguments_of(CUfunction f, void **params)
             key = engine_mix(key, value + index);
     }
     for (; layout.structures; layout.structures >>= 12)
-        key = small_numbers(params[(layout.structures & 31) - 1], layout.structures >> 5 & 127, key);
+        key = engine_mix(
+            key, key_of_structure(params[(layout.structures & 31) - 1], layout.structures >> 5 & 127));
     return key;
 }
