@@ -50,7 +50,8 @@ uint64_t nap_lateness(uint64_t ns)
     return late ? late : USUALLY_LATE_NS;
 }
 
-/* A step up for the one of eight that was later, a seventh of it down for each of the others. */
+/* Four steps up for the one of five that was later, one down for each of the others: to be sure of more would
+ * cost more CPU than it saves time. */
 static void learn_lateness(uint64_t slept, uint64_t late)
 {
     if (late > CROWDED_NS)
@@ -61,7 +62,7 @@ static void learn_lateness(uint64_t slept, uint64_t late)
     uint64_t was = atomic_load_explicit(usual, memory_order_relaxed);
     was = was ? was : late + late / 4 + 1;
     const uint64_t step = was / 64 + 1;
-    atomic_store_explicit(usual, late > was ? was + 7 * step : was - step, memory_order_relaxed);
+    atomic_store_explicit(usual, late > was ? was + 4 * step : was - step, memory_order_relaxed);
 }
 
 /* struct sched_attr as it was at first; newer kernels take it, and change nothing that is not in it. */

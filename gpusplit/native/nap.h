@@ -10,7 +10,7 @@ uint64_t nap_now(void);
 /* Sleeps until `until`; it is `now`.  Timer slack and the scheduler's slice are afterwards as they were. */
 void nap(uint64_t until, uint64_t now);
 
-/* How late a thread may wake that sleeps for so long (ns): one nap of eight was later. */
+/* How late a thread may wake that sleeps for so long (ns): one nap of five was later. */
 uint64_t nap_lateness(uint64_t ns);
 
 #endif

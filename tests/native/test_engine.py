@@ -43,14 +43,14 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Model:
 
 
 @pytest.mark.parametrize("timers", [PROMPT, GUEST, TARDY])
-@pytest.mark.parametrize(("length", "cpu"), [(10_000, 0.015), (1_000, 0.08), (100, 1.0), (20, 1.0)])
+@pytest.mark.parametrize(("length", "cpu"), [(10_000, 0.015), (1_000, 0.065), (100, 1.0), (20, 1.0)])
 def test_a_wait_ends_with_its_work(
     model: Model, timers: tuple[float, ...], length: int, cpu: float
 ) -> None:
     """However late the timers: then the thread wakes earlier."""
     figures = model(timers, length)
     assert figures["median_late_us"] < 2
-    assert figures["p90_late_us"] < 10
+    assert figures["p90_late_us"] < 40
     assert figures["cpu"] <= cpu
     assert figures["naps"] < 1.1
     assert figures["drivers"] == 0
