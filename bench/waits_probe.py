@@ -64,27 +64,31 @@ class Gpu:
         self.call("cuMemcpyDtoHAsync_v2", self.host, self.memory, size, self.stream)
 
 
-def cpu() -> float:
+def cpu() -> tuple[float, int]:
+    """Seconds used until now, and how often this thread went to sleep."""
     used = resource.getrusage(resource.RUSAGE_SELF)
-    return used.ru_utime + used.ru_stime
+    sleeps = resource.getrusage(resource.RUSAGE_THREAD).ru_nvcsw
+    return used.ru_utime + used.ru_stime, sleeps
 
 
 def measure(
     gpu: Gpu, milliseconds: float, times: int, wait: Callable[[], None]
 ) -> dict[str, float]:
-    """Median time of a launch and its wait in us, and the part of a core that all took."""
+    """Median time of a launch and its wait in us, the part of a core that all took, wake-ups."""
     for _ in range(WARM_UP):
         gpu.launch(milliseconds)
         wait()
-    took, used, began = [], cpu(), time.perf_counter()
+    took, (used, slept), began = [], cpu(), time.perf_counter()
     for _ in range(times):
         start = time.perf_counter()
         gpu.launch(milliseconds)
         wait()
         took.append(time.perf_counter() - start)
+    now, sleeps = cpu()
     return {
         "us": statistics.median(took) * 1e6,
-        "cpu": (cpu() - used) / (time.perf_counter() - began),
+        "cpu": (now - used) / (time.perf_counter() - began),
+        "wakes": (sleeps - slept) / times,
     }
 
 

@@ -14,6 +14,7 @@ typedef struct CUfunc_st *CUfunction;
 typedef struct CUmod_st *CUmodule;
 typedef struct CUlib_st *CUlibrary;
 typedef struct CUkern_st *CUkernel;
+typedef struct CUarray_st *CUarray;
 typedef struct CUgraph_st *CUgraph;
 typedef struct CUgraphExec_st *CUgraphExec;
 typedef unsigned long long CUdeviceptr;
@@ -27,6 +28,9 @@ enum {
     CU_CTX_SCHED_MASK = 7,
     CU_EVENT_BLOCKING_SYNC = 1,
     CU_STREAM_CAPTURE_MODE_RELAXED = 2,
+    CU_MEMORYTYPE_HOST = 1,
+    CU_MEMORYTYPE_UNIFIED = 4,
+    CU_POINTER_ATTRIBUTE_CONTEXT = 1,
     CU_POINTER_ATTRIBUTE_MEMORY_TYPE = 2,
 };
 
@@ -40,5 +44,35 @@ typedef struct {
     void *attributes;
     unsigned attribute_count;
 } CUlaunchConfig;
+
+/* CUDA_MEMCPY2D_v2 and CUDA_MEMCPY3D_v2. */
+typedef struct {
+    size_t x, y;
+    unsigned type;
+    const void *host;
+    CUdeviceptr device;
+    CUarray array;
+    size_t pitch;
+} CUcopySide2D;
+
+typedef struct {
+    CUcopySide2D from, to;
+    size_t width, height;
+} CUcopy2D;
+
+typedef struct {
+    size_t x, y, z, level;
+    unsigned type;
+    const void *host;
+    CUdeviceptr device;
+    CUarray array;
+    void *reserved;
+    size_t pitch, height;
+} CUcopySide3D;
+
+typedef struct {
+    CUcopySide3D from, to;
+    size_t width, height, depth;
+} CUcopy3D;
 
 #endif

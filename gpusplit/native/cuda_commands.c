@@ -10,8 +10,8 @@
 #include "settings.h"
 #include "work.h"
 
-STREAM_FUNCTIONS(EXPORTED, , )
-STREAM_FUNCTIONS(EXPORTED, _ptsz, _ptds)
+STREAM_FUNCTIONS(EXPORTED, )
+STREAM_FUNCTIONS(EXPORTED, _ptsz)
 
 /* What streams are given.  Keys are odd, so that no number of the same commands adds up to none. */
 
@@ -21,21 +21,7 @@ static uint64_t key_of_launch(CUfunction f, unsigned gx, unsigned gy, unsigned g
     return engine_mix(engine_mix((uintptr_t)f, grid), (uint64_t)gz << 32 | threads) | 1;
 }
 
-enum { COPY = 0x636f7079, GRAPH = 0x67726170 };
-
-static uint64_t key_of_bytes(size_t bytes)
-{
-    return engine_mix(COPY, bytes) | 1;
-}
-
-/* Memory that the driver does not know: a copy from a device to it comes back when it is done. */
-static bool pageable(const void *memory)
-{
-    unsigned type = 0;
-    return real_cuPointerGetAttribute &&
-           real_cuPointerGetAttribute(&type, CU_POINTER_ATTRIBUTE_MEMORY_TYPE,
-                                      (CUdeviceptr)(uintptr_t)memory) != CUDA_SUCCESS;
-}
+enum { GRAPH = 0x67726170 };
 
 static void event_on(CUevent event, CUstream stream, bool per_thread)
 {
@@ -47,9 +33,6 @@ static void event_on(CUevent event, CUstream stream, bool per_thread)
     else
         event_forget((uintptr_t)event);
 }
-
-/* Copies that take long themselves teach nothing of what was before them. */
-#define SMALL_COPY ((size_t)1 << 16)
 
 /* A capture that could not be begun is none. */
 static CUresult begun(CUresult result)
@@ -70,17 +53,7 @@ static CUresult begun(CUresult result)
         return real_##name call;                                                                     \
     }
 
-#define WAITS_FIRST(name, parameters, call, PT)                                                      \
-    CUresult our_##name parameters                                                                   \
-    {                                                                                                \
-        if (!HAVE(name))                                                                             \
-            return CUDA_ERROR_NOT_INITIALIZED;                                                       \
-        struct wait w;                                                                               \
-        before_stream(&w, NULL, PT, true);                                                           \
-        return after(&w, real_##name call, bytes <= SMALL_COPY);                                     \
-    }
-
-#define STREAM_WRAPPERS(SZ, DS, PT)                                                                  \
+#define STREAM_WRAPPERS(SZ, PT)                                                                      \
     CUresult our_cuStreamSynchronize##SZ(CUstream stream)                                            \
     {                                                                                                \
         if (!HAVE(cuStreamSynchronize##SZ))                                                          \
@@ -117,28 +90,6 @@ static CUresult begun(CUresult result)
           key_of_launch(f, gx, gy, gz, bx * by * bz), arguments_of(f, params))                       \
     GIVES(cuGraphLaunch##SZ, (CUgraphExec graph, CUstream stream), (graph, stream), stream, PT,      \
           engine_mix((uintptr_t)graph, GRAPH) | 1, 0)                                                \
-    GIVES(cuMemcpyAsync##SZ, (CUdeviceptr to, CUdeviceptr from, size_t bytes, CUstream stream),      \
-          (to, from, bytes, stream), stream, PT, key_of_bytes(bytes), 0)                             \
-    GIVES(cuMemcpyHtoDAsync_v2##SZ,                                                                  \
-          (CUdeviceptr to, const void *from, size_t bytes, CUstream stream),                         \
-          (to, from, bytes, stream), stream, PT, key_of_bytes(bytes), 0)                             \
-    GIVES(cuMemcpyDtoDAsync_v2##SZ,                                                                  \
-          (CUdeviceptr to, CUdeviceptr from, size_t bytes, CUstream stream),                         \
-          (to, from, bytes, stream), stream, PT, key_of_bytes(bytes), 0)                             \
-    CUresult our_cuMemcpyDtoHAsync_v2##SZ(void *to, CUdeviceptr from, size_t bytes,                  \
-                                          CUstream stream)                                           \
-    {                                                                                                \
-        if (!HAVE(cuMemcpyDtoHAsync_v2##SZ))                                                         \
-            return CUDA_ERROR_NOT_INITIALIZED;                                                       \
-        if (!settings()->sleeps || atomic_load(&captures) || !pageable(to)) {                        \
-            given(stream, PT, key_of_bytes(bytes), 0);                                               \
-            return real_cuMemcpyDtoHAsync_v2##SZ(to, from, bytes, stream);                           \
-        }                                                                                            \
-        struct wait w;                                                                               \
-        before_stream(&w, stream, PT, true);                                                         \
-        return after(&w, real_cuMemcpyDtoHAsync_v2##SZ(to, from, bytes, stream),                     \
-                     bytes <= SMALL_COPY);                                                           \
-    }                                                                                                \
     CUresult our_cuStreamBeginCapture##SZ(CUstream stream)                                           \
     {                                                                                                \
         if (!HAVE(cuStreamBeginCapture##SZ))                                                         \
@@ -173,9 +124,7 @@ static CUresult begun(CUresult result)
         if (was && !capture_status(real_cuStreamIsCapturing##SZ, stream))                            \
             capture_ends();                                                                          \
         return result;                                                                               \
-    }                                                                                                \
-    WAITS_FIRST(cuMemcpyDtoH_v2##DS, (void *to, CUdeviceptr from, size_t bytes), (to, from, bytes),  \
-                PT)
+    }
 
-STREAM_WRAPPERS(, , false)
-STREAM_WRAPPERS(_ptsz, _ptds, true)
+STREAM_WRAPPERS(, false)
+STREAM_WRAPPERS(_ptsz, true)

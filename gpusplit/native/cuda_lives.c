@@ -1,4 +1,4 @@
-/* How contexts, streams and events come (so that the driver itself sleeps where it waits) and go. */
+/* How streams, events, contexts and functions come and go. */
 #define _GNU_SOURCE
 #include <pthread.h>
 #include <stdatomic.h>
@@ -6,57 +6,24 @@
 
 #include "cuda_arguments.h"
 #include "cuda_driver.h"
+#include "cuda_flags.h"
 #include "cuda_streams.h"
-#include "settings.h"
 #include "work.h"
 
 LIFE_FUNCTIONS(EXPORTED)
 
-/* How the driver itself waits, when nothing was guessed: by sleeping. */
-
-static unsigned blocking(unsigned flags)
+/* An event waits by its own flag, not by its context's; where the program did not set it, it stays unset: the
+ * GPU would interrupt the CPU, and wake a thread of the driver's, each time that the event is reached, whether
+ * anybody waits for it or not. */
+CUresult our_cuEventCreate(CUevent *event, unsigned flags)
 {
-    return settings()->sleeps ? (flags & ~(unsigned)CU_CTX_SCHED_MASK) | CU_CTX_SCHED_BLOCKING_SYNC
-                              : flags;
-}
-
-CUresult our_cuInit(unsigned flags)
-{
-    if (!HAVE(cuInit))
+    if (!HAVE(cuEventCreate))
         return CUDA_ERROR_NOT_INITIALIZED;
-    static atomic_bool set;
-    CUresult result = real_cuInit(flags);
-    int devices = 0;
-    if (result != CUDA_SUCCESS || !settings()->sleeps || atomic_exchange(&set, true) ||
-        !real_cuDeviceGetCount || real_cuDeviceGetCount(&devices) != CUDA_SUCCESS)
-        return result;
-    for (CUdevice device = 0; device < devices; device++) {
-        unsigned now = 0;
-        int active = 0;
-        if (real_cuDevicePrimaryCtxGetState && real_cuDevicePrimaryCtxSetFlags_v2 &&
-            real_cuDevicePrimaryCtxGetState(device, &now, &active) == CUDA_SUCCESS)
-            real_cuDevicePrimaryCtxSetFlags_v2(device, blocking(now));
-    }
+    CUresult result = real_cuEventCreate(event, flags);
+    if (result == CUDA_SUCCESS && flags & CU_EVENT_BLOCKING_SYNC)
+        event_blocks((uintptr_t)*event);
     return result;
 }
-
-#define SETS_FLAGS(name, parameters, ...)                                                            \
-    CUresult our_##name parameters                                                                   \
-    {                                                                                                \
-        return HAVE(name) ? real_##name(__VA_ARGS__) : CUDA_ERROR_NOT_INITIALIZED;                   \
-    }
-SETS_FLAGS(cuDevicePrimaryCtxSetFlags, (CUdevice device, unsigned flags), device, blocking(flags))
-SETS_FLAGS(cuDevicePrimaryCtxSetFlags_v2, (CUdevice device, unsigned flags), device, blocking(flags))
-SETS_FLAGS(cuCtxCreate_v2, (CUcontext * context, unsigned flags, CUdevice device), context,
-           blocking(flags), device)
-SETS_FLAGS(cuCtxCreate_v3,
-           (CUcontext * context, void *affinity, int count, unsigned flags, CUdevice device), context,
-           affinity, count, blocking(flags), device)
-SETS_FLAGS(cuCtxCreate_v4, (CUcontext * context, void *parameters, unsigned flags, CUdevice device),
-           context, parameters, blocking(flags), device)
-/* An event waits by its own flag, not by its context's. */
-SETS_FLAGS(cuEventCreate, (CUevent * event, unsigned flags), event,
-           settings()->sleeps ? flags | CU_EVENT_BLOCKING_SYNC : flags)
 
 /* What is gone. */
 
@@ -96,8 +63,10 @@ CUresult our_cuCtxDestroy_v2(CUcontext context)
 {
     if (!HAVE(cuCtxDestroy_v2))
         return CUDA_ERROR_NOT_INITIALIZED;
-    if (context)
+    if (context) {
         forget_context(context);
+        flags_forget((uintptr_t)context);
+    }
     return real_cuCtxDestroy_v2(context);
 }
 
@@ -116,14 +85,6 @@ GIVES_ONE(cuModuleGetFunction, (CUfunction * f, CUmodule module, const char *nam
 GIVES_ONE(cuKernelGetFunction, (CUfunction * f, CUkernel kernel), (f, kernel), arguments_function(*f))
 GIVES_ONE(cuLibraryGetKernel, (CUkernel * kernel, CUlibrary library, const char *name),
           (kernel, library, name), arguments_kernel(*kernel))
-
-CUresult our_cuModuleUnload(CUmodule module)
-{
-    if (!HAVE(cuModuleUnload))
-        return CUDA_ERROR_NOT_INITIALIZED;
-    arguments_forget();
-    return real_cuModuleUnload(module);
-}
 
 CUresult our_cuLibraryUnload(CUlibrary library)
 {

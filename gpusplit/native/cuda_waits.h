@@ -10,6 +10,19 @@
 #include "report.h"
 #include "work.h"
 
+/* A stream or an event that is asked whether it is over. */
+struct asked {
+    CUresult (*query)(CUstream);
+    CUresult (*query_event)(CUevent);
+    CUevent event;
+    bool driver_spins; /* when it is its turn to wait */
+    CUstream stream;
+    const struct work *work; /* the stream's, as long as it has this handle */
+    uintptr_t handle;
+    const struct feeding *feeding; /* NULL: it does not matter whether it is fed */
+};
+enum answer ask(void *asked);
+
 struct wait {
     struct moment until;
     struct feeding *feeding;

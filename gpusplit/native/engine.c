@@ -4,13 +4,15 @@
 #include <errno.h>
 #include <sched.h>
 #include <stdatomic.h>
-#include <sys/prctl.h>
-#include <time.h>
+
+#include "nap.h"
 
 /* Waits that are remembered; further keys take the place of others. */
 #define SLOTS 2048
 /* Times remembered of one key. */
 #define TIMES 8
+/* Of finer names only those that come again are worth a place. */
+#define FINER 8
 /* A wait wakes at most so often before it is the driver's: in a guest each wake-up costs the host. */
 #define MOST_NAPS 7
 /* Sleeping for less is not worth the two switches. */
@@ -23,6 +25,7 @@
 /* A time that some work took, or the guess that stands for it: where the end was not seen. */
 struct took {
     uint64_t ns;
+    uint64_t least; /* it, or other such work, was not over after so long; 0: nobody asked in time */
     bool guess;
 };
 
@@ -31,22 +34,19 @@ struct history {
     uint64_t key;
     uint32_t next;
     uint32_t count;
-    uint32_t guesses; /* in a row */
+    uint32_t guesses; /* since the shortest kind of work was seen to end */
     struct took times[TIMES];
+    uint64_t finer[FINER]; /* the finer names that work of this one last had */
+    uint32_t next_finer;
 };
 
 static struct history histories[SLOTS];
 static _Atomic uint64_t spin_ns = 50000;
-/* How late this machine's timers wake a thread, smoothed. */
-static _Atomic uint64_t lateness_ns = 10000;
-
 static __thread unsigned naps_ever __attribute__((tls_model("initial-exec")));
 
 uint64_t engine_now(void)
 {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+    return nap_now();
 }
 
 unsigned engine_naps(void)
@@ -89,32 +89,54 @@ static unsigned recall(uint64_t key, struct took sorted[TIMES])
     return n;
 }
 
+static bool alike(uint64_t ns, uint64_t least, uint64_t most)
+{
+    return ns >= least - least / 8 && ns <= most + most / 8;
+}
+
 /* The end was somewhere between `busy` and `over`.  A little before `over`, but less and less with
- * every guess in a row: who oversleeps badly is not to do so again and again. */
-static uint64_t guess(uint64_t busy, uint64_t over, unsigned guesses)
+ * every guess: who oversleeps badly is not to do so again and again.  Other such work may tell how long it
+ * lasts at least, unless that goes wrong again and again. */
+static struct took guess(const struct history *h, uint64_t busy, uint64_t over, unsigned guesses)
 {
     const uint64_t little = busy ? over / 64 + 2 * FIRST_NAP_NS : over / 128 + FIRST_NAP_NS / 2;
-    uint64_t less = guesses == 0 ? little : guesses == 1 ? over / 8 : over / 4 * 3;
-    if (busy && less > (over - busy) / 2)
-        less = (over - busy) / 2;
-    return less < over ? over - less : 0;
-}
-
-/* Whether the times remembered lie so far apart that arguments may tell why. */
-static bool apart(const struct history *h)
-{
-    uint64_t least = UINT64_MAX, most = 0;
-    for (unsigned i = 0; i < h->count; i++) {
-        least = h->times[i].ns < least ? h->times[i].ns : least;
-        most = h->times[i].ns > most ? h->times[i].ns : most;
+    uint64_t less = guesses == 0 ? little : guesses == 1 ? over / 6 : over / 4 * 3, least = busy;
+    for (unsigned i = 0; i < h->count && guesses < 4; i++) {
+        const struct took *other = &h->times[i];
+        if (other->least > least && other->least < over && alike(other->ns, over, over))
+            least = other->least;
     }
-    return h->count > 1 && most - least > least / 8 + FIRST_NAP_NS;
+    if (least && less > (over - least) / 2)
+        less = (over - least) / 2;
+    return (struct took){ less < over ? over - less : 0, least, true };
 }
 
-/* fine: the name has arguments in it, and stands for times that are all alike.
- * Returns whether it is worth to look closer. */
-static bool learn(uint64_t key, bool fine, uint64_t begin, uint64_t end, const struct waited *w)
+/* The shortest and the longest time remembered. */
+static void extremes(const struct history *h, uint64_t *least, uint64_t *most)
 {
+    *least = UINT64_MAX, *most = 0;
+    for (unsigned i = 0; i < h->count; i++) {
+        *least = h->times[i].ns < *least ? h->times[i].ns : *least;
+        *most = h->times[i].ns > *most ? h->times[i].ns : *most;
+    }
+}
+
+/* Whether work of this name had that finer one lately.  Where what is taken for an argument is none (what lies
+ * between the members of a structure, say), no finer name ever comes again. */
+static bool came_before(struct history *h, uint64_t finer)
+{
+    for (unsigned i = 0; i < FINER; i++)
+        if (h->finer[i] == finer)
+            return true;
+    h->finer[h->next_finer++ % FINER] = finer;
+    return false;
+}
+
+/* finer: a name of the same work that has arguments in it; key itself, if it is that, and stands for times that
+ * are all alike.  Returns whether it is worth to look closer. */
+static bool learn(uint64_t key, uint64_t finer, uint64_t begin, uint64_t end, const struct waited *w)
+{
+    const bool fine = key == finer;
     const uint64_t over = end > begin ? end - begin : 0;
     const uint64_t busy = w->busy > begin && w->busy < end ? w->busy - begin : 0;
     struct history *h = take(key);
@@ -125,16 +147,24 @@ static bool learn(uint64_t key, bool fine, uint64_t begin, uint64_t end, const s
         h->next = h->count = h->guesses = 0;
     }
     const bool seen = busy && over - busy <= 3 * FIRST_NAP_NS + over / 128;
-    if (!w->on_guess)
+    const bool nearly = busy && over - busy <= over / 8;
+    uint64_t shortest, longest;
+    extremes(h, &shortest, &longest);
+    /* Over before the time that it was slept for: no timer was late, the work was shorter than ever. */
+    const unsigned guesses = h->guesses + (over < w->slept_for);
+    const struct took took = seen ? (struct took){ busy + (over - busy) / 2, busy, false }
+                                  : guess(h, busy, over, guesses);
+    if (!seen)
+        h->guesses = nearly ? 1 : guesses + 1;
+    else if (took.ns / 9 * 8 <= shortest)
         h->guesses = 0;
-    struct took took = { seen ? busy + (over - busy) / 2 : guess(busy, over, h->guesses), !seen };
-    h->guesses = seen ? 0 : h->guesses + 1;
     /* What was guessed before of this length is worth nothing beside what is known now; nor is, where
      * all are alike, what this one was asked after. */
+    const uint64_t least = busy && over - busy <= over / 4 ? busy : over;
     unsigned kept = 0;
     for (unsigned i = 0; i < h->count; i++) {
         const uint64_t ns = h->times[i].ns;
-        const bool refuted = (ns >= over - over / 8 && ns <= over + over / 8) || (fine && ns < busy);
+        const bool refuted = alike(ns, least, over) || (fine && ns < busy);
         if (!h->times[i].guess || !refuted)
             h->times[kept++] = h->times[i];
     }
@@ -145,15 +175,18 @@ static bool learn(uint64_t key, bool fine, uint64_t begin, uint64_t end, const s
     h->next = (h->next + 1) % TIMES;
     if (h->count < TIMES)
         h->count++;
-    const bool closer = apart(h);
+    extremes(h, &shortest, &longest);
+    const bool closer = longest - shortest > shortest / 8 + FIRST_NAP_NS && came_before(h, finer);
     give_back(h);
     return closer;
 }
 
 void engine_learn(struct key key, uint64_t begin, uint64_t end, const struct waited *w)
 {
-    if ((learn(key.rough, false, begin, end, w) || w->by_arguments) && key.fine != key.rough)
-        learn(key.fine, true, begin, end, w);
+    /* Nothing finer is known of many a work: then its one name stands for whatever times. */
+    const uint64_t finer = key.fine != key.rough ? key.fine : 0;
+    if ((learn(key.rough, finer, begin, end, w) || w->by_arguments) && finer)
+        learn(finer, finer, begin, end, w);
 }
 
 void engine_forget(void)
@@ -182,19 +215,6 @@ uint64_t engine_expects(struct key key)
     return recall_best(key, times, &by_arguments) ? times[0].ns : 0;
 }
 
-static void sleep_until(uint64_t ns)
-{
-    struct timespec t = { (time_t)(ns / 1000000000u), (long)(ns % 1000000000u) };
-    while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &t, NULL) == EINTR)
-        ;
-    uint64_t late = engine_now();
-    late = late > ns ? late - ns : 0;
-    if (late > 200000) /* somebody else ran meanwhile: that says nothing of the timer */
-        return;
-    uint64_t usual = atomic_load_explicit(&lateness_ns, memory_order_relaxed);
-    atomic_store_explicit(&lateness_ns, usual - usual / 8 + late / 8, memory_order_relaxed);
-}
-
 /* Asks until `end` without sleeping, once at least. */
 static void ask_until(struct waited *w, uint64_t end, ask_fn *ask, void *what)
 {
@@ -208,15 +228,12 @@ static void ask_until(struct waited *w, uint64_t end, ask_fn *ask, void *what)
 }
 
 /* Sleeps until `wake`, if that is worth it. */
-static void nap_until(struct waited *w, uint64_t wake, int *slack)
+static void nap_until(struct waited *w, uint64_t wake)
 {
-    if (wake < engine_now() + LEAST_NAP_NS)
+    const uint64_t now = engine_now();
+    if (wake < now + LEAST_NAP_NS)
         return;
-    if (*slack < 0) {
-        *slack = prctl(PR_GET_TIMERSLACK);
-        prctl(PR_SET_TIMERSLACK, 1);
-    }
-    sleep_until(wake);
+    nap(wake, now);
     w->naps++;
     naps_ever++;
 }
@@ -228,18 +245,17 @@ struct waited engine_wait(struct key key, uint64_t begin, ask_fn *ask, void *wha
     struct took times[TIMES];
     const uint64_t spin = atomic_load_explicit(&spin_ns, memory_order_relaxed);
     const unsigned n = recall_best(key, times, &w.by_arguments);
-    int slack = -1;
     if (n == 0) /* Never seen: perhaps it is short. */
         ask_until(&w, engine_now() + spin, ask, what);
-    const uint64_t late = atomic_load_explicit(&lateness_ns, memory_order_relaxed);
     for (unsigned i = 0; i < n && w.answer == ANSWER_BUSY && w.naps < MOST_NAPS; i++) {
         const uint64_t since = w.busy > begin ? w.busy - begin : 0, at = times[i].ns;
-        const uint64_t apart = FIRST_NAP_NS + at / 256;
+        const uint64_t apart = FIRST_NAP_NS + at / 2048;
         if (since && at + EARLY_NS <= since)
             continue;
         /* A little late is likelier than another kind of work: two more looks before a long sleep. */
-        for (unsigned part = 8; i > 0 && at > 2 * since && part >= 2 && w.answer == ANSWER_BUSY; part /= 3) {
-            nap_until(&w, w.busy + FIRST_NAP_NS + since / part, &slack);
+        for (unsigned part = 8; i > 0 && at > 2 * since && part >= 2 && w.answer == ANSWER_BUSY && w.naps < MOST_NAPS;
+             part /= 3) {
+            nap_until(&w, w.busy + FIRST_NAP_NS + since / part);
             ask_until(&w, 0, ask, what);
         }
         if (w.answer != ANSWER_BUSY)
@@ -247,21 +263,22 @@ struct waited engine_wait(struct key key, uint64_t begin, ask_fn *ask, void *wha
         /* Of times that lie close together only the first is worth asking for closely; but none is left
          * out, or the thread would sleep on until another kind of time. */
         const bool near = i > 0 && at < since + apart, first = i == 0 || at > since + 2 * apart;
-        const uint64_t early = first ? late + late / 4 + EARLY_NS : 0, goal = near ? since + apart : at;
-        nap_until(&w, begin + goal - (goal > early ? early : goal), &slack);
+        w.slept_for = at;
+        const uint64_t early = first ? nap_lateness(at - since) + EARLY_NS : 0, goal = near ? since + apart : at;
+        nap_until(&w, begin + goal - (goal > early ? early : goal));
+        /* Asking on is what a nap would cost, which wakes no earlier either. */
         uint64_t until = at + spin / 2;
-        for (unsigned j = i + 1; j < n && times[j].ns <= at + at / 256; j++)
-            until = times[j].ns + EARLY_NS > until ? times[j].ns + EARLY_NS : until;
+        for (unsigned j = i + 1; j < n && times[j].ns <= until + spin / 2 + at / 2048 &&
+                                 times[j].ns <= at + 2 * spin + at / 256; j++)
+            until = times[j].ns + spin / 2;
         ask_until(&w, first ? begin + until : 0, ask, what);
-        w.on_guess = times[i].guess;
     }
     /* A little later than ever: not the driver's yet, whose sleep takes longer to end. */
     for (uint64_t nap = FIRST_NAP_NS; n && w.answer == ANSWER_BUSY && w.naps < MOST_NAPS; nap *= 2) {
-        nap_until(&w, engine_now() + nap, &slack);
+        const uint64_t now = engine_now(), most = FIRST_NAP_NS + (now - begin) / 8;
+        nap_until(&w, now + (nap < most ? nap : most));
         ask_until(&w, 0, ask, what);
     }
-    if (slack >= 0)
-        prctl(PR_SET_TIMERSLACK, (unsigned long)slack);
     errno = saved_errno;
     return w;
 }
@@ -269,13 +286,10 @@ struct waited engine_wait(struct key key, uint64_t begin, ask_fn *ask, void *wha
 void engine_nap(uint64_t begin, ask_fn *ask, void *what, struct waited *w)
 {
     const int saved_errno = errno;
-    int slack = -1;
     while (w->answer == ANSWER_BUSY) {
         const uint64_t now = engine_now(), elapsed = now > begin ? now - begin : 0;
-        nap_until(w, now + FIRST_NAP_NS + elapsed / 32, &slack);
+        nap_until(w, now + FIRST_NAP_NS + elapsed / 32);
         ask_until(w, 0, ask, what);
     }
-    if (slack >= 0)
-        prctl(PR_SET_TIMERSLACK, (unsigned long)slack);
     errno = saved_errno;
 }

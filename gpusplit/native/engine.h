@@ -24,7 +24,7 @@ struct waited {
     enum answer answer; /* the last one */
     uint64_t busy;      /* when it was last known not to be over, ns; 0: it was never asked in time */
     unsigned naps;      /* how often the thread slept */
-    bool on_guess;      /* what it last slept for was no time that was ever seen */
+    uint64_t slept_for; /* the time, ns, that it last slept for; 0: for none */
     bool by_arguments;  /* the times that it went by were those of the finer name */
 };
 

@@ -1,6 +1,7 @@
 #include "scalars.h"
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <string.h>
 
 #include "engine.h"
@@ -80,14 +81,15 @@ void scalars_forget_name(const void *kernel)
 
 void scalar_set(const void *kernel, unsigned index, size_t size, const void *value)
 {
-    /* Eight bytes may be a memory object. */
-    if (index >= ARGUMENTS || !value || (size != 1 && size != 2 && size != 4))
+    if (index >= ARGUMENTS || !value || (size != 1 && size != 2 && size != 4 && size != 8))
         return;
     const unsigned at = take_place(kernel);
-    uint32_t bits = 0;
+    uint64_t bits = 0;
     memcpy(&bits, value, size);
-    atomic_store_explicit(&places[at].values[index], (uint32_t)engine_mix(bits, index + 1),
-                          memory_order_relaxed);
+    /* Eight bytes may be a memory object, or a pointer, which says nothing: those lie here. */
+    const bool pointer = bits >> 32 && !(bits >> 48);
+    atomic_store_explicit(&places[at].values[index],
+                          pointer ? 0 : (uint32_t)engine_mix(bits, index + 1), memory_order_relaxed);
 }
 
 uint64_t scalars_of(const void *kernel)

@@ -14,6 +14,7 @@ static _Atomic unsigned used_count;
 static struct event {
     _Atomic uintptr_t handle;
     atomic_flag busy;
+    _Atomic bool blocks;
     struct moment at;
     struct feeding feeding; /* being recorded again */
 } events[EVENTS];
@@ -253,12 +254,26 @@ bool event_moment(uintptr_t handle, struct moment *m, struct feeding **feeding)
     return m->work != NULL;
 }
 
+void event_blocks(uintptr_t handle)
+{
+    struct event *e = event_place(handle, true);
+    if (e)
+        atomic_store_explicit(&e->blocks, true, memory_order_relaxed);
+}
+
+bool event_is_blocking(uintptr_t handle)
+{
+    struct event *e = event_place(handle, false);
+    return e && atomic_load_explicit(&e->blocks, memory_order_relaxed);
+}
+
 void event_forget(uintptr_t handle)
 {
     struct event *e = event_place(handle, false);
     if (!e || !event_take(e))
         return;
     e->at.work = NULL;
+    atomic_store(&e->blocks, false);
     atomic_store(&e->feeding.drivers, 0);
     atomic_store(&e->handle, GONE);
     atomic_flag_clear_explicit(&e->busy, memory_order_release);

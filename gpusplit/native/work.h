@@ -83,6 +83,10 @@ void work_each(bool (*each)(struct work *work, void *what), void *what);
 /* Remembers where in its stream an event was recorded, and finds it again. */
 void event_recorded(uintptr_t event, struct moment m);
 bool event_moment(uintptr_t event, struct moment *m, struct feeding **feeding);
+
+/* The driver's own wait for this event sleeps, since the program wants it so. */
+void event_blocks(uintptr_t event);
+bool event_is_blocking(uintptr_t event);
 void event_forget(uintptr_t event);
 
 #endif

@@ -3,6 +3,9 @@
  *
  *     conformance                 the facts
  *     conformance --cost MS N     what N waits of MS milliseconds cost, of each kind, as JSON
+ *     conformance --new MS N      the same, each for work that was never there before
+ *     conformance --in-turn MS N  waits for N copies after MS milliseconds, and after 20 us, in turn
+ *     conformance --as-said MS N  the same; the argument that tells them apart is in a structure
  *     conformance --forks N       N children beside a thread that waits; some drivers dislike it
  *     conformance --contexts N    N contexts that end while threads wait in them and beside them; the stand-in's
  *     conformance --unload N      what waits cost once the driver was opened, used and closed N times
@@ -24,13 +27,22 @@
 struct driver cu, pt;
 CUcontext context;
 unsigned grid = 1;
-static CUfunction spin_kernel, fail_kernel;
+static CUfunction spin_kernel, fail_kernel, said_kernel;
 
 static const char ptx[] =
     ".version 7.0\n.target sm_70\n.address_size 64\n"
     ".visible .entry spin(.param .u64 ns) {\n"
     "  .reg .u64 %a, %b, %n;\n  .reg .pred %p;\n"
     "  ld.param.u64 %n, [ns];\n"
+    "  mov.u64 %a, %globaltimer;\n"
+    "AGAIN:\n"
+    "  mov.u64 %b, %globaltimer;\n"
+    "  sub.u64 %b, %b, %a;\n"
+    "  setp.lt.u64 %p, %b, %n;\n"
+    "  @%p bra AGAIN;\n  ret;\n}\n"
+    ".visible .entry spin_as_said(.param .align 8 .b8 said[16]) {\n"
+    "  .reg .u64 %a, %b, %n;\n  .reg .u32 %m;\n  .reg .pred %p;\n"
+    "  ld.param.u32 %m, [said+8];\n  mul.wide.u32 %n, %m, 1000;\n"
     "  mov.u64 %a, %globaltimer;\n"
     "AGAIN:\n"
     "  mov.u64 %b, %globaltimer;\n"
@@ -93,6 +105,18 @@ void spin(CUstream stream, uint64_t ns)
     MUST(launch_by(&cu, "spin", stream, ns));
 }
 
+void spin_as_said(CUstream stream, uint64_t ns)
+{
+    static unsigned noise;
+    struct {
+        void *memory;
+        uint32_t microseconds;
+        float number;
+    } said = { stream, (uint32_t)(ns / 1000), 1.0f / (float)++noise };
+    void *params[] = { &said };
+    MUST(cu.LaunchKernel(said_kernel, grid, 1, 1, 1, 1, 1, 0, stream, params, NULL));
+}
+
 void use_device(void)
 {
     CUdevice device;
@@ -109,6 +133,7 @@ void load_kernels(void)
     MUST(cu.ModuleLoadData(&module, ptx));
     MUST(cu.ModuleGetFunction(&spin_kernel, module, "spin"));
     MUST(cu.ModuleGetFunction(&fail_kernel, module, "fail"));
+    MUST(cu.ModuleGetFunction(&said_kernel, module, "spin_as_said"));
     spin(NULL, 1000); /* the first is slow */
     MUST(cu.CtxSynchronize());
 }
@@ -186,6 +211,62 @@ static void reach(void *library)
     SAY("names: a version before the first", get("cuStreamIsCapturing", &f, 5000, 0, &status) || f);
 }
 
+/* Which frees wait, and for what, is each driver's own affair, and must stay so. */
+void frees(void)
+{
+    static char own[4096];
+    CUstream stream = new_stream(CU_STREAM_NON_BLOCKING);
+    static const char *const kinds[] = { "memory", "pinned memory", "the program's own memory", "a module" };
+    for (unsigned kind = 0; kind < sizeof kinds / sizeof *kinds; kind++) {
+        int running = 0;
+        for (int i = 0; i < 3 * OFTEN; i++) {
+            CUdeviceptr memory;
+            void *pinned, *module;
+            MUST(kind == 0   ? cu.MemAlloc(&memory, sizeof own)
+                 : kind == 1 ? cu.MemAllocHost(&pinned, sizeof own)
+                 : kind == 2 ? cu.MemHostRegister(own, sizeof own, 0)
+                             : cu.ModuleLoadData(&module, ptx));
+            spin(stream, 8 * MS);
+            MUST(kind == 0   ? cu.MemFree(memory)
+                 : kind == 1 ? cu.MemFreeHost(pinned)
+                 : kind == 2 ? cu.MemHostUnregister(own)
+                             : cu.ModuleUnload(module));
+            running += cu.StreamQuery(stream) == CUDA_ERROR_NOT_READY;
+            MUST(cu.StreamSynchronize(stream));
+        }
+        fact("frees", "of %s: waited %s", kinds[kind],
+             running == 0 ? "always" : "not always");
+    }
+    MUST(cu.StreamDestroy(stream));
+}
+
+/* A context is said to wait as the program had it wait; other flags are the driver's affair. */
+static void flags_are_the_programs(void *library)
+{
+    enum { SCHEDULING = 7, SPIN = 1, YIELD = 2 };
+    CUresult (*set)(unsigned) = (CUresult(*)(unsigned))sym(library, "cuCtxSetFlags");
+    unsigned flags = 0;
+    int active = 0;
+    MUST(cu.CtxGetFlags(&flags));
+    SAY("flags: the device's context", flags & SCHEDULING);
+    MUST(cu.DevicePrimaryCtxGetState(0, &flags, &active));
+    SAY("flags: the device's state", flags & SCHEDULING);
+    SAY("flags: it is active", active);
+    CUcontext other;
+    MUST(cu.CtxCreate(&other, YIELD, 0));
+    MUST(cu.CtxGetFlags(&flags));
+    SAY("flags: a context of the program's own", flags & SCHEDULING);
+    if (set) { /* from CUDA 12.1 */
+        MUST(set(flags ^ YIELD ^ SPIN));
+        MUST(cu.CtxGetFlags(&flags));
+        SAY("flags: set anew", flags & SCHEDULING);
+    }
+    MUST(cu.CtxDestroy(other));
+    MUST(cu.CtxSetCurrent(context));
+    MUST(cu.CtxGetFlags(&flags));
+    SAY("flags: the device's context again", flags & SCHEDULING);
+}
+
 /* Whoever forks before he uses CUDA has two processes that can. */
 static void fork_before_use(void)
 {
@@ -256,16 +337,17 @@ int main(int argc, char **argv)
         host();
         return 0;
     }
-    if (argc > 3 && !strcmp(argv[1], "--cost")) {
+    if (argc > 3 && (!strcmp(argv[1], "--cost") || !strcmp(argv[1], "--new"))) {
         open_driver();
         use_device();
-        cost(strtoull(argv[2], NULL, 10) * MS, atoi(argv[3]));
+        cost(strtoull(argv[2], NULL, 10) * MS, atoi(argv[3]), !strcmp(argv[1], "--new"));
         return 0;
     }
-    if (argc > 3 && !strcmp(argv[1], "--in-turn")) {
+    if (argc > 3 && (!strcmp(argv[1], "--in-turn") || !strcmp(argv[1], "--as-said"))) {
         open_driver();
         use_device();
-        in_turn(strtoull(argv[2], NULL, 10) * MS, atoi(argv[3]));
+        in_turn(strtoull(argv[2], NULL, 10) * MS, atoi(argv[3]),
+                strcmp(argv[1], "--in-turn") ? spin_as_said : spin);
         return 0;
     }
     if (argc > 2 && !strcmp(argv[1], "--forks")) {
@@ -285,7 +367,7 @@ int main(int argc, char **argv)
             return 1;
         open_driver();
         use_device();
-        cost(5 * MS, 20);
+        cost(5 * MS, 20, false);
         return 0;
     }
     before_driver();
@@ -293,7 +375,9 @@ int main(int argc, char **argv)
     reach(library);
     fork_before_use();
     use_device();
+    flags_are_the_programs(library);
     waits();
+    frees();
     threads();
     captures();
     lifetimes();

@@ -16,6 +16,8 @@
     X(CtxCreate, (CUcontext *, unsigned, CUdevice))                                                  \
     X(CtxDestroy, (CUcontext))                                                                       \
     X(CtxSetCurrent, (CUcontext))                                                                    \
+    X(CtxGetFlags, (unsigned *))                                                                     \
+    X(DevicePrimaryCtxGetState, (CUdevice, unsigned *, int *))                                       \
     X(CtxSynchronize, (void))                                                                        \
     X(StreamCreate, (CUstream *, unsigned))                                                          \
     X(StreamDestroy, (CUstream))                                                                     \
@@ -42,9 +44,15 @@
     X(MemFree, (CUdeviceptr))                                                                        \
     X(MemAllocHost, (void **, size_t))                                                               \
     X(MemFreeHost, (void *))                                                                         \
+    X(MemHostRegister, (void *, size_t, unsigned))                                                   \
+    X(MemHostUnregister, (void *))                                                                   \
+    X(ModuleUnload, (void *))                                                                        \
     X(MemcpyHtoD, (CUdeviceptr, const void *, size_t))                                               \
     X(MemcpyDtoH, (void *, CUdeviceptr, size_t))                                                     \
-    X(MemcpyDtoHAsync, (void *, CUdeviceptr, size_t, CUstream))
+    X(MemcpyDtoHAsync, (void *, CUdeviceptr, size_t, CUstream))                                      \
+    X(Memcpy, (CUdeviceptr, CUdeviceptr, size_t))                                                    \
+    X(Memcpy2D, (const CUcopy2D *))                                                                  \
+    X(Memcpy2DAsync, (const CUcopy2D *, CUstream))
 
 struct driver {
 #define MEMBER(name, parameters) CUresult(*name) parameters;
@@ -78,14 +86,17 @@ void sleep_ns(uint64_t ns);
 CUstream new_stream(unsigned flags);
 CUresult launch_by(const struct driver *driver, const char *kernel, CUstream stream, uint64_t ns);
 void spin(CUstream stream, uint64_t ns);
+void spin_as_said(CUstream stream, uint64_t ns);
 
 void waits(void);
 void threads(void);
 void captures(void);
 void lifetimes(void);
 void errors(void);
-void cost(uint64_t ns, int n);
-void in_turn(uint64_t ns, int n); /* and for a short time; of one kernel and grid */
+void cost(uint64_t ns, int n, bool each_new); /* each_new: of work that is never the same */
+/* And for a short time; of one kernel and grid. */
+void in_turn(uint64_t ns, int n, void (*launch)(CUstream stream, uint64_t ns));
+void frees(void);
 void forks_beside_waits(int n);
 void contexts_end_beside_waits(int n);
 

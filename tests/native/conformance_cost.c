@@ -32,18 +32,18 @@ static void odd_captures(void)
     MUST(cu.StreamDestroy(other));
 }
 
-void in_turn(uint64_t ns, int n)
+void in_turn(uint64_t ns, int n, void (*launch)(CUstream, uint64_t))
 {
     char here[64] = "";
     CUdeviceptr there;
     MUST(cu.MemAlloc(&there, sizeof here));
     for (int i = 0; i < 2 * n; i++) {
-        spin(NULL, i % 2 ? MS / 50 : ns);
+        launch(NULL, i % 2 ? MS / 50 : ns);
         MUST(cu.MemcpyDtoH(here, there, sizeof here));
     }
 }
 
-void cost(uint64_t ns, int n)
+void cost(uint64_t ns, int n, bool each_new)
 {
     odd_captures();
     static const char *const kinds[] = { "stream", "event", "context", "free", "copy" };
@@ -59,6 +59,7 @@ void cost(uint64_t ns, int n)
         long most = 0, all = 0;
         for (int i = -2 * OFTEN; i < n; i++) {
             MUST(cu.MemAlloc(&other, sizeof here));
+            grid += each_new;
             spin(kind < 4 ? stream : NULL, ns);
             MUST(cu.EventRecord(event, stream));
             const uint64_t begin = now(), cpu_before = cpu();

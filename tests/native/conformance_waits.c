@@ -5,7 +5,9 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
+#include <unistd.h>
 
 #include "conformance.h"
 
@@ -92,6 +94,7 @@ static void default_streams(CUstream blocking, CUstream other)
 
 static void copies(CUstream stream)
 {
+    grid++;
     enum { BYTES = 4096 };
     static char pageable[BYTES];
     char *pinned;
@@ -122,6 +125,30 @@ static void copies(CUstream stream)
     spin(NULL, SHORT);
     MUST(cu.MemcpyHtoD(device, pinned, BYTES));
     SAY("copies: over when back from one of pinned memory", cu.StreamQuery(NULL) == CUDA_SUCCESS);
+    const CUcopy2D rows = {
+        .from = { .type = 2, .device = device, .pitch = BYTES / 4 },
+        .to = { .type = CU_MEMORYTYPE_HOST, .host = pageable, .pitch = BYTES / 4 },
+        .width = BYTES / 8,
+        .height = 4,
+    };
+    int over = 0, any_over = 0, async_over = 0;
+    memset(pageable, 0, BYTES);
+    for (int i = 0; i < OFTEN; i++) {
+        spin(NULL, SHORT);
+        MUST(cu.Memcpy2D(&rows));
+        over += cu.StreamQuery(NULL) == CUDA_SUCCESS;
+        spin(stream, SHORT);
+        MUST(cu.Memcpy2DAsync(&rows, stream));
+        async_over += cu.StreamQuery(stream) == CUDA_SUCCESS;
+        MUST(cu.StreamSynchronize(stream));
+        spin(NULL, SHORT);
+        MUST(cu.Memcpy((uintptr_t)pinned, device, BYTES));
+        any_over += cu.StreamQuery(NULL) == CUDA_SUCCESS;
+    }
+    SAY("copies: over when back from one of rows", over == OFTEN);
+    SAY("copies: over when back from one of rows in a stream", async_over == OFTEN);
+    SAY("copies: over when back from one between any memory", any_over == OFTEN);
+    SAY("copies: the rows' bytes", pageable[BYTES / 4 * 3 + BYTES / 8 - 1] == 'x' && !pageable[BYTES / 8]);
     MUST(cu.MemFree(device));
     MUST(cu.MemFreeHost(pinned));
 }
@@ -129,7 +156,9 @@ static void copies(CUstream stream)
 /* A thread is after a wait as it was. */
 static void leaves_no_trace(CUstream stream, CUevent event)
 {
+    char scheduled[2][48] = { "", "" }; /* struct sched_attr */
     prctl(PR_SET_TIMERSLACK, 123456);
+    syscall(SYS_sched_getattr, 0, scheduled[0], sizeof scheduled[0], 0);
     int changed = 0, mode = 0;
     for (int i = 0; i < 2 * OFTEN; i++) {
         spin(stream, SHORT);
@@ -140,6 +169,8 @@ static void leaves_no_trace(CUstream stream, CUevent event)
     }
     SAY("trace: errno changed", changed);
     SAY("trace: timer slack", prctl(PR_GET_TIMERSLACK));
+    syscall(SYS_sched_getattr, 0, scheduled[1], sizeof scheduled[1], 0);
+    SAY("trace: scheduling changed", memcmp(scheduled[0], scheduled[1], sizeof scheduled[0]));
     MUST(cu.ThreadExchangeStreamCaptureMode(&mode));
     SAY("trace: capture mode", mode);
     prctl(PR_SET_TIMERSLACK, 0);

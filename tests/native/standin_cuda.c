@@ -178,6 +178,20 @@ API cuCtxGetFlags(unsigned *flags)
     return leave(CUDA_SUCCESS);
 }
 
+API cuCtxSetFlags(unsigned flags)
+{
+    TRY(enter_current());
+    standin_current->flags = flags;
+    return leave(CUDA_SUCCESS);
+}
+
+API cuCtxGetDevice(CUdevice *device)
+{
+    TRY(enter_current());
+    *device = 0;
+    return leave(CUDA_SUCCESS);
+}
+
 static bool sleeps(CUcontext context)
 {
     return (context->flags & CU_CTX_SCHED_MASK) == CU_CTX_SCHED_BLOCKING_SYNC;
@@ -261,7 +275,15 @@ struct CUfunc_st {
     const char *name;
 };
 
-static struct CUfunc_st kernels[] = { { "spin" }, { "fail" } };
+static struct CUfunc_st kernels[] = { { "spin" }, { "fail" }, { "spin_as_said" } };
+enum { SPIN, FAIL, SPIN_AS_SAID, KERNELS };
+
+/* What the third has for an argument. */
+struct said {
+    void *memory;
+    uint32_t microseconds;
+    float number;
+};
 
 API cuModuleLoadData(void **module, const void *image)
 {
@@ -273,26 +295,29 @@ API cuModuleLoadData(void **module, const void *image)
 API cuModuleGetFunction(CUfunction *function, void *module, const char *name)
 {
     TRY(enter_current());
-    for (unsigned i = 0; module && i < 2; i++)
+    for (unsigned i = 0; module && i < KERNELS; i++)
         if (!strcmp(kernels[i].name, name))
             GIVE(function, &kernels[i]);
     return leave(CUDA_ERROR_NOT_FOUND);
 }
 
-/* The one that spins has an argument: how long. */
+/* Those that spin have an argument: how long. */
 API cuFuncGetParamInfo(CUfunction f, size_t index, size_t *offset, size_t *size)
 {
-    if (f != &kernels[0] || index)
+    if (f == &kernels[FAIL] || index)
         return CUDA_ERROR_INVALID_VALUE;
     *offset = 0;
-    *size = sizeof(uint64_t);
+    *size = f == &kernels[SPIN] ? sizeof(uint64_t) : sizeof(struct said);
     return CUDA_SUCCESS;
 }
 
 static struct load load_of(CUfunction f, void **params)
 {
-    return f == &kernels[0] ? (struct load){ *(const uint64_t *)params[0], false }
-                            : (struct load){ FAIL_NS, true };
+    return f == &kernels[SPIN]   ? (struct load){ *(const uint64_t *)params[0], false }
+           : f == &kernels[FAIL] ? (struct load){ FAIL_NS, true }
+                                 : (struct load){
+                                       ((const struct said *)params[0])->microseconds * 1000u, false
+                                   };
 }
 
 struct CUgraphExec_st {
@@ -328,6 +353,7 @@ static struct block {
     char *begin;
     size_t bytes;
     unsigned type; /* CU_MEMORYTYPE_HOST or _DEVICE */
+    CUcontext context;
 } blocks[BLOCKS];
 
 static const struct block *block_of(CUdeviceptr p)
@@ -342,7 +368,7 @@ static void *new_block(size_t bytes, unsigned type)
 {
     for (unsigned i = 0; i < BLOCKS; i++)
         if (!blocks[i].begin) {
-            blocks[i] = (struct block){ calloc(1, bytes), bytes, type };
+            blocks[i] = (struct block){ calloc(1, bytes), bytes, type, standin_current };
             return blocks[i].begin;
         }
     return NULL;
@@ -372,7 +398,7 @@ API cuMemAllocHost_v2(void **p, size_t bytes)
     GIVE(p, new_block(bytes, 1));
 }
 
-/* Frees wait for the whole context. */
+/* Most frees wait for the whole context. */
 static CUresult free_when_over(const void *p)
 {
     TRY(enter_current());
@@ -391,13 +417,47 @@ API cuMemFreeHost(void *p)
     return free_when_over(p);
 }
 
+/* But not all: memory that was the program's own stays, and this one does not wait. */
+API cuMemHostRegister_v2(void *p, size_t bytes, unsigned flags)
+{
+    TRY(enter_current());
+    for (unsigned i = 0; i < BLOCKS; i++)
+        if (!blocks[i].begin) {
+            blocks[i] = (struct block){ p, bytes, 1, standin_current };
+            return leave(flags ? CUDA_ERROR_INVALID_VALUE : CUDA_SUCCESS);
+        }
+    return leave(CUDA_ERROR_OUT_OF_MEMORY);
+}
+
+API cuMemHostUnregister(void *p)
+{
+    TRY(enter_current());
+    for (unsigned i = 0; p && i < BLOCKS; i++)
+        if (blocks[i].begin == p) {
+            blocks[i].begin = NULL;
+            return leave(CUDA_SUCCESS);
+        }
+    return leave(CUDA_ERROR_INVALID_VALUE);
+}
+
+API cuModuleUnload(void *module)
+{
+    TRY(enter_current());
+    TRY(standin_unsafe());
+    TRY(standin_wait(standin_current, standin_context_end(standin_current), sleeps(standin_current)));
+    return leave(module ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE);
+}
+
 API cuPointerGetAttribute(void *value, int attribute, CUdeviceptr p)
 {
     TRY(enter_current());
     const struct block *block = block_of(p);
-    if (!block || attribute != CU_POINTER_ATTRIBUTE_MEMORY_TYPE)
+    if (block && attribute == CU_POINTER_ATTRIBUTE_MEMORY_TYPE)
+        *(unsigned *)value = block->type;
+    else if (block && attribute == CU_POINTER_ATTRIBUTE_CONTEXT)
+        *(CUcontext *)value = block->context;
+    else
         return leave(CUDA_ERROR_INVALID_VALUE);
-    *(unsigned *)value = block->type;
     return leave(CUDA_SUCCESS);
 }
 
@@ -412,6 +472,29 @@ static CUresult copy(void *to, const void *from, size_t bytes, CUstream stream, 
     memcpy(to, from, bytes);
     CUcontext in = stream->context;
     return leave(waits ? standin_wait(in, standin_end(stream), sleeps(in)) : CUDA_SUCCESS);
+}
+
+static bool is_host(CUdeviceptr p)
+{
+    const struct block *block = block_of(p);
+    return !block || block->type == CU_MEMORYTYPE_HOST;
+}
+
+static char *place_of_side(const CUcopySide2D *side)
+{
+    uintptr_t begin = side->type == CU_MEMORYTYPE_HOST ? (uintptr_t)side->host : (uintptr_t)side->device;
+    return (char *)begin + side->y * side->pitch + side->x;
+}
+
+/* All but the last row take no time. */
+static CUresult copy_rows(const CUcopy2D *plan, CUstream stream, bool waits)
+{
+    char *to = place_of_side(&plan->to);
+    const char *from = place_of_side(&plan->from);
+    size_t row = 0;
+    for (; row + 1 < plan->height; row++)
+        memcpy(to + row * plan->to.pitch, from + row * plan->from.pitch, plan->width);
+    return copy(to + row * plan->to.pitch, from + row * plan->from.pitch, plan->width, stream, waits);
 }
 
 #include "standin_streams.h"

@@ -98,6 +98,26 @@
         TRY(enter_current());                                                                        \
         TRY(standin_unsafe());                                                                       \
         return copy(to, (const void *)(uintptr_t)from, bytes, standin_stream(NULL, PT), true);       \
+    }                                                                                                \
+    API cuMemcpy##DS(CUdeviceptr to, CUdeviceptr from, size_t bytes)                                 \
+    {                                                                                                \
+        TRY(enter_current());                                                                        \
+        TRY(standin_unsafe());                                                                       \
+        return copy((void *)(uintptr_t)to, (const void *)(uintptr_t)from, bytes,                     \
+                    standin_stream(NULL, PT), is_host(to) || is_host(from));                         \
+    }                                                                                                \
+    API cuMemcpy2D_v2##DS(const CUcopy2D *plan)                                                      \
+    {                                                                                                \
+        TRY(enter_current());                                                                        \
+        TRY(standin_unsafe());                                                                       \
+        return copy_rows(plan, standin_stream(NULL, PT),                                             \
+                         plan->from.type == CU_MEMORYTYPE_HOST || plan->to.type == CU_MEMORYTYPE_HOST);\
+    }                                                                                                \
+    API cuMemcpy2DAsync_v2##SZ(const CUcopy2D *plan, CUstream handle)                                \
+    {                                                                                                \
+        TRY(enter_current());                                                                        \
+        return copy_rows(plan, standin_stream(handle, PT),                                           \
+                         plan->to.type == CU_MEMORYTYPE_HOST && !block_of((uintptr_t)plan->to.host));\
     }
 
 IN_BOTH_KINDS(, , false)
@@ -138,6 +158,8 @@ static const struct {
     ONE(cuCtxGetCurrent, 4000)
     ONE(cuCtxSetCurrent, 4000)
     ONE(cuCtxGetFlags, 7000)
+    ONE(cuCtxSetFlags, 12010)
+    ONE(cuCtxGetDevice, 2000)
     CHANGED(cuCtxSynchronize, _v2, 13000)
     ONE(cuCtxSynchronize, 2000)
     ONE(cuStreamCreate, 2000)
@@ -165,10 +187,17 @@ static const struct {
     CHANGED(cuMemFree, _v2, 3020)
     CHANGED(cuMemAllocHost, _v2, 3020)
     ONE(cuMemFreeHost, 2000)
+    CHANGED(cuMemHostRegister, _v2, 6050)
+    ONE(cuMemHostUnregister, 4000)
+    ONE(cuModuleUnload, 2000)
     ONE(cuPointerGetAttribute, 4000)
     BOTH_CHANGED(cuMemcpyHtoD, _v2, _ptds, 7000)
     BOTH_CHANGED(cuMemcpyDtoH, _v2, _ptds, 7000)
     BOTH_CHANGED(cuMemcpyDtoHAsync, _v2, _ptsz, 7000)
+    { "cuMemcpy", 7000, true, (void *)cuMemcpy_ptds },
+    ONE(cuMemcpy, 4000)
+    BOTH_CHANGED(cuMemcpy2D, _v2, _ptds, 7000)
+    BOTH_CHANGED(cuMemcpy2DAsync, _v2, _ptsz, 7000)
     ONE(cuGetErrorName, 6000)
     CHANGED(cuGetProcAddress, _v2, 12000)
     ONE(cuGetProcAddress, 11030)

@@ -178,6 +178,23 @@ def test_waits_sleep_and_wake_seldom(plain: Build) -> None:
         assert ours[kind]["most_wakes"] <= 8, (kind, ours)
 
 
+def test_waits_for_work_never_seen_do_not_spin(plain: Build) -> None:
+    """Not for events either, which are made as the program wants them: without CUDA's flag."""
+    ran = plain.run("conformance", "--new", "20", "10", preload=True)
+    assert ran.returncode == 0, ran.stderr
+    waits = json.loads(ran.stdout)
+    assert all(kind["cpu_ms"] < 5 for kind in waits.values()), waits
+
+
+def test_frees_and_copies_are_slept_for_as_waits_are(plain: Build, tmp_path: Path) -> None:
+    """Once the driver's own calls have shown that they wait."""
+    timeline = tmp_path / "timeline.json"
+    plain.run("conformance", "--cost", "5", "20", preload=True, GPUSPLIT_TIMELINE=str(timeline))
+    naps = [wait["args"]["naps"] for wait in waits_of(timeline) if wait["dur"] > 4000]
+    assert len(naps) >= 5 * 20
+    assert sum(n > 0 for n in naps) > 4.5 * 20, naps
+
+
 def test_waits_of_the_driver_spin_if_one_wants_them(plain: Build) -> None:
     waits = cost(plain, preload=True, GPUSPLIT_WAIT="driver")
     assert all(kind["mean_wakes"] < 1 and kind["cpu_ms"] > 1 for kind in waits.values()), waits
@@ -259,11 +276,16 @@ def test_the_engine_sleeps_through_what_it_knows(plain: Build, order: list[str])
     assert told["cpu"] < 0.5
 
 
-def test_an_argument_tells_long_launches_from_short_ones(plain: Build, tmp_path: Path) -> None:
-    """A copy after short work is the driver's alone: by kernel and grid, all of these were."""
+@pytest.mark.parametrize("launches", ["--in-turn", "--as-said"])
+def test_an_argument_tells_long_launches_from_short_ones(
+    plain: Build, tmp_path: Path, launches: str
+) -> None:
+    """A copy after short work is the driver's alone: by kernel and grid, all of these were.
+    The argument may be a number in a structure, between others that are never the same.
+    """
     timeline = tmp_path / "timeline.json"
     plain.run(
-        "conformance", "--in-turn", "10", "40",
+        "conformance", launches, "10", "40",
         preload=True, GPUSPLIT_TIMELINE=str(timeline),
     )  # fmt: skip
     naps = [wait["args"]["naps"] for wait in waits_of(timeline)]

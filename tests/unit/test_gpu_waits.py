@@ -23,6 +23,8 @@ pytestmark = pytest.mark.skipif(
     not (shutil.which("cc") and shutil.which("make")), reason="needs a C compiler and make"
 )
 
+OPTIONS = {"GPUSPLIT_SPIN_US": 30, "GPUSPLIT_POLICY": "unsplit"}
+
 #: What is done to the VM, one after another: a name, the role's entry point, on or off.
 STEPS = {
     "check": ("main", True),
@@ -31,6 +33,7 @@ STEPS = {
     "off": ("main", False),
     "off again": ("main", False),
     "on at last": ("main", True),
+    "on with options": ("main", True),
     "removed": ("remove", True),
     "removed again": ("remove", True),
 }
@@ -43,7 +46,11 @@ def play(name: str, root: Path, copies: Path) -> dict[str, Any]:
         "hosts": name.replace(" ", "_"),
         "gather_facts": False,
         "check_mode": name == "check",
-        "vars": {"gpu_waits_root": str(root), "gpu_waits_everywhere": on},
+        "vars": {
+            "gpu_waits_root": str(root),
+            "gpu_waits_everywhere": on,
+            "gpu_waits_options": OPTIONS if name == "on with options" else {},
+        },
         "tasks": [
             {"include_role": {"name": "gpu_waits", "tasks_from": entry}},
             {
@@ -103,6 +110,16 @@ def test_one_variable_turns_it_on(run: Run) -> None:
     assert f"\nLD_PRELOAD=/{LIBRARY}\nOPENCL_LAYERS=/{LIBRARY}\n" in files["etc/environment"]
     assert (
         f"[Manager]\nDefaultEnvironment=LD_PRELOAD=/{LIBRARY} OPENCL_LAYERS=/{LIBRARY}\n"
+        in files["etc/systemd/system.conf.d/gpusplit.conf"]
+    )
+
+
+def test_options_are_the_same_variables_as_everywhere(run: Run) -> None:
+    """So that the library needs no file of its own where nobody starts programs by gpusplit run."""
+    files = run.files("on with options")
+    assert "\nGPUSPLIT_POLICY=unsplit\nGPUSPLIT_SPIN_US=30\n" in files["etc/environment"]
+    assert (
+        f"OPENCL_LAYERS=/{LIBRARY} GPUSPLIT_POLICY=unsplit GPUSPLIT_SPIN_US=30\n"
         in files["etc/systemd/system.conf.d/gpusplit.conf"]
     )
 
