@@ -36,6 +36,7 @@ case "$*" in
     *) echo "systemctl $*" >>"$STATE/done"; exit 1 ;;
 esac
 """,
+    "dpkg-query": "#!/bin/sh\nexit 1\n",
     "apt-cache": """#!/bin/sh
 shift; printf '%s:\\n  Candidate: 4.17\\n' "$@"
 """,
@@ -114,7 +115,6 @@ def test_the_whole_lab_is_told_of_a_bare_server(host: StandIn, bench: Path) -> N
     assert 'name = "cpu2"' in "".join(would.values())
     for task in (
         "Generate the lab's keys, the user's and the machines'",
-        "Let the lab's user key in as root",
         "Install Xen",
         "Have the bridge, now and after every boot",
         "Have a place for the guests' console logs that has an end, now and after every boot",
