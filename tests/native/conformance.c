@@ -268,6 +268,11 @@ int main(int argc, char **argv)
         in_turn(strtoull(argv[2], NULL, 10) * MS, atoi(argv[3]));
         return 0;
     }
+    if (argc > 3 && !strcmp(argv[1], "--on-and-on")) {
+        open_driver();
+        use_device();
+        on_and_on(strtoull(argv[2], NULL, 10) * MS, atoi(argv[3]));
+    }
     if (argc > 2 && !strcmp(argv[1], "--forks")) {
         open_driver();
         use_device();

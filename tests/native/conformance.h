@@ -86,6 +86,7 @@ void lifetimes(void);
 void errors(void);
 void cost(uint64_t ns, int n);
 void in_turn(uint64_t ns, int n); /* and for a short time; of one kernel and grid */
+_Noreturn void on_and_on(uint64_t ns, int n); /* a line after each n waits */
 void forks_beside_waits(int n);
 void contexts_end_beside_waits(int n);
 
