@@ -27,7 +27,7 @@ from rich.console import Console
 from harness.errors import HarnessError
 from harness.judge.claims import Claim, Kind, Outcome, Verdict, load_claims
 from harness.keep.durations import earlier_durations
-from harness.keep.manifest import read_manifest
+from harness.keep.manifest import Manifest, read_manifest
 from harness.keep.results import LATEST, RunFolder
 from harness.lab.lab import Lab
 from harness.lab.opening import LABS, lab_folder_of, open_lab, own_programs
@@ -70,8 +70,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--profile",
         choices=sorted(PROFILES),
-        default=os.environ.get("PROFILE", DEFAULT_PROFILE),
-        help="how much to measure (default: $PROFILE, or else %(default)s)",
+        default=os.environ.get("PROFILE"),
+        help="how much to measure (default: $PROFILE, of a run that goes on the one that it began "
+        f"with, or else {DEFAULT_PROFILE})",
     )
     group.addoption(
         "--lab",
@@ -189,17 +190,20 @@ def pytest_configure(config: pytest.Config) -> None:
     _asked(config)  # what cannot be measured is said before a lab is asked for anything
 
 
+def _began(config: pytest.Config) -> Manifest | None:
+    """Return what a run that goes on began with; None for a new one."""
+    if (resumed := config.getoption("--resume")) is not None:
+        with suppress(HarnessError):  # which the run itself will meet, and tell
+            return read_manifest(RunFolder.find(config.getoption("--results"), resumed))
+    return None
+
+
 def _programs(config: pytest.Config) -> Programs | None:
     """Return the operator's own programs; of a run that goes on those that it began with."""
-    resumed = config.getoption("--resume")
     typed = {side: config.getoption(f"--{side}-job") for side in ("gpu", "cpu")}
     if not any(typed.values()):
-        if resumed is None:
-            return None
-        with suppress(HarnessError):  # which the run itself will meet, and tell
-            began = read_manifest(RunFolder.find(config.getoption("--results"), resumed))
-            return TypeAdapter(Programs | None).validate_python(began.parameters.get("programs"))
-        return None
+        programs = began.parameters.get("programs") if (began := _began(config)) else None
+        return TypeAdapter(Programs | None).validate_python(programs)
     try:
         return Programs(
             **{
@@ -214,12 +218,13 @@ def _programs(config: pytest.Config) -> Programs | None:
 
 def _profile(config: pytest.Config) -> Profile:
     """Return the profile that was asked for."""
+    name = config.getoption("--profile")
+    if name is None:
+        name = began.profile if (began := _began(config)) else DEFAULT_PROFILE
     # argparse does not hold a default against the choices, and $PROFILE is one.
-    if config.getoption("--profile") not in PROFILES:
-        raise pytest.UsageError(
-            f"PROFILE={config.getoption('--profile')}: choose one of {', '.join(sorted(PROFILES))}"
-        )
-    profile, programs = PROFILES[config.getoption("--profile")], _programs(config)
+    if name not in PROFILES:
+        raise pytest.UsageError(f"PROFILE={name}: choose one of {', '.join(sorted(PROFILES))}")
+    profile, programs = PROFILES[name], _programs(config)
     return profile.with_programs(programs) if programs else profile
 
 

@@ -51,7 +51,7 @@ def accounting_disagreements(results: Sequence[SampleResult]) -> dict[int, list[
     seems to do more or fewer than it mostly does on that host, either the accounting or the job's
     own account is wrong: time was stolen, say. Returns the reasons by the result's index.
     """
-    rates: dict[tuple[str, str, Condition], list[float]] = defaultdict(list)
+    rates: dict[tuple[str, str, Point | Condition], list[float]] = defaultdict(list)
     for result in results:
         if not result.problems:
             for vm, rate in result.work_rates.items():
@@ -69,13 +69,15 @@ def accounting_disagreements(results: Sequence[SampleResult]) -> dict[int, list[
     return found
 
 
-def _alike(point: Point) -> Condition:
+def _alike(point: Point) -> Point | Condition:
     """What decides how much of its own a hypervisor does in a second of the VMs' CPU time.
 
-    Under another scheduler that is another amount, and with a GPU VM that wakes up all the time.
+    Under another scheduler that is another amount; and with a GPU VM that wakes up all the time,
+    which it does more or less often as its kernel is cut, so that only the same point is alike:
+    there the work for a second of CPU time is a result.
     """
     wakes_up = point.condition.wakes_up and not point.mode.cooperates
-    return point.condition if wakes_up else point.condition.without_gpu
+    return point if wakes_up else point.condition.without_gpu
 
 
 def _unknown_clocks(clocks: Iterable[ClockReading]) -> Iterator[str]:

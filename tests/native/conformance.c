@@ -350,6 +350,11 @@ int main(int argc, char **argv)
                 strcmp(argv[1], "--in-turn") ? spin_as_said : spin);
         return 0;
     }
+    if (argc > 3 && !strcmp(argv[1], "--on-and-on")) {
+        open_driver();
+        use_device();
+        on_and_on(strtoull(argv[2], NULL, 10) * MS, atoi(argv[3]));
+    }
     if (argc > 2 && !strcmp(argv[1], "--forks")) {
         open_driver();
         use_device();

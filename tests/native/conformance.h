@@ -97,6 +97,7 @@ void cost(uint64_t ns, int n, bool each_new); /* each_new: of work that is never
 /* And for a short time; of one kernel and grid. */
 void in_turn(uint64_t ns, int n, void (*launch)(CUstream stream, uint64_t ns));
 void frees(void);
+_Noreturn void on_and_on(uint64_t ns, int n); /* a line after each n waits */
 void forks_beside_waits(int n);
 void contexts_end_beside_waits(int n);
 

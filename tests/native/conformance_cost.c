@@ -43,6 +43,20 @@ void in_turn(uint64_t ns, int n, void (*launch)(CUstream, uint64_t))
     }
 }
 
+/* For who looks at the process, or at its VM, from outside. */
+void on_and_on(uint64_t ns, int n)
+{
+    CUstream stream = new_stream(CU_STREAM_NON_BLOCKING);
+    for (int lines = 1;; lines++) {
+        for (int i = 0; i < n; i++) {
+            spin(stream, ns);
+            MUST(cu.StreamSynchronize(stream));
+        }
+        printf("%d\n", lines * n);
+        fflush(stdout);
+    }
+}
+
 void cost(uint64_t ns, int n, bool each_new)
 {
     odd_captures();

@@ -113,6 +113,7 @@ def test_what_a_disk_is_made_from_makes_a_new_one_beside_the_old(host: Host, new
     assert told["changed"]
     new = Path(told["paths"]["gpu1"])
     assert new != old
+    assert told["stale"] == [old.name]
     assert old.exists(), "a guest may still run on it"
     assert host.wants(prune=True, **wanted)["removed"] == [old.name]
     assert list(host.disks.glob("*.img")) == [new]

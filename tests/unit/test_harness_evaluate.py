@@ -286,6 +286,18 @@ class TestAccountingDisagreements:
         slower = dataclasses.replace(usual, point=point, work_rates={"cpu0": 0.93 * 1.5})
         assert accounting_disagreements([usual, usual, usual, slower, slower]) == {}
 
+    def test_under_a_driver_that_wakes_up_only_the_same_point_is_alike(self) -> None:
+        """Cut short, its waits end before it begins to look: it wakes up less, and so Xen does."""
+        usual = evaluate(samples())
+        wakes = Condition("interrupt-then-poll", 0.1, poll_period_us=1000, poll_cost_us=50)
+        whole = dataclasses.replace(usual.point, mode=Mode.UNSPLIT, condition=wakes)
+        cut = dataclasses.replace(usual.point, mode=Mode.PAPER, groups=20, condition=wakes)
+        slow = dataclasses.replace(usual, point=whole, work_rates={"cpu0": 0.9 * 1.5})
+        quick = dataclasses.replace(usual, point=cut, work_rates={"cpu0": 1.5})
+        assert accounting_disagreements([slow, slow, quick, quick]) == {}
+        stolen = dataclasses.replace(slow, work_rates={"cpu0": 0.8 * 1.5})
+        assert accounting_disagreements([slow, slow, slow, stolen, quick]).keys() == {3}
+
     def test_a_driver_that_sleeps_has_the_usual_one(self) -> None:
         usual = evaluate(samples())
         point = dataclasses.replace(usual.point, condition=Condition("interrupt"))

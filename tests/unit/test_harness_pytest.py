@@ -178,6 +178,22 @@ class TestOneExperiment:
         assert not (pytester.path / "results" / "latest").exists()
 
 
+class TestResume:
+    def test_a_run_goes_on_with_the_profile_that_it_began_with(
+        self, measure: Measure, pytester: pytest.Pytester
+    ) -> None:
+        assert measure("", "--point=n0-unsplit").ret == 0
+        results = pytester.path / "results"
+        (run,) = results.glob("*/run.json")
+        options = (f"--resume={run.parent.name}", "--repetitions=2")
+        result = pytester.runpytest_inprocess(
+            f"--results={results}", "-p", "no:cacheprovider", *options
+        )
+        assert result.ret == 0
+        assert json.loads(run.read_text())["profile"] == "smoke"
+        assert len(list(run.parent.glob("raw/n0-unsplit.*"))) == 2
+
+
 class TestList:
     def test_measures_nothing_and_needs_no_lab(self, pytester: pytest.Pytester) -> None:
         pytester.makeconftest("from harness.conftest import *")

@@ -387,6 +387,7 @@ def test_where_grub_cannot_try_that_is_noted(host: HostFolder) -> None:
     facts = host_facts.gather(host.root, host.run, PLAN.folder, [])
     assert notes(facts, PLAN) == []
     host.commands["grub-probe", "--target=abstraction", "/boot/grub"] = "lvm\n"
+    host.link("sys/class/block/dm-0", "sys/devices/virtual/block/dm-0")
     facts = host_facts.gather(host.root, host.run, PLAN.folder, [])
     (note,) = notes(facts, PLAN)
     assert "lvm" in note

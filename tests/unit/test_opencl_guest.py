@@ -19,11 +19,14 @@ PROGRAMS = {
     "lspci": "#!/bin/sh\necho 00:03.0 0300: 1002:5159\n",
     "systemctl": """#!/bin/sh
 case "$*" in
-    *show*) test -e "$STATE/active" && echo ActiveState=active || echo ActiveState=inactive
-            echo LoadState=loaded ;;
+    *show*) echo LoadState=loaded
+            cat "$STATE/active" 2>/dev/null || echo ActiveState=inactive ;;
     *is-enabled*) test -e "$STATE/enabled" && echo enabled ;;
     *enable*) touch "$STATE/enabled" ;;
-    *start*) touch "$STATE/active"; echo "$@" >>"$STATE/starts" ;;
+    *start*) echo ActiveState=active >"$STATE/active"
+             python3 -c 'import time; print(
+                 f"StateChangeTimestampMonotonic={time.monotonic() * 1e6:.0f}")' >>"$STATE/active"
+             echo "$@" >>"$STATE/starts" ;;
 esac
 """,
 }
@@ -125,7 +128,7 @@ def test_the_guest_has_the_library_where_the_package_finds_it(run: Run) -> None:
 
 def test_the_agent_runs_and_runs_anew_with_another_package(run: Run) -> None:
     unit = "gpusplit-agent.service"
-    assert run.starts == [f"start {unit}", f"restart {unit}"]
+    assert run.starts == [f"start {unit}", f"reload-or-restart {unit}"]
 
 
 def test_a_library_that_does_not_load_there_is_one_clear_error(run: Run) -> None:

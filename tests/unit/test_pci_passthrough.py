@@ -118,9 +118,9 @@ class XenHost:
             (self.bin / name).write_text(text)
 
     def ask(self, check: bool = False, accept: tuple[str, ...] = ()) -> dict[str, Any]:
-        functions = ["0000:01:00.0", "0000:01:00.1"]
+        folder = str(self.host.root / "var/lib/gpusplit")
         return role_programs.call(
-            gpu_assignable, check=check, functions=functions, accept=list(accept)
+            gpu_assignable, check=check, bdf="find", folder=folder, accept=list(accept)
         )
 
     @property
@@ -154,6 +154,10 @@ def test_what_is_assignable_already_is_left_alone(xen: XenHost) -> None:
     xen.says(assignable="0000:01:00.0\n0000:01:00.1\n")
     assert not xen.ask()["changed"]
     assert xen.added == []
+
+
+def test_the_card_is_found_anew_since_its_address_may_have_changed(xen: XenHost) -> None:
+    assert xen.ask()["ansible_facts"] == {"gpu_functions": ["0000:01:00.0", "0000:01:00.1"]}
 
 
 def test_check_mode_assigns_nothing(xen: XenHost) -> None:

@@ -24,20 +24,19 @@ def modules(name: str, module: str) -> list[dict[str, Any]]:
     ]
 
 
-def installed(module: str) -> list[dict[str, Any]]:
-    return [use for name in ("main.yml", "_kvm.yml") for use in modules(name, module)]
+VARS = yaml.safe_load((TASKS.parent / "vars/main.yml").read_text())
+FILES = {path for files in VARS["vm_count_publisher_files"].values() for path in files}
 
 
 def test_every_file_that_is_installed_is_removed() -> None:
-    files = {copy["dest"] for copy in installed("copy") + installed("template")}
     removal = modules("remove.yml", "file")
     assert all(use["state"] == "absent" for use in removal)
-    assert len(files) == 3
-    assert files <= {path for use in removal for path in use["loop"]}
+    assert len(FILES) == 3
+    assert not FILES - {path for use in removal for path in use["loop"]}
 
 
 def test_every_line_that_is_added_is_taken_out() -> None:
-    lines = {(use["path"], use["line"]) for use in installed("lineinfile")}
+    lines = {(use["path"], use["line"]) for use in modules("_kvm.yml", "lineinfile")}
     removal = modules("remove.yml", "lineinfile")
     assert all(use["state"] == "absent" for use in removal)
     assert lines == {(use["path"], use["line"]) for use in removal}
@@ -45,8 +44,8 @@ def test_every_line_that_is_added_is_taken_out() -> None:
 
 def test_every_unit_that_is_installed_is_stopped_the_socket_first() -> None:
     """Guests connect again and again: a socket that listens would start the service anew."""
-    files = [copy["dest"] for copy in installed("copy") + installed("template")]
-    units = {Path(file).name for file in files if "systemd" in file}
+    units = {Path(file).name for file in FILES if "systemd" in file}
+    assert units == set(VARS["vm_count_publisher_units"]["kvm"])
     (look,) = modules("remove.yml", "stat")
     assert set(look["loop"]) == units
     assert look["loop"][0].endswith(".socket")

@@ -44,7 +44,7 @@ class Grub:
     def would_make(self, config: str) -> None:
         (self.folder / "next").write_text(config)
 
-    def wants(self, check: bool = False, **arguments: str) -> dict[str, Any]:
+    def wants(self, check: bool = False, **arguments: Any) -> dict[str, Any]:
         asked = {"command_line": XEN, "kernel_arguments": KERNEL, **arguments}
         config = str(self.folder / "grub.cfg")
         return role_programs.call(
@@ -123,6 +123,20 @@ def test_a_setting_that_is_gone_is_noticed(grub: Grub) -> None:
     assert not grub.wants(state="absent")["changed"]
 
 
+def test_settings_of_its_own_are_written_before(grub: Grub) -> None:
+    own = {str(grub.settings / "own/xen.cfg"): "GRUB_TIMEOUT=0\n"}
+    told = grub.wants(own=own)
+    assert told["changed"]
+    assert (grub.settings / "own/xen.cfg").read_text() == "GRUB_TIMEOUT=0\n"
+    assert not grub.wants(own=own)["changed"]
+    grub.wants()
+    own = {str(grub.settings / "xen.cfg"): "GRUB_TIMEOUT=5\n"}
+    told = grub.wants(own=own, check=True)
+    assert "xen.cfg has to change" in told["why"]
+    assert told["diff"][0]["after"] == "GRUB_TIMEOUT=5\n"
+    assert not grub.wants()["changed"]
+
+
 def test_check_mode_makes_nothing(grub: Grub) -> None:
     assert "there is no" in grub.wants(check=True)["why"]
     assert grub.calls == 0
@@ -192,6 +206,19 @@ def test_a_host_without_xen_says_what_xl_says(running: Running) -> None:
     assert not told["running"]
     assert told["command_line"] == ""
     assert "Could not obtain handle" in told["said"]
+
+
+def test_packages_that_are_not_there_are_named(running: Running) -> None:
+    query = running.root / "bin/dpkg-query"
+    query.write_text(
+        "#!/bin/sh\necho installed xen=4.17-1\necho config-files tools=1\n"
+        "echo 'no packages found matching other' >&2; exit 1\n"
+    )
+    query.chmod(0o755)
+    packages = ["xen", "xen=4.17-1", "xen=4.17-2", "tools", "other"]
+    told = role_programs.call(xen_state, root=str(running.root), packages=packages)
+    assert told["missing"] == ["xen=4.17-2", "tools", "other"]
+    assert running.ask()["missing"] == []
 
 
 def test_an_upgrade_of_xen_or_its_kernel_is_noticed(running: Running) -> None:

@@ -57,6 +57,11 @@ paths:
   description: By guest, its disk.
   returned: success, without C(prune)
   type: dict
+stale:
+  description: Files that no guest will have any more; C(prune) removes them.
+  returned: success, without C(prune)
+  type: list
+  elements: str
 removed:
   description: Files that no guest has any more.
   returned: success, with C(prune)
@@ -190,9 +195,9 @@ def main() -> None:
     made_from = image_key.read_text() if image_key.exists() else ""
     keys, devices, size = params["keys"], params["devices"], params["size"]
     disks = [disk_of(name, keys[name], devices.get(name, ""), made_from, size) for name in keys]
+    wanted = {disk.path(folder) for disk in disks}
+    stale = sorted(path for path in folder.glob("*.img") if path not in wanted)
     if params["prune"]:
-        wanted = {disk.path(folder) for disk in disks}
-        stale = sorted(path for path in folder.glob("*.img") if path not in wanted)
         for path in stale if not module.check_mode else ():
             path.unlink()
             path.with_suffix(".made").unlink(missing_ok=True)
@@ -216,6 +221,7 @@ def main() -> None:
     module.exit_json(
         changed=bool(missing),
         made=[disk.name for disk in missing],
+        stale=[path.name for path in stale],
         paths={disk.name: str(disk.path(folder)) for disk in disks},
     )
 

@@ -115,9 +115,19 @@ def gather(root: Path, run: Run, folder: str, packages: Sequence[str]) -> Facts:
         sshd=_settings(sshd_settings(run)),
         update_grub=(root / "usr/sbin/update-grub").exists()
         and (root / "boot/grub/grub.cfg").exists(),
-        boot_abstraction=run("grub-probe", "--target=abstraction", "/boot/grub").strip(),
-        boot_file_system=run("grub-probe", "--target=fs", "/boot/grub").strip(),
+        boot_abstraction=_probe(run, "abstraction") if _maps_disks(root) else "",
+        boot_file_system=_probe(run, "fs"),
     )
+
+
+def _probe(run: Run, target: str) -> str:
+    """What GRUB's folder lies on; GRUB takes an emulated host a second to say so."""
+    return run("grub-probe", f"--target={target}", "/boot/grub").strip()
+
+
+def _maps_disks(root: Path) -> bool:
+    """Whether there is LVM, RAID or encryption on the host, below GRUB's folder or not."""
+    return any(re.match(r"dm-|md", path.name) for path in (root / "sys/class/block").glob("*"))
 
 
 def _distribution(root: Path) -> str:
@@ -235,6 +245,8 @@ def _gpu_users(root: Path) -> dict[str, list[str]]:
     for path in (root / "proc/driver/nvidia/gpus").glob("*/information"):
         if minor := re.search(r"Device Minor:\s*(\d+)", path.read_text()):
             nodes[f"/dev/nvidia{minor[1]}"] = path.parent.name
+    if not nodes:
+        return {}  # and nobody's open files have to be read
     users: dict[str, set[str]] = {}
     for link in (root / "proc").glob("[0-9]*/fd/*"):
         try:

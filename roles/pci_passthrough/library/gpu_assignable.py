@@ -9,22 +9,32 @@ from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.iommu_tables import read_tables
+from ansible.module_utils.pci_card import read_record, the_card
 from ansible.module_utils.pci_devices import PCIBACK, Device, read_devices
 
 DOCUMENTATION = r"""
 module: gpu_assignable
 short_description: Make a GPU's functions assignable, and check what Xen says of that
 description:
+  - Finds the card as M(gpu_functions) does, for its address may have changed with the boot.
   - Each function that another driver has, whichever, is taken from it and given to pciback. One
     that a guest has is left alone.
   - Fails where Xen has no IOMMU, or does not remap interrupts. Warns of memory that the firmware
     has reserved for a function, and of functions that cannot be reset.
 options:
-  functions:
-    type: list
-    elements: str
+  bdf:
+    type: str
     required: true
-    description: Addresses of the functions.
+    description: Which GPU is meant, as for M(gpu_functions).
+  vendor:
+    type: str
+    default: any
+    choices: [any, nvidia, amd, intel]
+    description: Whose GPU is meant.
+  folder:
+    type: path
+    default: /var/lib/gpusplit
+    description: Where it is written down which card it is.
   accept:
     type: list
     elements: str
@@ -36,11 +46,15 @@ author: gpusplit
 EXAMPLES = r"""
 - name: Make the card assignable
   gpu_assignable:
-    functions: ["0000:01:00.0", "0000:01:00.1"]
+    bdf: "0000:01:00.0"
     accept: [interrupt-remapping]
 """
 
 RETURN = r"""
+ansible_facts:
+  description: C(gpu_functions), the addresses of the card's functions, the GPU's first.
+  returned: success
+  type: dict
 added:
   description: Functions that had to be taken from their driver.
   returned: always
@@ -104,20 +118,33 @@ def warnings(card: list[Device], reserved: frozenset[str]) -> Iterator[str]:
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
-            "functions": {"type": "list", "elements": "str", "required": True},
+            "bdf": {"type": "str", "required": True},
+            "vendor": {
+                "type": "str",
+                "default": "any",
+                "choices": ["any", "nvidia", "amd", "intel"],
+            },
+            "folder": {"type": "path", "default": "/var/lib/gpusplit"},
             "accept": {"type": "list", "elements": "str", "default": []},
         },
         supports_check_mode=True,
     )
 
+    devices = read_devices(SYS)
+    try:
+        known = read_record(Path(module.params["folder"]))
+        card = the_card(devices, module.params["bdf"], module.params["vendor"], known)
+    except LookupError as error:
+        module.fail_json(msg=str(error))
+    functions = [device.bdf for device in card]
+    facts = {"gpu_functions": functions}
     if module.check_mode and module.get_bin_path("xl", opt_dirs=["/usr/sbin"]) is None:
-        module.exit_json(changed=True, added=module.params["functions"])  # Xen would come first
+        # Xen would come first.
+        module.exit_json(changed=True, added=functions, ansible_facts=facts)
 
     def xl(*words: str) -> str:
         return str(module.run_command(["xl", *words], check_rc=True)[1])
 
-    devices = read_devices(SYS)
-    card = [devices[bdf] for bdf in module.params["functions"]]
     left = []
     for name, text in problems(xl("info"), xl("dmesg")):
         if name in module.params["accept"]:
@@ -139,7 +166,7 @@ def main() -> None:
             module.run_command(["modprobe", "xen-pciback"], check_rc=True)
         for bdf in add:
             xl("pci-assignable-add", bdf)
-    module.exit_json(changed=bool(add), added=add)
+    module.exit_json(changed=bool(add), added=add, ansible_facts=facts)
 
 
 if __name__ == "__main__":

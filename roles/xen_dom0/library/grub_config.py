@@ -30,6 +30,10 @@ options:
     type: str
     default: ""
     description: Arguments that dom0's kernel must have.
+  own:
+    type: dict
+    default: {}
+    description: Whole text by path, of settings of one's own. It is written before anything else.
   config:
     type: path
     default: /boot/grub/grub.cfg
@@ -46,6 +50,9 @@ EXAMPLES = r"""
 - name: Have Xen's arguments in GRUB's configuration
   grub_config:
     command_line: dom0_mem=2048M,max:2048M sched=credit
+    own:
+      /etc/default/grub.d/50-xen.cfg: |
+        GRUB_CMDLINE_XEN="dom0_mem=2048M,max:2048M sched=credit"
 """
 
 RETURN = r"""
@@ -97,6 +104,7 @@ def main() -> None:
             "state": {"choices": ["present", "absent"], "default": "present"},
             "command_line": {"type": "str", "required": True},
             "kernel_arguments": {"type": "str", "default": ""},
+            "own": {"type": "dict", "default": {}},
             "config": {"type": "path", "default": "/boot/grub/grub.cfg"},
             "settings": {
                 "type": "list",
@@ -110,7 +118,16 @@ def main() -> None:
     settings = [Path(path) for path in module.params["settings"]]
     wanted = [module.params[name] for name in ("state", "command_line", "kernel_arguments")]
 
+    own = {Path(name): text for name, text in module.params["own"].items()}
+    before = {path: path.read_text() if path.exists() else "" for path in own}
+    other = [path for path in own if before[path] != own[path]]
+    for path in () if module.check_mode else other:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(own[path])
+
     def look() -> str:
+        if module.check_mode and other:
+            return f"{other[0]} has to change first"
         if not config.exists():
             return f"there is no {config}"
         if path := younger(settings, config):
@@ -129,7 +146,10 @@ def main() -> None:
                 f"{' / '.join(said) or 'nothing'}. See that /boot has room (`df /boot`) and that "
                 "the packages of Xen and of a kernel are installed, and run this again."
             )
-    module.exit_json(changed=bool(why), why=why)
+    diff = [
+        {"before_header": str(path), "before": before[path], "after": own[path]} for path in other
+    ]
+    module.exit_json(changed=bool(why or other), why=why, diff=diff)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Ansible module: how a host was started, and what was installed since."""
+"""Ansible module: how a host was started, what was installed since, and what is not installed."""
 
 from __future__ import annotations
 
@@ -16,6 +16,11 @@ description:
   - Changes nothing. Warns of a hypervisor or a kernel that was installed or replaced after the
     host was booted, and waits for a reboot.
 options:
+  packages:
+    type: list
+    elements: str
+    default: []
+    description: Debian packages that are to be there, NAME or NAME=VERSION.
   root:
     type: path
     default: /
@@ -48,6 +53,11 @@ scheduler:
   type: str
 kernel_arguments:
   description: The arguments of dom0's kernel.
+  returned: always
+  type: list
+  elements: str
+missing:
+  description: Those of the packages that are not installed.
   returned: always
   type: list
   elements: str
@@ -88,15 +98,35 @@ def waiting(root: Path, kernel: str, under_xen: bool) -> list[str]:
     return said
 
 
+def missing(packages: list[str], installed: str) -> list[str]:
+    """The packages that are not installed, by dpkg-query's lines of status and NAME=VERSION."""
+    there = {
+        line.removeprefix("installed ")
+        for line in installed.splitlines()
+        if line.startswith("installed ")
+    }
+    there |= {name.partition("=")[0] for name in there}
+    return [package for package in packages if package not in there]
+
+
 def main() -> None:
     module = AnsibleModule(
-        argument_spec={"root": {"type": "path", "default": "/"}}, supports_check_mode=True
+        argument_spec={
+            "packages": {"type": "list", "elements": "str", "default": []},
+            "root": {"type": "path", "default": "/"},
+        },
+        supports_check_mode=True,
     )
     root = Path(module.params["root"])
     code, info, said = 1, "", "there is no xl"
     if xl := module.get_bin_path("xl", opt_dirs=["/usr/sbin"]):
         code, info, said = module.run_command([xl, "info"])
     facts = dict(re.findall(r"^(\w+)\s*:[ \t]*(.*?)\s*$", info if code == 0 else "", re.MULTILINE))
+    packages = module.params["packages"]
+    listed = "--showformat=${db:Status-Status} ${Package}=${Version}\n"
+    names = [package.partition("=")[0] for package in packages]
+    # It fails where it does not know one of them, and lists the others.
+    installed = module.run_command(["dpkg-query", "--show", listed, *names])[1] if names else ""
     new = waiting(root, platform.release(), bool(facts))
     for text in new:
         module.warn(f"{text}: reboot the host to have it in use.")
@@ -107,6 +137,7 @@ def main() -> None:
         command_line=" ".join(facts.get("xen_commandline", "").split()),
         scheduler=facts.get("xen_scheduler", ""),
         kernel_arguments=(root / "proc/cmdline").read_text().split(),
+        missing=missing(packages, installed),
         waiting=new,
     )
 
