@@ -43,7 +43,9 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Model:
 
 
 @pytest.mark.parametrize("timers", [PROMPT, GUEST, TARDY])
-@pytest.mark.parametrize(("length", "cpu"), [(10_000, 0.015), (1_000, 0.065), (100, 1.0), (20, 1.0)])
+@pytest.mark.parametrize(
+    ("length", "cpu"), [(10_000, 0.015), (1_000, 0.065), (100, 1.0), (20, 1.0)]
+)
 def test_a_wait_ends_with_its_work(
     model: Model, timers: tuple[float, ...], length: int, cpu: float
 ) -> None:
