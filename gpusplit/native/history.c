@@ -35,21 +35,22 @@ static struct together {
     double seconds; /* per work-item */
 } togethers[PLACES];
 
-static double latest;
+/* Of all that was waited for, what came later counting for more. */
+static double all_seconds, all_items;
 
 static unsigned place_of(uint64_t key)
 {
     return key * 0x9e3779b97f4a7c15u >> 54;
 }
 
-/* With the lock held. */
+/* With the lock held; 0: nothing is known of this kernel. */
 static double share_of(uint64_t kernel)
 {
     const struct share *share = &shares[place_of(kernel)];
     const struct together *all = &togethers[place_of(share->together)];
-    if (share->kernel == kernel && all->name == share->together)
-        return all->seconds;
-    return share->kernel == kernel && share->seconds > 0 ? share->seconds : latest;
+    if (share->kernel != kernel)
+        return 0;
+    return all->name == share->together ? all->seconds : share->seconds;
 }
 
 void history_launched(uint64_t key, uint64_t kernel, size_t items, size_t groups, uint64_t together)
@@ -67,8 +68,9 @@ void history_took_together(uint64_t together, uint64_t items, double seconds)
     if (!options()->measures || seconds <= 0 || !items)
         return;
     pthread_mutex_lock(&lock);
-    latest = seconds / (double)items;
-    togethers[place_of(together)] = (struct together){ together, latest };
+    togethers[place_of(together)] = (struct together){ together, seconds / (double)items };
+    all_seconds += seconds - all_seconds / 8;
+    all_items += (double)items - all_items / 8;
     pthread_mutex_unlock(&lock);
 }
 
@@ -96,7 +98,7 @@ void history_forget(void)
     memset(rates, 0, sizeof rates);
     memset(shares, 0, sizeof shares);
     memset(togethers, 0, sizeof togethers);
-    latest = 0;
+    all_seconds = all_items = 0;
     pthread_mutex_unlock(&lock);
     adaptive_forget();
 }
@@ -116,7 +118,7 @@ double history_seconds_per_item(uint64_t kernel)
 double history_share_per_item(uint64_t kernel)
 {
     pthread_mutex_lock(&lock);
-    const double seconds = share_of(kernel);
+    const double known = share_of(kernel), others = all_items > 0 ? all_seconds / all_items : 0;
     pthread_mutex_unlock(&lock);
-    return seconds;
+    return known > 0 ? known : others;
 }

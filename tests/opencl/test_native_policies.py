@@ -148,10 +148,14 @@ def test_by_count_a_queue_that_nobody_waits_for_is_taken_to_be_like_others(layer
     program = program.replace("    k(queue,", "    last = k(other,").replace(
         "    long_one(queue, ", "    cl.enqueue_barrier(queue, [last]); long_one(queue, "
     )
+    # What was waited for first says nothing of the rest.
+    program = program.replace(
+        "for _ in range(5):", "k(queue, (8,), (8,), a, np.int32(10)).wait()\nfor _ in range(20):"
+    )
     program = "other = cl.CommandQueue(context)\n" + program
     ran = layer.run(program, None, **FORCED | {"policy": "vms", "vms": "static:3"})
     launches, split, _ = ran.split()
-    assert (launches, split in (10, 20)) == (50, True)
+    assert (launches, split < 100) == (201, True)
 
 
 def test_by_count_the_long_one_of_many_is_split(layer: Layer) -> None:
