@@ -74,7 +74,7 @@ def programs_figure(summary: Summary, experiment: ExperimentSummary) -> Figure |
         id=f"{experiment.id}-gpu",
         title=gpu_piece(summary),
         side="gpu",
-        axis=f"time of {gpu_piece(summary)} against plain, %",
+        axis="its time against plain, %",
         series=tuple(
             Series(
                 NAMES[mode],
