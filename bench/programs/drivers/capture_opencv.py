@@ -107,8 +107,7 @@ FUNCTIONS: dict[str, Callable[[Any], Any]] = {
 }
 
 
-#: They differ from one plain run to the next on a device that runs work-groups at once: what finds
-#: no room in a list is dropped.
+#: What these return differs from one plain run to the next on PoCL, which runs work-groups at once.
 UNSTEADY = ("Canny", "FAST")
 
 
