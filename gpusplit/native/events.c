@@ -78,8 +78,44 @@ void stand_ends(struct stand *stand, const handle *slices, unsigned n)
     end_set(&stand->last, slices, n);
 }
 
+/* The program's own events that it has not set yet. */
+static atomic_int unset;
+
+bool events_unset(void)
+{
+    return atomic_load_explicit(&unset, memory_order_relaxed) > 0;
+}
+
+handle our_clCreateUserEvent(handle context, cl_int *error)
+{
+    handle event = next_clCreateUserEvent(context, error);
+    if (event)
+        atomic_fetch_add(&unset, 1);
+    return event;
+}
+
+cl_int our_clSetUserEventStatus(handle event, cl_int status)
+{
+    const cl_int result = next_clSetUserEventStatus(event, status);
+    if (result == CL_SUCCESS)
+        atomic_fetch_sub(&unset, 1);
+    return result;
+}
+
+/* One that nobody holds can never be set. */
+static void forget_unset(handle event)
+{
+    cl_uint type, holders;
+    if (event && !next_clGetEventInfo(event, CL_EVENT_COMMAND_TYPE, sizeof type, &type, NULL) &&
+        type == CL_COMMAND_USER && event_status(event) > CL_COMPLETE &&
+        !next_clGetEventInfo(event, CL_EVENT_REFERENCE_COUNT, sizeof holders, &holders, NULL) && holders == 1)
+        atomic_fetch_sub(&unset, 1);
+}
+
 void event_released(handle event)
 {
+    if (events_unset())
+        forget_unset(event);
     if (followed())
         object_released(KIND_EVENT, event);
 }

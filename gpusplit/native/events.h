@@ -22,6 +22,10 @@ void stand_ends(struct stand *stand, const handle *slices, unsigned n);
 /* Whether the program has events call it back: from a thread of the driver's it may enqueue. */
 bool events_call_back(void);
 
+/* Whether the program has events of its own that it has not set yet: what waits for one may wait for what
+ * the program does next. */
+bool events_unset(void);
+
 /* The program is about to release an event. */
 void event_released(handle event);
 

@@ -16,7 +16,8 @@ static bool is_over(handle event)
 void flight_look(struct flight *flight)
 {
     while (flight->n_done < flight->n_sent) {
-        const cl_int status = event_status(flight->sent[flight->n_done]);
+        const handle event = flight->sent[flight->n_done];
+        const cl_int status = event ? event_status(event) : CL_COMPLETE; /* the last ones tell */
         if (status > CL_COMPLETE)
             return;
         flight->n_done++;
@@ -41,7 +42,8 @@ bool flight_over(const struct flight *flight)
 void flight_free(struct flight *flight)
 {
     for (unsigned i = 0; i < flight->n_sent; i++)
-        next_clReleaseEvent(flight->sent[i]);
+        if (flight->sent[i])
+            next_clReleaseEvent(flight->sent[i]);
     if (flight->start)
         next_clReleaseEvent(flight->start);
     if (flight->end)

@@ -26,7 +26,8 @@ struct flight {
     handle lanes[MOST_LANES];
     bool out_of_order, one_at_a_time;
     bool keep;     /* all events are held until it is over */
-    handle start;  /* the marker that says when it may begin */
+    bool few_events; /* only the first and the last slices have one, so many as run beside each other */
+    handle start;  /* the marker that says when it may begin; NULL: at once */
     handle until;  /* a user event, which the barrier waits for: NULL where it waits for slices */
     handle end;    /* the barrier's event; NULL: not held */
     struct stand *stand; /* what answers for the launch; NULL where nobody asks */
@@ -34,8 +35,14 @@ struct flight {
     unsigned bound;    /* slices in flight, while it is sent */
     unsigned n_flushed;
     cl_int failure;
-    handle sent[];
+    handle sent[]; /* the slices' events */
 };
+
+/* Whether what is before it is over. */
+static inline bool flight_begins(const struct flight *flight)
+{
+    return !flight->start || event_status(flight->start) <= CL_COMPLETE;
+}
 
 /* How many of the last slices have to be over for all to be. */
 static inline unsigned flight_ends(const struct flight *flight)

@@ -352,3 +352,17 @@ handle kernel_copy(const struct kernel *kernel, handle program, struct hold **ho
     }
     return copy;
 }
+
+bool kernel_accepted(const struct kernel *kernel, handle context, const struct ndrange *range)
+{
+    const struct accepted *before = &kernel->accepted;
+    return before->context == context && before->has_local == range->has_local &&
+           !memcmp(before->local, range->local, sizeof before->local);
+}
+
+void kernel_accepts(struct kernel *kernel, handle context, const struct ndrange *range)
+{
+    kernel->accepted.context = context;
+    kernel->accepted.has_local = range->has_local;
+    memcpy(kernel->accepted.local, range->local, sizeof range->local);
+}

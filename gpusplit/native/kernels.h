@@ -9,6 +9,7 @@
 #include "objects.h"
 #include "opencl.h"
 #include "programs.h"
+#include "split.h"
 
 /* What an argument was last set to. */
 struct argument {
@@ -55,6 +56,11 @@ const char *kernel_arguments(const struct kernel *kernel, bool replay);
 /* Whether memory of one of arguments `some` may be memory of one of `others` (a bit for each, memory
  * objects all of them).  kernel_arguments has found them set, and none of them released. */
 bool kernel_shares(const struct kernel *kernel, uint64_t some, uint64_t others);
+
+/* Whether the driver took a slice of such a launch before: what it objects to, it objects to at once, and
+ * slices that are sent later can tell nobody.  accepts: it did. */
+bool kernel_accepted(const struct kernel *kernel, handle context, const struct ndrange *range);
+void kernel_accepts(struct kernel *kernel, handle context, const struct ndrange *range);
 
 /* The kernel of a variant, with the arguments of this one; NULL where there is none. */
 handle kernel_stand_in(struct kernel *kernel, handle program);

@@ -49,8 +49,8 @@ static cl_int mark(const struct queue *queue, struct flight *flight, unsigned n_
                    const handle *wait_list)
 {
     handle nothing = NULL;
-    if (queue->out_of_order && n_wait == 0 && !lanes_send_later(queue))
-        return CL_SUCCESS; /* it begins at once, and nobody asks when */
+    if (n_wait == 0 && (queue->out_of_order ? !lanes_send_later(queue) : queue_idle(queue)))
+        return CL_SUCCESS; /* it begins at once */
     if (queue->out_of_order && n_wait == 0) {
         /* Without a list it would wait for all that is before. */
         nothing = over_already(queue->context);
@@ -96,9 +96,10 @@ static cl_int close_early(struct enqueueing *e)
 static void between(struct queue *queue)
 {
     struct enqueueing *e = queue->enqueueing;
+    e->disturbed = true;
     if (e->phase == LANES_MARK)
-        e->disturbed = true;
-    else if (queue->out_of_order)
+        return;
+    if (queue->out_of_order)
         return; /* nothing is ordered but by events */
     else if (e->phase == LANES_JOIN)
         hold_together(e, NULL);
@@ -135,10 +136,12 @@ bool lanes_begin(struct enqueueing *e, struct queue *queue, unsigned lanes, unsi
         if (!e->disturbed) {
             e->phase = LANES_SEND;
             /* Companions wait for it, and nobody else may flush for them. */
-            next_clFlush(queue->object.handle);
+            if (flight->start)
+                next_clFlush(queue->object.handle);
             return true;
         }
-        next_clReleaseEvent(flight->start);
+        if (flight->start)
+            next_clReleaseEvent(flight->start);
         flight->start = NULL;
     }
     lanes_give_up(e);
@@ -173,12 +176,13 @@ cl_int lanes_send(struct flight *flight)
         after = &flight->sent[at - 1];
     else if (flight->out_of_order)
         after = at >= 2 ? &flight->sent[at - 2] : flight->start ? &flight->start : NULL;
-    else if (at == lane) /* the first one on a companion */
+    else if (at == lane && flight->start) /* the first one on a companion */
         after = &flight->start;
+    const bool told = !flight->few_events || at < flight->side || at + flight->side >= flight->n_parts;
     const struct ndrange part = split_shaped(&flight->shape, split_part(&flight->cut, at));
     const cl_int result = next_clEnqueueNDRangeKernel(
         flight->lanes[lane], flight->kernel, part.dimensions, part.offset, part.global,
-        part.has_local ? part.local : NULL, after ? 1 : 0, after, &flight->sent[at]);
+        part.has_local ? part.local : NULL, after ? 1 : 0, after, told ? &flight->sent[at] : NULL);
     if (result != CL_SUCCESS)
         return result;
     /* The device is to begin now, not when all slices are enqueued. */
@@ -188,18 +192,26 @@ cl_int lanes_send(struct flight *flight)
     return CL_SUCCESS;
 }
 
+void lanes_stop(struct flight *flight)
+{
+    flight->n_parts = flight->n_sent;
+    for (unsigned i = flight->n_sent - flight_ends(flight); i < flight->n_sent; i++)
+        if (!flight->sent[i])
+            next_clEnqueueMarkerWithWaitList(flight->lanes[i % flight->n_lanes], 0, NULL, &flight->sent[i]);
+}
+
 bool lanes_begins(struct queue *queue, const struct flight *flight)
 {
     /* Those before it on the queue are waited for as the driver waits, if they have begun. */
     for (struct flight *before = queue->first; before; before = before->next) {
         const unsigned n = flight_ends(before);
-        if (before->start && event_status(before->start) > CL_COMPLETE)
+        if (!flight_begins(before))
             return false;
         if (n)
             next_clWaitForEvents(n, before->sent + before->n_sent - n);
     }
     const uint64_t until = engine_now() + PATIENCE;
-    while (flight->start && event_status(flight->start) > CL_COMPLETE) {
+    while (!flight_begins(flight)) {
         if (engine_now() > until)
             return false;
         nanosleep(&(struct timespec){ 0, 50000 }, NULL);
@@ -222,7 +234,7 @@ cl_int lanes_join(struct enqueueing *e)
     if (flight->n_sent < flight->n_parts && !flight->until) {
         result = close_early(e);
         if (result != CL_SUCCESS)
-            flight->n_parts = flight->n_sent;
+            lanes_stop(flight);
     }
     if (!flight->until) {
         e->phase = LANES_JOIN;
@@ -231,6 +243,8 @@ cl_int lanes_join(struct enqueueing *e)
     }
     next_clFlush(e->queue->object.handle);
     e->queue->enqueueing = NULL;
+    if (!flight->out_of_order && !e->disturbed && flight->end)
+        queue_ends_with(e->queue, flight->end);
     return result;
 }
 

@@ -2,10 +2,11 @@
  *
  * A marker on the program's queue says when the launch may begin: when what it waits for is over, and in
  * an in-order queue everything before.  Slices go to companions of the queue, in turn, each running one
- * at a time; the first on each waits for the marker.  A barrier on the program's queue waits for the
- * slices, so that what comes next there comes after them, and is the event of the launch.  Where slices
- * are yet to be sent, it waits for a user event in their place, which is set when they are over: the
- * program's queue needs nothing more, and whoever uses it need not wait for the sender.
+ * at a time; the first on each waits for the marker.  (Where all before is known to be over there is none.)
+ * A barrier on the program's queue waits for the slices, so that what comes next there comes after them,
+ * and is the event of the launch.  Where slices are yet to be sent, it waits for a user event in their
+ * place, which is set when they are over: the program's queue needs nothing more, and whoever uses it need
+ * not wait for the sender.
  *
  * Out-of-order queue: one companion, of its kind.  Each slice waits for the last but one, so that two run
  * at a time; the barrier is a marker, since the program's command would order nothing else.
@@ -27,7 +28,7 @@ struct enqueueing {
     struct queue *queue;
     struct flight *flight;
     enum { LANES_MARK, LANES_SEND, LANES_JOIN } phase;
-    bool disturbed; /* a command came while the marker was enqueued */
+    bool disturbed; /* a command came meanwhile */
     uint64_t since; /* when it began to be sent, ns */
 };
 
@@ -52,6 +53,9 @@ cl_int lanes_send(struct flight *flight);
  * that the caller is yet to set, and all is to be sent at once, as it is after a slice that failed. */
 bool lanes_begins(struct queue *queue, const struct flight *flight);
 bool lanes_pace(struct flight *flight, unsigned bound);
+
+/* No more slices are sent: what comes next waits for those that were. */
+void lanes_stop(struct flight *flight);
 
 /* Has the device begin with what was sent. */
 void lanes_flush(struct flight *flight);

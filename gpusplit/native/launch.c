@@ -154,22 +154,6 @@ static const char *make_plan(struct plan *plan, const struct call *c, struct que
 
 /* Doing it. */
 
-/* Whether the driver took a slice of such a launch before: what it objects to, it objects to at once, and
- * slices that are sent later can tell nobody. */
-static bool accepted(const struct kernel *kernel, const struct queue *queue, const struct ndrange *range)
-{
-    const struct accepted *before = &kernel->accepted;
-    return before->context == queue->context && before->has_local == range->has_local &&
-           !memcmp(before->local, range->local, sizeof before->local);
-}
-
-static void accepts(struct kernel *kernel, const struct queue *queue, const struct ndrange *range)
-{
-    kernel->accepted.context = queue->context;
-    kernel->accepted.has_local = range->has_local;
-    memcpy(kernel->accepted.local, range->local, sizeof range->local);
-}
-
 /* The kernel that slices are sent of when the call is back. */
 static handle copy_for_later(const struct plan *plan, const struct kernel *kernel, struct hold **hold)
 {
@@ -194,7 +178,7 @@ static uint64_t key_of(const struct kernel *kernel, const struct cut *cut)
 static void go_on(struct queue *queue, struct flight *flight, const struct call *c, struct use *use)
 {
     if (use && flight->end)
-        use_add(use, queue, flight->end, true, &flight->start, 1);
+        use_add(use, queue, flight->end, true, flight->start);
     if (c->event && flight->end) {
         flight->stand = event_stands(flight->end);
         next_clRetainEvent(*c->event = flight->end);
@@ -246,7 +230,7 @@ static const char *send(const struct plan *plan, const struct call *c, struct qu
         return "another launch is not sent yet";
     if (now < parts && !lanes_send_later(queue))
         return "too many slices are in flight";
-    if (!now && !accepted(kernel, queue, range))
+    if (!now && !kernel_accepted(kernel, queue->context, range))
         return "another launch is not sent yet, and one like it was never sent";
     handle copy = now < parts ? copy_for_later(plan, kernel, &hold) : NULL;
     if (now < parts && !copy)
@@ -262,6 +246,8 @@ static const char *send(const struct plan *plan, const struct call *c, struct qu
     flight->key = key_of(kernel, &plan->cut);
     flight->copied = copy;
     flight->hold = hold;
+    /* Whoever waits for single slices needs their events; else these cost more than all else that we add. */
+    flight->few_events = c->o->sleeps && !flight->out_of_order && !flight->keep && !lanes_send_later(queue);
     *result = CL_SUCCESS;
     bool paced = !c->o->sleeps && in_flight + parts > bound && may_pace(c) && lanes_begins(queue, flight);
     if (!c->o->sleeps && !paced && !lanes_send_later(queue) && parts > LANE_IN_FLIGHT * plan->lanes) {
@@ -280,9 +266,9 @@ static const char *send(const struct plan *plan, const struct call *c, struct qu
         return "the driver refused its first slice";
     }
     if (*result != CL_SUCCESS) /* what is enqueued cannot be taken back, but what comes next waits for it */
-        flight->n_parts = flight->n_sent;
+        lanes_stop(flight);
     else
-        accepts(kernel, queue, range);
+        kernel_accepts(kernel, queue->context, range);
     const cl_int joined = lanes_join(&e);
     *result = *result != CL_SUCCESS ? *result : joined;
     *sent = (struct sent){ parts, e.since };
@@ -296,24 +282,17 @@ static const char *send(const struct plan *plan, const struct call *c, struct qu
 /* A whole launch on a device where slices must not run beside it. */
 static cl_int whole_in_use(const struct call *c, struct queue *queue, struct use *use)
 {
-    enum { MOST = 16 };
-    handle slices[MOST], event = NULL;
-    const unsigned n = use_slices(use, queue, slices, MOST);
+    handle event = NULL;
     struct call more = *c;
-    handle *list = n && (c->wait_list || !c->n_wait) ? malloc((c->n_wait + n) * sizeof *list) : NULL;
-    if (list) {
-        for (unsigned i = 0; i < c->n_wait; i++)
-            list[i] = c->wait_list[i];
-        memcpy(list + c->n_wait, slices, n * sizeof *list);
+    handle *list = use_list(use, queue, &more.n_wait, c->wait_list);
+    if (list)
         more.wait_list = list;
-        more.n_wait += n;
-    }
     more.event = &event;
     const cl_int result = whole(&more);
     free(list);
     if (result != CL_SUCCESS)
         return result;
-    use_add(use, queue, event, false, NULL, 0);
+    use_add(use, queue, event, false, NULL);
     if (c->event)
         *c->event = event;
     else
@@ -340,6 +319,7 @@ static cl_int launch_on(struct queue *queue, struct kernel *kernel, const char *
         record(name, c->dimensions, c->global, sent->slices, &plan->decision, plan->decision.reason);
         return result;
     }
+    queue->ends_with_launch = false;
     result = use ? whole_in_use(c, queue, use) : whole(c);
     if (result == CL_SUCCESS)
         record(name, c->dimensions, c->global, 1, &plan->decision, why);
@@ -359,11 +339,12 @@ static bool is_small(const struct call *c, const struct queue *queue)
 static cl_int launch_call(const struct call *c, struct sent *sent)
 {
     *sent = (struct sent){ 1, 0 };
-    struct queue *queue = queue_enter(c->queue);
+    struct queue *queue = queue_lock(c->queue);
     if (!queue)
         return whole(c); /* it was made in a way that is not seen here */
     queue_ask(queue);
     if (is_small(c, queue)) {
+        queue->ends_with_launch = false;
         const cl_int result = whole(c);
         queue_leave(queue);
         return result;
@@ -392,17 +373,26 @@ static cl_int launch_call(const struct call *c, struct sent *sent)
     return result;
 }
 
+/* A launch that is not to be split.  Another thread may have been told otherwise, and be in the middle of one. */
+static cl_int unsplit(const struct call *c)
+{
+    struct queue *queue = may_split() ? queue_enter(c->queue) : NULL;
+    const cl_int result = whole(c);
+    queue_leave(queue);
+    return result;
+}
+
 cl_int launch(uint64_t work, handle queue, handle kernel, cl_uint dimensions, const size_t *offset,
               const size_t *global, const size_t *local, WAIT_LIST, struct sent *sent)
 {
     const struct call call = { options(), queue,  kernel,    dimensions, offset, global, local,
                                n_wait, wait_list, event,      false,  work };
-    return launch_call(&call, sent);
+    return sent ? launch_call(&call, sent) : unsplit(&call);
 }
 
 cl_int our_clEnqueueTask(handle queue, handle kernel, WAIT_LIST)
 {
     const struct call call = { options(), queue, kernel, 1, NULL, NULL, NULL, n_wait, wait_list, event, true, 0 };
     struct sent sent;
-    return splitting() ? launch_call(&call, &sent) : whole(&call);
+    return splitting() ? launch_call(&call, &sent) : unsplit(&call);
 }

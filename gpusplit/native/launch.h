@@ -10,8 +10,8 @@ struct sent {
     uint64_t since; /* when the first of several was sent, ns; 0: it is whole */
 };
 
-/* clEnqueueNDRangeKernel where launches are split.  work: tells the kernel from others, whatever its
- * sizes. */
+/* clEnqueueNDRangeKernel.  work: tells the kernel from others, whatever its sizes; sent: NULL, it is not to
+ * be split. */
 cl_int launch(uint64_t work, handle queue, handle kernel, cl_uint dimensions, const size_t *offset,
               const size_t *global, const size_t *local, WAIT_LIST, struct sent *sent);
 

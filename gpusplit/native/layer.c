@@ -120,6 +120,8 @@ static bool all_is_seen;
     X(clWaitForEvents, 41)                                                                           \
     X(clSetKernelArg, 38)                                                                            \
     X(clReleaseEvent, 44)                                                                            \
+    X(clCreateUserEvent, 84)                                                                         \
+    X(clSetUserEventStatus, 85)                                                                      \
     X(clFinish, 47)                                                                                  \
     X(clEnqueueReadBuffer, 48)                                                                       \
     X(clEnqueueWriteBuffer, 49)                                                                      \

@@ -109,16 +109,17 @@ static void wait_for_queue(handle queue)
     struct work *w = settings()->sleeps ? work_on(queue) : NULL;
     struct key key;
     uint64_t begin;
-    handle marker = NULL;
     if (!w)
         return;
     struct moment until = work_until_now(w);
-    if (!work_left(&until, &key, &begin) || next_clEnqueueMarker(queue, &marker) != CL_SUCCESS)
+    if (!work_left(&until, &key, &begin))
         return;
-    /* Nobody else will, and what is not flushed need not begin. */
-    if (next_clFlush(queue) == CL_SUCCESS)
-        wait_for(marker, &until);
-    next_clReleaseEvent(marker);
+    handle last = may_split() ? queue_end_of(queue) : NULL;
+    /* A marker has to be flushed: nobody else will, and what is not need not begin. */
+    if (last || (next_clEnqueueMarker(queue, &last) == CL_SUCCESS && next_clFlush(queue) == CL_SUCCESS))
+        wait_for(last, &until);
+    if (last)
+        next_clReleaseEvent(last);
 }
 
 /* Sleeps until an event is over, wherever it comes from. */
@@ -139,10 +140,25 @@ static void wait_for_event(handle event)
         wait_for_other(event);
 }
 
+/* Whether the driver takes such a list: else it is to say so at once, not when some of it are over. */
+static bool are_events(cl_uint n, const handle *events)
+{
+    handle first = NULL, context = NULL;
+    for (cl_uint i = 0; events && i < n; i++) {
+        if (!events[i] ||
+            (n > 1 && next_clGetEventInfo(events[i], CL_EVENT_CONTEXT, sizeof context, &context, NULL)) ||
+            (i > 0 && context != first))
+            return false;
+        first = context;
+    }
+    return events;
+}
+
 static void wait_for_events(cl_uint n, const handle *events)
 {
-    for (cl_uint i = 0; events && settings()->sleeps && i < n; i++)
-        wait_for_event(events[i]);
+    if (settings()->sleeps && are_events(n, events))
+        for (cl_uint i = 0; i < n; i++)
+            wait_for_event(events[i]);
 }
 
 static bool in_order(handle queue)
@@ -153,11 +169,15 @@ static bool in_order(handle queue)
            !(properties & CL_QUEUE_OUT_OF_ORDER);
 }
 
-/* A blocking transfer waits for its list, and for what is before it only where the queue is in order. */
+/* A blocking transfer waits for its list, and for what is before it only where the queue is in order.  What
+ * is before may wait for an event that the program sets after the call; and a call that the driver refuses,
+ * which only the driver knows, is to be back at once.  Then the wait is the driver's. */
 static void before_transfer(handle queue, cl_uint n_wait, const handle *wait_list)
 {
+    if (!settings()->sleeps || events_unset())
+        return;
     wait_for_events(n_wait, wait_list);
-    if (settings()->sleeps && in_order(queue))
+    if (in_order(queue))
         wait_for_queue(queue);
 }
 
@@ -221,7 +241,8 @@ cl_int our_clWaitForEvents(cl_uint n, const handle *events)
 {
     const struct report report = report_begin();
     wait_for_events(n, events);
-    for (cl_uint i = 0; events && i < n; i++) {
+    const bool measures = !settings()->sleeps && options()->measures && are_events(n, events);
+    for (cl_uint i = 0; measures && i < n; i++) {
         const struct measured m = measure_event(events[i]);
         if (m.known)
             measured(&m, next_clWaitForEvents(1, &events[i]) == CL_SUCCESS);
@@ -249,10 +270,8 @@ cl_int our_clEnqueueNDRangeKernel(handle queue, handle kernel, cl_uint dimension
     struct sent sent = { 1, 0 };
     const bool splits = splitting() || (recording() && may_split());
     const uint64_t work = splits || follows() ? scalars_name(kernel) : 0;
-    const cl_int result =
-        splits
-            ? launch(work, queue, kernel, dimensions, offset, global, local, GIVEN_LIST, &sent)
-            : next_clEnqueueNDRangeKernel(queue, kernel, dimensions, offset, global, local, GIVEN_LIST);
+    const cl_int result = launch(work, queue, kernel, dimensions, offset, global, local, GIVEN_LIST,
+                                 splits ? &sent : NULL);
     if (result != CL_SUCCESS || !follows())
         return result;
     uint64_t key = work;

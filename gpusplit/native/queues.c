@@ -65,6 +65,8 @@ static void queue_end(void *given)
     struct queue *queue = given;
     for (unsigned i = 0; i < queue->n_companions; i++)
         next_clReleaseCommandQueue(queue->companions[i]);
+    if (queue->launch)
+        next_clReleaseEvent(queue->launch);
     flights_orphan(queue->first);
     pthread_mutex_destroy(&queue->lock);
     pthread_mutex_destroy(&queue->gate);
@@ -143,7 +145,7 @@ cl_int our_clSetCommandQueueProperty(handle given, cl_bitfield properties, cl_ui
 
 /* Who may enqueue. */
 
-struct queue *queue_enter(handle given)
+struct queue *queue_lock(handle given)
 {
     struct queue *queue = object_get(KIND_QUEUE, given);
     if (!queue)
@@ -152,6 +154,43 @@ struct queue *queue_enter(handle given)
     if (queue->enqueueing)
         queue->between(queue);
     return queue;
+}
+
+struct queue *queue_enter(handle given)
+{
+    struct queue *queue = queue_lock(given);
+    if (queue)
+        queue->ends_with_launch = false;
+    return queue;
+}
+
+void queue_ends_with(struct queue *queue, handle event)
+{
+    next_clRetainEvent(event);
+    if (queue->launch)
+        next_clReleaseEvent(queue->launch);
+    queue->launch = event;
+    queue->ends_with_launch = true;
+}
+
+handle queue_end_of(handle given)
+{
+    struct queue *queue = object_get(KIND_QUEUE, given);
+    handle event = NULL;
+    if (!queue)
+        return NULL;
+    pthread_mutex_lock(&queue->gate);
+    if (queue->ends_with_launch && !queue->enqueueing)
+        next_clRetainEvent(event = queue->launch);
+    queue_leave(queue);
+    return event;
+}
+
+bool queue_idle(const struct queue *queue)
+{
+    /* To ask is no synchronization point of OpenCL's, to wait is. */
+    return queue->ends_with_launch && event_status(queue->launch) == CL_COMPLETE &&
+           next_clWaitForEvents(1, &queue->launch) == CL_SUCCESS;
 }
 
 void queue_leave(struct queue *queue)

@@ -27,15 +27,28 @@ struct queue {
     struct device device;
     handle companions[MOST_LANES];
     unsigned n_companions;
+    handle launch;           /* in order: the event of the last launch in slices */
+    bool ends_with_launch;   /* nothing was enqueued since */
     pthread_mutex_t lock;         /* of what follows: never held while something is enqueued */
     struct flight *first, **last; /* oldest first */
     struct flight *newest;        /* while there is any */
     bool sender;                  /* a thread sends what is yet to be sent */
 };
 
-/* The queue with its gate held; NULL if it is not known. */
+/* The queue with its gate held; NULL if it is not known.  enter: for something to be enqueued. */
+struct queue *queue_lock(handle queue);
 struct queue *queue_enter(handle queue);
 void queue_leave(struct queue *queue);
+
+/* The event of a launch, which was enqueued last and comes after all before.  It is held until another takes
+ * its place. */
+void queue_ends_with(struct queue *queue, handle event);
+
+/* That event, retained, if nothing was enqueued since; else NULL. */
+handle queue_end_of(handle queue);
+
+/* Whether all that was ever enqueued is known to be over; with the gate held. */
+bool queue_idle(const struct queue *queue);
 
 /* Around a blocking command, which must not hold the gate. */
 struct queue *queue_block(handle queue);

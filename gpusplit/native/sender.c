@@ -41,7 +41,7 @@ static void wait_for_slices(struct sender *s, unsigned more)
 {
     for (struct flight *flight = s->queue->first; flight; flight = flight->next) {
         const unsigned left = flight->n_sent - flight->n_done;
-        if (s->queue->out_of_order && event_status(flight->start) > CL_COMPLETE)
+        if (s->queue->out_of_order && !flight_begins(flight))
             continue;
         if (left < more) {
             more -= left;
@@ -66,7 +66,7 @@ static enum todo look(struct sender *s)
         s->flight = flight;
         if (flight->until && flight->n_sent == flight->n_parts && flight->n_done == flight->n_sent)
             return END;
-        const bool begins = !flight->start || event_status(flight->start) <= CL_COMPLETE;
+        const bool begins = flight_begins(flight);
         if (begins || !queue->out_of_order || s->all) {
             in_flight += flight->n_sent - flight->n_done;
             if (!unsent && flight->n_sent < flight->n_parts) {
@@ -101,7 +101,7 @@ static enum todo look(struct sender *s)
         if (event_status(s->event) <= CL_COMPLETE)
             s->event = untold->sent[untold->n_done];
     }
-    if (!s->flight || !s->event || event_status(s->flight->start) > CL_COMPLETE)
+    if (!s->flight || !s->event || !flight_begins(s->flight))
         return LOOK_AGAIN;
     next_clRetainEvent(s->event);
     return WAIT;

@@ -5,13 +5,14 @@
 #include <string.h>
 
 #define PLACES 64
+/* Slices that a whole launch waits for. */
+#define MOST_SLICES 16
 
 struct entry {
     handle queue, event;
     bool split;
-    unsigned n_after;
+    handle after;
     struct entry *next;
-    handle after[];
 };
 
 static struct use {
@@ -41,8 +42,8 @@ static void tidy(struct use *use)
         }
         *at = entry->next;
         next_clReleaseEvent(entry->event);
-        for (unsigned i = 0; i < entry->n_after; i++)
-            next_clReleaseEvent(entry->after[i]);
+        if (entry->after)
+            next_clReleaseEvent(entry->after);
         free(entry);
     }
 }
@@ -81,33 +82,37 @@ bool use_elsewhere(struct use *use, const struct queue *queue)
 /* Whether nothing keeps a launch from running. */
 static bool runs(const struct entry *entry)
 {
-    for (unsigned i = 0; i < entry->n_after; i++)
-        if (event_status(entry->after[i]) > CL_COMPLETE)
-            return false;
-    return true;
+    return !entry->after || event_status(entry->after) <= CL_COMPLETE;
 }
 
-unsigned use_slices(struct use *use, const struct queue *queue, handle *events, unsigned most)
+handle *use_list(struct use *use, const struct queue *queue, cl_uint *n_wait, const handle *wait_list)
 {
-    unsigned n = 0;
+    handle *list = wait_list || !*n_wait ? malloc((*n_wait + MOST_SLICES) * sizeof *list) : NULL;
+    unsigned n = *n_wait, most = n + MOST_SLICES;
+    if (!list)
+        return NULL;
+    if (n)
+        memcpy(list, wait_list, n * sizeof *list);
     for (const struct entry *entry = use->first; entry && n < most; entry = entry->next)
         if (entry->split && beside(entry, queue) && runs(entry))
-            events[n++] = entry->event;
-    return n;
+            list[n++] = entry->event;
+    if (n == *n_wait) {
+        free(list);
+        return NULL;
+    }
+    *n_wait = n;
+    return list;
 }
 
-void use_add(struct use *use, const struct queue *queue, handle event, bool split, const handle *after,
-             unsigned n_after)
+void use_add(struct use *use, const struct queue *queue, handle event, bool split, handle after)
 {
-    struct entry *entry = malloc(sizeof *entry + n_after * sizeof *after);
+    struct entry *entry = malloc(sizeof *entry);
     if (!entry)
         return;
-    *entry = (struct entry){ queue->object.handle, event, split, n_after, use->first };
+    *entry = (struct entry){ queue->object.handle, event, split, after, use->first };
     next_clRetainEvent(event);
-    for (unsigned i = 0; i < n_after; i++) {
-        entry->after[i] = after[i];
-        next_clRetainEvent(after[i]);
-    }
+    if (after)
+        next_clRetainEvent(after);
     use->first = entry;
 }
 

@@ -23,12 +23,13 @@ void use_leave(struct use *use);
 /* Whether a launch on the queue would run beside another. */
 bool use_elsewhere(struct use *use, const struct queue *queue);
 
-/* The events of slices that a whole launch on the queue is to wait for; at most `most`. */
-unsigned use_slices(struct use *use, const struct queue *queue, handle *events, unsigned most);
+/* The wait list of a whole launch on the queue, which is to wait for slices besides what the program says;
+ * NULL: for nothing besides.  To be freed. */
+handle *use_list(struct use *use, const struct queue *queue, cl_uint *n_wait, const handle *wait_list);
 
-/* Adds a launch, which is over with `event`.  split: it is in slices, and waits for `after`. */
-void use_add(struct use *use, const struct queue *queue, handle event, bool split, const handle *after,
-             unsigned n_after);
+/* Adds a launch, which is over with `event`.  split: it is in slices, and waits for `after` (NULL: for
+ * nothing). */
+void use_add(struct use *use, const struct queue *queue, handle event, bool split, handle after);
 
 /* Lets go of what is over. */
 void uses_tidy(void);

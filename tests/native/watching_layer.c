@@ -1,5 +1,6 @@
 /* An OpenCL layer below gpusplit's, for test_native_split.py.  It says at the end how many kernels were at
- * most enqueued and not over.  It refuses the kernel whose number WATCH_REFUSES is.
+ * most enqueued and not over, how many of them had an event, and how many markers there were.  It refuses the
+ * kernel whose number WATCH_REFUSES is.  WATCH_NVIDIA: the device says that it is NVIDIA's.
  *
  * A driver may call a program's callback inside any call: this one does so, inside the call whose number
  * is the callback's argument, counted from when it was set; first before the call, and in another round
@@ -21,7 +22,7 @@
 static struct _cl_icd_dispatch below, ours;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static cl_event events[MOST];
-static unsigned n_events, first_event, most, kernels, refused;
+static unsigned n_events, first_event, most, kernels, told, markers, refused;
 
 static void (*callback)(cl_event, cl_int, void *);
 static cl_event called_for;
@@ -72,6 +73,7 @@ static cl_int CL_API_CALL kernel(cl_command_queue queue, cl_kernel kernel, cl_ui
     if (event) {
         *event = own;
         below.clRetainEvent(own);
+        told++;
     }
     count(own);
     a_call(1);
@@ -81,6 +83,7 @@ static cl_int CL_API_CALL kernel(cl_command_queue queue, cl_kernel kernel, cl_ui
 static cl_int CL_API_CALL marker(cl_command_queue queue, cl_uint n, const cl_event *list, cl_event *event)
 {
     a_call(0);
+    markers++;
     const cl_int result = below.clEnqueueMarkerWithWaitList(queue, n, list, event);
     a_call(1);
     return result;
@@ -106,6 +109,32 @@ static cl_int CL_API_CALL set_callback(cl_event event, cl_int type,
     return CL_SUCCESS;
 }
 
+static cl_int nvidia(size_t size, void *value, size_t *size_ret)
+{
+    static const char name[] = "NVIDIA Corporation";
+    if (value && size >= sizeof name)
+        memcpy(value, name, sizeof name);
+    if (size_ret)
+        *size_ret = sizeof name;
+    return CL_SUCCESS;
+}
+
+static cl_int CL_API_CALL device_info(cl_device_id device, cl_device_info what, size_t size, void *value,
+                                      size_t *size_ret)
+{
+    return what == CL_DEVICE_VENDOR && getenv("WATCH_NVIDIA")
+               ? nvidia(size, value, size_ret)
+               : below.clGetDeviceInfo(device, what, size, value, size_ret);
+}
+
+static cl_int CL_API_CALL platform_info(cl_platform_id platform, cl_platform_info what, size_t size,
+                                        void *value, size_t *size_ret)
+{
+    return what == CL_PLATFORM_NAME && getenv("WATCH_NVIDIA")
+               ? nvidia(size, value, size_ret)
+               : below.clGetPlatformInfo(platform, what, size, value, size_ret);
+}
+
 EXPORT cl_int CL_API_CALL clGetLayerInfo(cl_layer_info what, size_t size, void *value, size_t *size_ret)
 {
     const cl_layer_api_version version = CL_LAYER_API_VERSION_100;
@@ -127,6 +156,8 @@ EXPORT cl_int CL_API_CALL clInitLayer(cl_uint count_of, const struct _cl_icd_dis
     ours.clEnqueueMarkerWithWaitList = marker;
     ours.clEnqueueBarrierWithWaitList = barrier;
     ours.clSetEventCallback = set_callback;
+    ours.clGetDeviceInfo = device_info;
+    ours.clGetPlatformInfo = platform_info;
     *count_ret = (cl_uint)(size / sizeof(void *));
     *answer = &ours;
     return CL_SUCCESS;
@@ -135,5 +166,6 @@ EXPORT cl_int CL_API_CALL clInitLayer(cl_uint count_of, const struct _cl_icd_dis
 __attribute__((destructor)) static void tell(void)
 {
     if (kernels)
-        fprintf(stderr, "watched: %u kernels, %u in flight\n", kernels, most);
+        fprintf(stderr, "watched: %u kernels, %u in flight, %u events, %u markers\n", kernels, most, told,
+                markers);
 }

@@ -96,7 +96,11 @@ class Ran:
     @property
     def in_flight(self) -> int:
         """Kernels that were at most enqueued and not over, where the watching layer is below."""
-        found = re.search(r"watched: \d+ kernels, (\d+) in flight", self.errors)
+        return self.watched("in flight")
+
+    def watched(self, what: str) -> int:
+        """A number that the watching layer says at the end."""
+        found = re.search(rf"watched: .*\b(\d+) {what}", self.errors)
         assert found is not None, self.errors
         return int(found[1])
 

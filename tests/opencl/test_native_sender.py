@@ -138,6 +138,74 @@ say(failed=code < 0)
         assert ran.facts == '{"failed": true}'
 
 
+#: Slices all of which have an offset: on PoCL before version 6 others cannot run beside them.
+OF_NVIDIAS = (
+    MANY.replace("get_num_groups(0)", "3").replace("get_global_id(0)]", "get_global_id(0) - 8]")
+    + """
+def go():
+    return kernel(queue, (4096,), (8,), a, np.int32(300), global_offset=(8,))
+"""
+)
+
+
+def test_slices_that_nobody_asks_for_have_no_event(layer: Layer) -> None:
+    """On NVIDIA, where all are sent in the call: the first and the last of each queue have one."""
+    program = (
+        OF_NVIDIAS
+        + """
+events = [go() for _ in range(3)]
+cl.enqueue_copy(queue, out, a)
+say(values=sorted(set(out.tolist())), status=[e.command_execution_status for e in events],
+    types=[e.command_type for e in events],
+    ran=[0 < e.profile.end - e.profile.start < 60e9 for e in events])
+"""
+    )
+    nvidia = {"WATCH_NVIDIA": "1"}
+    ran = layer.run(program, layer.watcher, settings=nvidia, **FORCED, groups="128")
+    assert ran.facts == layer.run(program, None).facts
+    assert ran.split() == (3, 3, 384)
+    assert ran.watched("events") == 12
+
+
+def test_what_follows_a_refused_slice_waits_for_those_that_have_no_event(layer: Layer) -> None:
+    program = (
+        OF_NVIDIAS
+        + """
+try:
+    go()
+    code = 0
+except cl.Error as error:
+    code = error.code
+cl.enqueue_copy(queue, out, a)
+before, behind = out[:320].tolist(), out[320:]
+say(failed=code < 0, before=before[0] != 0 and len(set(before)) == 1, behind=not behind.any())
+"""
+    )
+    nvidia = {"WATCH_NVIDIA": "1", "WATCH_REFUSES": "41"}
+    ran = layer.run(program, layer.watcher, settings=nvidia, **FORCED, groups="512")
+    assert ran.facts == '{"failed": true, "before": true, "behind": true}'
+
+
+def test_a_launch_on_a_queue_that_is_over_needs_no_marker(layer: Layer) -> None:
+    program = (
+        MANY
+        + """
+events = []
+for end in range(6):
+    events.append(go())
+    queue.finish() if end % 2 else events[-1].wait()
+events += [go(), go()]
+cl.enqueue_copy(queue, out, a)
+say(values=sorted(set(out.tolist())), status=[e.command_execution_status for e in events],
+    ran=[0 < e.profile.end - e.profile.start < 60e9 for e in events])
+"""
+    )
+    ran = layer.run(program, layer.watcher, **FORCED, groups="8")
+    assert ran.facts == layer.run(program, None).facts
+    assert ran.split() == (8, 8, 64)
+    assert ran.watched("markers") == 2  # of the first launch, and of the last, before which is one
+
+
 def test_a_program_may_end_with_slices_to_be_sent(layer: Layer) -> None:
     program = (
         MANY
