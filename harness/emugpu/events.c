@@ -22,7 +22,10 @@ static void let_go(struct command *c)
 
 static cl_int CL_API_CALL emu_clWaitForEvents(cl_uint n, const cl_event *events)
 {
-    if (n == 0 || !events)
+    int refused = n == 0 || !events;
+    for (cl_uint i = 0; !refused && i < n; i++)
+        refused = !events[i];
+    if (refused)
         return emu.next->clWaitForEvents(n, events);
     cl_int result = CL_SUCCESS;
     for (cl_uint i = 0; i < n; i++) {

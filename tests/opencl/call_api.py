@@ -12,7 +12,8 @@ _TYPES = {"p": c_void_p, "i": c_int, "u": c_uint, "l": c_uint64, "z": c_size_t}
 #: Results and parameters, a letter each.  p: a handle or a pointer; W: a wait list and an event.
 _FUNCTIONS = {
     "clGetPlatformIDs": "iupp", "clGetDeviceIDs": "iplupp", "clCreateContext": "ppupppp",
-    "clCreateCommandQueue": "ppplp", "clCreateBuffer": "pplzpp", "clCreateSubBuffer": "pplupp",
+    "clCreateCommandQueue": "ppplp", "clCreateBuffer": "pplzpp",
+    "clCreateImage": "pplpppp", "clCreateSubBuffer": "pplupp",
     "clCreateProgramWithSource": "ppuppp", "clBuildProgram": "ipupppp", "clCreateKernel": "pppp",
     "clCloneKernel": "ppp", "clCreateUserEvent": "ppp", "clSetUserEventStatus": "ipi",
     "clSetKernelArg": "ipuzp", "clGetEventInfo": "ipuzpp", "clGetEventProfilingInfo": "ipuzpp",
@@ -22,6 +23,9 @@ _FUNCTIONS = {
     "clEnqueueReadBufferRect": "ippupppzzzzpW", "clEnqueueWriteBufferRect": "ippupppzzzzpW",
     "clEnqueueCopyBuffer": "ipppzzzW", "clEnqueueCopyBufferRect": "ipppppp" "zzzzW",
     "clEnqueueFillBuffer": "ipppzzzW", "clEnqueueMapBuffer": "pppulzzWp",
+    "clEnqueueReadImage": "ippuppzzpW", "clEnqueueWriteImage": "ippuppzzpW",
+    "clEnqueueMapImage": "pppulppppWp", "clEnqueueSVMMemcpy": "ipuppzW",
+    "clEnqueueSVMMap": "ipulpzW",
     "clEnqueueUnmapMemObject": "ipppW", "clEnqueueMarkerWithWaitList": "ipW",
     "clEnqueueBarrierWithWaitList": "ipW", "clEnqueueMarker": "ipp", "clEnqueueBarrier": "ip",
     **{f"cl{verb}{kind}": "ip" for verb in ("Retain", "Release")

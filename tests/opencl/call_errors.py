@@ -116,6 +116,42 @@ def _transfers(r: Any, queue: Any, memory: Any) -> list[int]:
     ]  # fmt: skip
 
 
+def _blocking(r: Any, queue: Any, memory: Any) -> list[int]:
+    """Transfers that block, each with something wrong: no pointer, or beyond the end."""
+    cl, into, none = r.cl, (c_uint * 4096)(), (0, None, None)
+    origin, beyond, region = (_sized(values) for values in ((0, 0, 0), (4000, 0, 0), (64, 8, 1)))
+    pixels, error = _sized((8, 8, 1)), c_int()
+    image = r.made("MemObject", r.image())
+    found = [
+        cl.clEnqueueReadBuffer(queue, memory, 1, 0, 4, None, *none),
+        cl.clEnqueueWriteBuffer(queue, memory, 1, 4, 1 << 12, into, *none),
+        cl.clEnqueueReadImage(queue, image, 1, origin, _sized((9, 8, 1)), 0, 0, into, *none),
+        cl.clEnqueueWriteImage(queue, image, 1, beyond, pixels, 0, 0, into, *none),
+        cl.clEnqueueSVMMemcpy(queue, 1, None, None, 4, *none),
+        cl.clEnqueueSVMMap(queue, 1, 1, None, 4, *none),
+    ]
+    for name in ("ReadBufferRect", "WriteBufferRect"):
+        for at, host in ((beyond, into), (origin, None)):
+            given = queue, memory, 1, at, origin, region, 64, 0, 64, 0, host, *none
+            found.append(getattr(cl, f"clEnqueue{name}")(*given))
+    cl.clEnqueueMapBuffer(queue, memory, 1, 1, 4000, 4000, *none, byref(error))
+    found.append(error.value)
+    row = c_size_t()
+    given = queue, image, 1, 1, beyond, pixels, byref(row), None, *none, byref(error)
+    cl.clEnqueueMapImage(*given)
+    return [*found, error.value]
+
+
+def _lists(r: Any, queue: Any, memory: Any) -> list[int]:
+    """Waits for lists that no driver takes; what is in them is never over."""
+    user = r.made("Event", r.cl.clCreateUserEvent(r.context, None))
+    return [
+        r.cl.clWaitForEvents(2, (c_void_p * 2)(user, None)),
+        r.cl.clWaitForEvents(2, (c_void_p * 2)(None, user)),
+        r.cl.clSetUserEventStatus(user, 0),
+    ]
+
+
 def _events(r: Any, queue: Any, memory: Any) -> list[int]:
     user = r.made("Event", r.cl.clCreateUserEvent(r.context, None))
     value = c_uint64()
@@ -145,5 +181,5 @@ def _making(r: Any, queue: Any, memory: Any) -> list[int]:
 
 #: By what is wrong with them.
 ERRORS: list[Refused] = [
-    _unset, _arguments, _sizes, _objects, _transfers, _events, _making,
+    _unset, _arguments, _sizes, _objects, _transfers, _events, _making, _blocking, _lists,
 ]  # fmt: skip

@@ -380,8 +380,6 @@ class Plan:
             self._say("release", "Event", event)
 
     def _error(self) -> None:
-        # A blocking transfer that is refused is only refused when what is before it is over.
-        self._settle()
         self._say("error", self._rng.randrange(len(ERRORS)), self._queue(), self._mine()[0].name)
 
     def _query(self) -> None:

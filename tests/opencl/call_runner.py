@@ -78,6 +78,13 @@ class Runner:
         self.held.append((kind, handle))
         return handle
 
+    def image(self) -> int:
+        """An image of 8 x 8 numbers."""
+        kind = (c_uint * 2)(0x10B0, 0x10DA)  # CL_R, CL_UNSIGNED_INT32
+        shape = (c_size_t * 9)(0x10F1, 8, 8, 1, 1)  # CL_MEM_OBJECT_IMAGE2D; as cl_image_desc lies
+        found: int = self.cl.clCreateImage(self.context, 1, kind, shape, None, None)
+        return found
+
     def _new(self, name: str, handle: int | None) -> bool:
         self.handles[name] = handle
         return bool(handle)

@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 from call_draw import Sequence, draw, left
+from call_errors import ERRORS
 from call_maker import Plan
 from conftest import EmuGpu
 from native_layer import FORCED, Layer, install
@@ -34,6 +35,8 @@ WAYS = (
     {"groups": "4", "wait": "driver"},
 )
 Way = dict[str, str]
+#: By phase and thread.
+Calls = list[list[list[list[Any]]]]
 #: Of one process, which they add little to.
 BATCH = 1000
 #: Shorter sequences that are tried of one that fails, a few seconds each.
@@ -50,18 +53,20 @@ class Machine:
 
     def environment(self, way: Way | None) -> dict[str, str]:
         if way is not None:
-            return self.layer.environment(self.emugpu, **FORCED, **way)
+            return self.layer.environment(self.emugpu, **FORCED | way)
         plain = self.layer.environment(self.emugpu)
         plain["OPENCL_LAYERS"] = str(self.emugpu.library) if self.emugpu is not None else ""
         return plain
 
     def run(self, sequences: list[Sequence], way: Way | None) -> tuple[list[Any], str]:
         """The answers, up to the one that ended the process, and what was said."""
-        lines = []
-        for sequence in sequences:
-            plan = Plan(sequence).phases
-            given = {"own": sequence.own, "phases": plan, "left": left(plan)}
-            lines.append(json.dumps(given))
+        return self.call([(sequence.own, Plan(sequence).phases) for sequence in sequences], way)
+
+    def call(self, plans: list[tuple[int, Calls]], way: Way | None) -> tuple[list[Any], str]:
+        """The same of plans."""
+        lines = [
+            json.dumps({"own": own, "phases": calls, "left": left(calls)}) for own, calls in plans
+        ]
         done = subprocess.run(
             [sys.executable, RUNNER], input="\n".join(lines), env=self.environment(way),
             capture_output=True, text=True, check=False,
@@ -130,6 +135,32 @@ def test_sequences_of_calls_end_the_same(
             launches += sum(int(n) for name, n, _ in told if not name.startswith("speaks"))
             split += sum(int(n) for *_, n in told)
     assert split > launches / 3, "it shows nothing about launches that stay whole"
+
+
+def refused(kind: int, error: int) -> Calls:
+    """Calls that are refused, behind a launch that waits for the program to set an event."""
+    kernel, launched = "k.add_zero", ["launch", "q", "k.add_zero", None, [64], [8], ["u"], "e"]
+    return [[[
+        ["queue", "q", kind], ["buffer", "b1", 1], ["kernel", kernel], ["user", "u"],
+        ["argument", kernel, 0, "b1"], ["argument", kernel, 1, "v3"], launched,
+        ["waits", "e"], ["error", error, "q", "b1"], ["waits", "e"], ["set", "u", 0],
+        ["wait", ["e"]],
+    ]]]  # fmt: skip
+
+
+@pytest.mark.parametrize("device", ["PoCL", "emulated"])
+def test_what_is_refused_is_refused_at_once(
+    tmp_path_factory: pytest.TempPathFactory, emugpu: EmuGpu, device: str
+) -> None:
+    """With the driver's error, though what is before hangs on what the program does next."""
+    layer = install(tmp_path_factory.mktemp("calls"))
+    machine = Machine(layer, emugpu if device == "emulated" else None)
+    plans = [(0, refused(kind, error)) for kind in (0, 1) for error in range(len(ERRORS))]
+    plain, why = machine.call(plans, None)
+    assert len(plain) == len(plans), why
+    for way in ({"policy": "unsplit"}, *WAYS[1::2]):
+        ours, why = machine.call(plans, way)
+        assert ours == plain, why
 
 
 #: What the driver alone ended in several ways before a plan knew better, and why (call_maker.py).
