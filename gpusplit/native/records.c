@@ -23,8 +23,10 @@ static struct kept *first, **last = &first;
 static atomic_uint recorders;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
-/* What was told of which kernels (hashes), so that it is told once; others take their places. */
+/* What was told of which kernels (hashes), so that it is told once.  A program with more to be told than there
+ * are places beside each other is told some of it again. */
 #define PLACES 1024
+#define PROBES 32
 static uint64_t told[PLACES];
 
 bool recording(void)
@@ -73,8 +75,11 @@ static uint64_t name_of(const char *kernel, const char *reason)
 static void tell_once(const char *kernel, const char *reason)
 {
     const uint64_t name = name_of(kernel, reason);
-    uint64_t *place = &told[name % PLACES];
+    unsigned probes = 0;
     pthread_mutex_lock(&lock);
+    uint64_t *place = &told[name % PLACES];
+    while (*place && *place != name && ++probes < PROBES)
+        place = &told[(name + probes) % PLACES];
     const bool new = *place != name;
     *place = name;
     pthread_mutex_unlock(&lock);

@@ -11,6 +11,8 @@ from harness.errors import ToolMissing
 
 SOURCE = Path(__file__).with_name("cpu_matmul.c")
 KEEPER = Path(__file__).with_name("keeper.c")
+#: Which both of these include.
+TOLD = Path(__file__).with_name("told.h")
 EMUGPU = Path(__file__).resolve().parents[1] / "emugpu"
 GPUSPLIT = Path(__file__).resolve().parents[2] / "gpusplit"
 
@@ -28,7 +30,8 @@ def build_keeper(folder: Path) -> Path:
 
 
 def _compiled(source: Path, folder: Path) -> Path:
-    content = hashlib.sha256(source.read_bytes() + " ".join(FLAGS).encode()).hexdigest()[:16]
+    text = source.read_bytes() + TOLD.read_bytes() + " ".join(FLAGS).encode()
+    content = hashlib.sha256(text).hexdigest()[:16]
     binary = folder / content / source.stem
     if binary.exists():
         return binary

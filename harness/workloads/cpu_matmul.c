@@ -21,14 +21,12 @@
  *
  * Usage: cpu_matmul SIZE PARTS WARM_UP
  */
-#include <errno.h>
-#include <poll.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
-#include <unistd.h>
+
+#include "told.h"
 
 static size_t size;
 static uint64_t *a, *b, *c; /* unsigned: overflow wraps, and sums modulo 2^64 stay checkable */
@@ -39,28 +37,16 @@ static void fail(const char *why)
     exit(1);
 }
 
+static void input_ends(void)
+{
+}
+
 static void *allocate(size_t bytes)
 {
     void *memory = malloc(bytes);
     if (!memory)
         fail("out of memory");
     return memory;
-}
-
-static double clock_seconds(clockid_t clock)
-{
-    struct timespec t;
-    if (clock_gettime(clock, &t) != 0)
-        fail("no clock");
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
-
-static double now(void)
-{
-    static double ahead;
-    if (ahead == 0)
-        ahead = clock_seconds(CLOCK_REALTIME) - clock_seconds(CLOCK_MONOTONIC);
-    return ahead + clock_seconds(CLOCK_MONOTONIC);
 }
 
 static void fill(void)
@@ -113,49 +99,6 @@ static void check(size_t rows)
         fail("the product is wrong");
 }
 
-enum command { NONE, TIME, GO, STOP };
-
-/* Return the next command, or NONE if there is none and `wait` is 0. */
-static enum command next_command(int wait)
-{
-    static char line[64];
-    static size_t length;
-    for (;;) {
-        struct pollfd input = {.fd = STDIN_FILENO, .events = POLLIN};
-        char byte;
-        int ready = poll(&input, 1, wait ? -1 : 0);
-        if (ready < 0 && errno == EINTR)
-            continue;
-        if (ready < 0)
-            fail("cannot poll the input");
-        if (ready == 0)
-            return NONE;
-        if (read(STDIN_FILENO, &byte, 1) <= 0)
-            exit(0);
-        if (byte != '\n') {
-            if (length == sizeof line - 1)
-                fail("a command is too long");
-            line[length++] = byte;
-            continue;
-        }
-        line[length] = '\0';
-        length = 0;
-        if (strcmp(line, "time") == 0)
-            return TIME;
-        if (strcmp(line, "go") == 0)
-            return GO;
-        if (strcmp(line, "stop") == 0)
-            return STOP;
-        fail("unknown command");
-    }
-}
-
-static void say_time(void)
-{
-    printf("{\"event\":\"time\",\"time\":%.9f}\n", now());
-    fflush(stdout);
-}
-
 /* Multiply until told to stop; report. */
 static void measure(size_t parts, size_t warm_up)
 {
@@ -191,18 +134,7 @@ static void measure(size_t parts, size_t warm_up)
     if (done) /* the rows of the latest product that are there */
         check(((done - 1) % parts + 1) * steps / parts / size);
 
-    /* Differences are short to send, and sending costs the host CPU time. They are taken of
-     * rounded times, so that rounding does not add up. */
-    printf("{\"event\":\"report\",\"start\":%.6f,\"steps\":[", start);
-    long long before = (long long)(start * 1e6 + 0.5);
-    for (size_t i = 0; i < done; i++) {
-        const long long end = (long long)(ends[i] * 1e6 + 0.5);
-        printf("%s%lld", i ? "," : "", end - before);
-        before = end;
-    }
-    printf("]}\n");
-    if (fflush(stdout) != 0)
-        fail("cannot write the report");
+    say_report(start, ends, done);
 }
 
 int main(int argc, char **argv)

@@ -36,6 +36,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "told.h"
+
 enum way { ONCE, AGAIN, LINES };
 
 /* Milliseconds that a program gets to end by itself. */
@@ -69,20 +71,9 @@ static void fail(const char *why)
     exit(1);
 }
 
-static double clock_seconds(clockid_t clock)
+static void input_ends(void)
 {
-    struct timespec t;
-    if (clock_gettime(clock, &t) != 0)
-        fail("has no clock");
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
-
-static double now(void)
-{
-    static double ahead;
-    if (ahead == 0)
-        ahead = clock_seconds(CLOCK_REALTIME) - clock_seconds(CLOCK_MONOTONIC);
-    return ahead + clock_seconds(CLOCK_MONOTONIC);
+    end_program(0);
 }
 
 static void mark(void)
@@ -101,21 +92,6 @@ static void say(const char *event)
 {
     printf("{\"event\":\"%s\"}\n", event);
     fflush(stdout);
-}
-
-static void report(void)
-{
-    printf("{\"event\":\"report\",\"start\":%.6f,\"steps\":[", start);
-    /* Differences of rounded times, so that rounding does not add up. */
-    long long before = (long long)(start * 1e6 + 0.5);
-    for (size_t i = 0; i < done; i++) {
-        const long long at = (long long)(marks[i] * 1e6 + 0.5);
-        printf("%s%lld", i ? "," : "", at - before);
-        before = at;
-    }
-    printf("]}\n");
-    if (fflush(stdout) != 0)
-        exit(1);
 }
 
 /* Make the two ends of what a program writes to: a terminal, or a pipe. */
@@ -261,39 +237,6 @@ static int over(int stopping)
     return way != AGAIN || stopping;
 }
 
-enum command { NONE, TIME, GO, STOP };
-
-static enum command next_command(void)
-{
-    static char line[64];
-    static size_t length;
-    for (;;) {
-        char byte;
-        struct pollfd input = { .fd = STDIN_FILENO, .events = POLLIN };
-        if (poll(&input, 1, 0) <= 0)
-            return NONE;
-        if (read(STDIN_FILENO, &byte, 1) <= 0) {
-            end_program(0);
-            exit(0);
-        }
-        if (byte != '\n') {
-            if (length == sizeof line - 1)
-                fail("is given a command that is too long");
-            line[length++] = byte;
-            continue;
-        }
-        line[length] = '\0';
-        length = 0;
-        if (strcmp(line, "time") == 0)
-            return TIME;
-        if (strcmp(line, "go") == 0)
-            return GO;
-        if (strcmp(line, "stop") == 0)
-            return STOP;
-        fail("is given an unknown command");
-    }
-}
-
 static void serve(void)
 {
     int stopping = 0, warm = 0;
@@ -306,10 +249,9 @@ static void serve(void)
         };
         if (poll(watched, 4, -1) < 0 && errno != EINTR)
             fail("cannot be watched");
-        switch (watched[0].revents ? next_command() : NONE) {
+        switch (watched[0].revents ? next_command(0) : NONE) {
         case TIME:
-            printf("{\"event\":\"time\",\"time\":%.9f}\n", now());
-            fflush(stdout);
+            say_time();
             break;
         case GO:
             if (pid)
@@ -345,7 +287,7 @@ static void serve(void)
             say("warm");
         }
         if (finished)
-            report();
+            say_report(start, marks, done);
     }
 }
 

@@ -83,3 +83,18 @@ def test_a_refusal_is_logged_once() -> None:
     done = python("-c", text)
     assert done.stdout == "[1, 1, 1]\n", done.stderr
     assert done.stderr.count("INFO:gpusplit:kernel k stays whole: prints") == 1
+
+
+def test_what_many_kernels_say_is_said_once_of_each() -> None:
+    text = SAID.replace("OPTIONS", "policy='fixed', groups=5").replace("BODY", "")
+    text += """
+source = "".join('kernel void k%d(void) { printf(""); }' % at**2 for at in range(100))
+kernels = cl.Program(context, source).build().all_kernels()
+for _ in range(2):
+    for kernel in kernels:
+        cl.enqueue_nd_range_kernel(queue, kernel, (64,), (4,))
+queue.finish()
+"""
+    done = python("-c", text)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("stays whole: prints") == 100

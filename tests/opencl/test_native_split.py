@@ -487,3 +487,13 @@ def test_a_child_that_is_forked_splits_nothing_and_lives(layer: Layer) -> None:
         "say(status=os.waitpid(pid, 0)[1] >> 8)"
     )
     assert layer.run(program, None, **FORCED | {"judge": "background"}).facts == '{"status": 3}'
+
+
+def test_a_child_that_is_forked_does_not_say_its_parents_summary(layer: Layer) -> None:
+    program = LAUNCHES + (
+        "import os, sys\ngo()\npid = os.fork()\nif not pid:\n    sys.exit(3)\n"
+        "say(status=os.waitpid(pid, 0)[1] >> 8)"
+    )
+    ran = layer.run(program, None, **FORCED, groups="4")
+    assert ran.facts == '{"status": 3}'
+    assert ran.errors.count("gpusplit: k: 1 launches, 1 split") == 1
