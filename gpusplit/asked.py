@@ -5,7 +5,8 @@ and the judge, are asked here, so that a verdict is found once for all processes
 sides write frames: a letter, the length (4 bytes, little-endian), so many bytes.
 
 To here, what the program was made from: S source, O build options, H its headers while it was
-built, as they were told by T below; or B for each of the binaries that it was made from.  Then one
+built, as they were told by T below; or B for each of the binaries
+that it was made from, or its SPIR-V.  Then one
 of these:
 
 - T with the folder where the program runs, as often as wanted: answered by H, the headers as they
@@ -44,6 +45,7 @@ if __package__ in (None, ""):
 from gpusplit import asking, device_macros, headers, store
 from gpusplit.judge import options
 from gpusplit.judge.ptx import is_ptx
+from gpusplit.judge.spirv import is_spirv
 from gpusplit.judge.verdict import Answer, Request
 
 
@@ -146,6 +148,9 @@ def judge(frames: Frames, given: Given) -> None:
     made = origin(given)
     if made is None and is_ptx(given.get("P", [b""])[0]):
         made = Request()  # what the device compiled it to can be read all the same
+    image = given.get("B", [b""])[0]
+    if made is None and is_spirv(image):
+        made = Request(spirv=image)
     if made is None:
         unknown = Answer(otherwise="it was made from a binary whose source is not known")
         note(unknown, Request())

@@ -56,6 +56,11 @@ class Malformed(ValueError):
     """Not a SPIR-V module."""
 
 
+def is_spirv(image: bytes) -> bool:
+    """Whether what a program was made from is a SPIR-V module."""
+    return image[:4] in (struct.pack("<I", MAGIC), struct.pack(">I", MAGIC))
+
+
 def words(module: bytes) -> tuple[int, ...]:
     """The module's 32-bit words in the order of this machine; Malformed if it is none."""
     if len(module) < 20 or len(module) % 4:

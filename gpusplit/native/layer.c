@@ -164,7 +164,8 @@ static bool all_is_seen;
     X(clCreateCommandQueueWithProperties, 123)                                                       \
     X(clSetKernelArgSVMPointer, 134)                                                                 \
     X(clSetKernelExecInfo, 135)                                                                      \
-    X(clCloneKernel, 137)
+    X(clCloneKernel, 137)                                                                            \
+    X(clCreateProgramWithIL, 138)
 
 /* Launches need all of these; a loader whose table is shorter, or a driver without them, has none. */
 static bool can_split(void)

@@ -101,7 +101,9 @@
       (handle queue, cl_uint blocking, cl_bitfield flags, void *memory, size_t size, WAIT_LIST))     \
     X(clSetKernelArgSVMPointer, 134, cl_int, (handle kernel, cl_uint index, const void *value))      \
     X(clSetKernelExecInfo, 135, cl_int, (handle kernel, cl_uint what, size_t size, const void *value)) \
-    X(clCloneKernel, 137, handle, (handle kernel, cl_int *error))
+    X(clCloneKernel, 137, handle, (handle kernel, cl_int *error))                                    \
+    X(clCreateProgramWithIL, 138, handle,                                                            \
+      (handle context, const void *module, size_t size, cl_int *error))
 
 /* Commands that need no more than their place in the queue: X(..., what they are called with). */
 #define COMMANDS(X)                                                                                  \

@@ -1,11 +1,12 @@
 /* An OpenCL layer below gpusplit's, for test_native_split.py.  It says at the end how many kernels were at
  * most enqueued and not over, how many of them had an event, and how many markers there were.  It refuses the
- * kernel whose number WATCH_REFUSES is.  WATCH_NVIDIA: the device says that it is NVIDIA's.
+ * kernel whose number WATCH_REFUSES is.  WATCH_NVIDIA: the device says that it is NVIDIA's.  WATCH_IL: what a
+ * module of SPIR-V is taken to be compiled from.
  *
  * A driver may call a program's callback inside any call: this one does so, inside the call whose number
  * is the callback's argument, counted from when it was set; first before the call, and in another round
  * (WATCH_AFTER) when the driver has made it. */
-#define CL_TARGET_OPENCL_VERSION 120
+#define CL_TARGET_OPENCL_VERSION 210
 #define CL_USE_DEPRECATED_OPENCL_1_1_APIS
 #include <CL/cl.h>
 #include <CL/cl_icd.h>
@@ -109,6 +110,13 @@ static cl_int CL_API_CALL set_callback(cl_event event, cl_int type,
     return CL_SUCCESS;
 }
 
+static cl_program CL_API_CALL with_il(cl_context context, const void *module, size_t size, cl_int *error)
+{
+    const char *source = getenv("WATCH_IL");
+    return source ? below.clCreateProgramWithSource(context, 1, &source, NULL, error)
+                  : below.clCreateProgramWithIL(context, module, size, error);
+}
+
 static cl_int nvidia(size_t size, void *value, size_t *size_ret)
 {
     static const char name[] = "NVIDIA Corporation";
@@ -156,6 +164,7 @@ EXPORT cl_int CL_API_CALL clInitLayer(cl_uint count_of, const struct _cl_icd_dis
     ours.clEnqueueMarkerWithWaitList = marker;
     ours.clEnqueueBarrierWithWaitList = barrier;
     ours.clSetEventCallback = set_callback;
+    ours.clCreateProgramWithIL = with_il;
     ours.clGetDeviceInfo = device_info;
     ours.clGetPlatformInfo = platform_info;
     *count_ret = (cl_uint)(size / sizeof(void *));

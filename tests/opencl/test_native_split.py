@@ -400,6 +400,36 @@ say(out=out.tolist())
     assert again.facts == ran.facts == layer.run(takes, None).facts
 
 
+#: SPIR-V, as far as the judge looks: a kernel k, and the built-in that it uses (its specification,
+#: section 3.21: 28 GlobalInvocationId, 26 WorkgroupId).
+MODULE = """
+import struct
+def module(builtin):
+    words = [0x07230203, 0x10000, 0, 100, 0, 4 << 16 | 15, 6, 1, ord("k")]
+    words += [4 << 16 | 71, 7, 11, builtin]
+    return struct.pack("<%dI" % len(words), *words)
+"""
+
+
+@pytest.mark.parametrize(("builtin", "slices"), [(28, 8), (26, 2)])
+def test_a_program_of_spirv_alone_is_split_as_it_is_or_not_at_all(
+    layer: Layer, builtin: int, slices: int
+) -> None:
+    """No driver here takes SPIR-V, so the layer below compiles something in its place."""
+    plain = {"WATCH_IL": GROUPS.replace("get_group_id(0)", "1")}
+    made = f"kernel = cl.Kernel(cl.Program(context, module({builtin})).build(), 'k') #"
+    program = f"""
+{MODULE}
+{LAUNCHES.replace("kernel = ", made)}
+go(); go()
+say(out=out.tolist())
+"""
+    ran = layer.run(program, layer.watcher, settings=plain, **FORCED, groups="4")
+    assert ran.facts == layer.run(program, layer.watcher, settings=plain).facts
+    assert ran.split() == (2, 2 * (slices > 2), slices), ran.why_whole()
+    assert slices > 2 or ran.why_whole() == "its SPIR-V uses WorkgroupId, and it has no source"
+
+
 LINKED = """
 source = "kernel void k(global int *a) { a[get_global_id(0)] += get_group_id(0) + PLUS; }"
 other = cl.Program(context, "int nothing(void) { return 0; }").compile()
