@@ -60,22 +60,20 @@ static void kernel_end(void *given)
     free(kernel);
 }
 
-/* build: what it is of; ours from here on. */
-static void made(handle handle_of, struct build *build)
+/* build: what it is of; ours from here on.  name: NULL, the driver says it.  Some programs make a kernel for
+ * each launch, so nothing is asked that is known. */
+static void made(handle handle_of, struct build *build, handle program, const char *name)
 {
-    handle program = NULL;
     cl_uint n = 0;
     struct kernel *kernel;
-    if (!build ||
-        next_clGetKernelInfo(handle_of, CL_KERNEL_PROGRAM, sizeof program, &program, NULL) ||
-        next_clGetKernelInfo(handle_of, CL_KERNEL_NUM_ARGS, sizeof n, &n, NULL) ||
+    if (!build || next_clGetKernelInfo(handle_of, CL_KERNEL_NUM_ARGS, sizeof n, &n, NULL) ||
         !(kernel = calloc(1, sizeof *kernel))) {
         build_drop(build);
         return;
     }
     kernel->build = build;
     kernel->program = program;
-    kernel->name = text_of(next_clGetKernelInfo, handle_of, CL_KERNEL_FUNCTION_NAME);
+    kernel->name = name ? strdup(name) : text_of(next_clGetKernelInfo, handle_of, CL_KERNEL_FUNCTION_NAME);
     kernel->n = n;
     kernel->arguments = calloc(n ? n : 1, sizeof *kernel->arguments);
     pthread_mutexattr_t again; /* a callback of the driver's may come back to us */
@@ -95,7 +93,9 @@ handle our_clCreateKernel(handle program, const char *name, cl_int *error)
 {
     handle kernel = next_clCreateKernel(program, name, error);
     if (kernel && may_split())
-        made(kernel, build_get(program));
+        made(kernel, build_get(program), program, name);
+    if (kernel)
+        scalars_is_named(kernel, name);
     return kernel;
 }
 
@@ -106,7 +106,7 @@ cl_int our_clCreateKernelsInProgram(handle program, cl_uint n, handle *kernels, 
     if (n_ret)
         *n_ret = n_made;
     for (cl_uint i = 0; result == CL_SUCCESS && kernels && may_split() && i < n_made && i < n; i++)
-        made(kernels[i], build_get(program));
+        made(kernels[i], build_get(program), program, NULL);
     return result;
 }
 
@@ -221,7 +221,7 @@ handle our_clCloneKernel(handle given, cl_int *error)
     struct kernel *kernel = begin(given, ~0u);
     handle made_of = next_clCloneKernel(given, error);
     if (kernel && made_of) {
-        made(made_of, build_hold(kernel->build)); /* the program itself may be gone */
+        made(made_of, build_hold(kernel->build), kernel->program, kernel->name); /* that may be gone */
         struct kernel *clone = object_get(KIND_KERNEL, made_of);
         if (clone)
             take_over(clone, kernel); /* nobody else has its handle yet */

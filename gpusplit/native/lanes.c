@@ -7,9 +7,8 @@
 
 #include "engine.h"
 
-/* The first slices go out at once; later ones of a lane may travel in small batches, which costs less. */
-#define FLUSH_FIRST 4
-#define FLUSH_EVERY 8
+/* So many slices of a lane travel together at most. */
+#define BATCH 16
 /* Markers that are tried, should a command come each time. */
 #define MOST_MARKERS 8
 /* So long a launch may take to begin before its slices are all sent at once, ns. */
@@ -185,9 +184,10 @@ cl_int lanes_send(struct flight *flight)
         part.has_local ? part.local : NULL, after ? 1 : 0, after, told ? &flight->sent[at] : NULL);
     if (result != CL_SUCCESS)
         return result;
-    /* The device is to begin now, not when all slices are enqueued. */
+    /* The device is to begin now, not when all slices are enqueued, and never to wait for one: who sends them
+     * may lose the CPU.  Larger batches cost less, and may be larger when there is more before them. */
     const unsigned of_lane = at / flight->n_lanes;
-    if (at < FLUSH_FIRST || of_lane % FLUSH_EVERY == 0)
+    if (of_lane % BATCH == 0 || of_lane == 1 || of_lane == BATCH / 4)
         next_clFlush(flight->lanes[lane]);
     return CL_SUCCESS;
 }

@@ -8,6 +8,8 @@
 
 #define KERNELS 1024
 #define ARGUMENTS 16
+/* Longer names are not looked at. */
+#define LONGEST 127
 
 /* Two kernels may want one place: the last whose argument was set has it.  A kernel that is gone leaves
  * nothing behind that matters, since the next one of that handle has its own arguments set. */
@@ -34,16 +36,28 @@ static unsigned take_place(const void *kernel)
     return at;
 }
 
-/* FNV-1a; a kernel that has no name is called by its handle. */
+/* FNV-1a. */
+static uint64_t hash_of(const char *name)
+{
+    uint64_t hash = 0xcbf29ce484222325u;
+    for (; *name; name++)
+        hash = (hash ^ (unsigned char)*name) * 0x100000001b3u;
+    return hash;
+}
+
+/* A kernel that has no name is called by its handle. */
 static uint64_t asked_name(void *kernel)
 {
-    char name[128] = "";
-    uint64_t hash = 0xcbf29ce484222325u;
+    char name[LONGEST + 1] = "";
     if (next_clGetKernelInfo(kernel, CL_KERNEL_FUNCTION_NAME, sizeof name, name, NULL) != CL_SUCCESS)
-        return engine_mix(hash, (uintptr_t)kernel);
-    for (const char *c = name; *c; c++)
-        hash = (hash ^ (unsigned char)*c) * 0x100000001b3u;
-    return hash;
+        return engine_mix(hash_of(""), (uintptr_t)kernel);
+    return hash_of(name);
+}
+
+void scalars_is_named(const void *kernel, const char *name)
+{
+    if (strlen(name) <= LONGEST)
+        atomic_store_explicit(&places[take_place(kernel)].name, hash_of(name) | 1, memory_order_relaxed);
 }
 
 uint64_t scalars_name(void *kernel)

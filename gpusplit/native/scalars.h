@@ -9,8 +9,9 @@
 /* An argument was set. */
 void scalar_set(const void *kernel, unsigned index, size_t size, const void *value);
 
-/* A number for the kernel's name, which the driver is asked for once. */
+/* A number for the kernel's name, which the driver is asked for once.  is_named: it was made by that name. */
 uint64_t scalars_name(void *kernel);
+void scalars_is_named(const void *kernel, const char *name);
 
 /* The program releases the kernel, and another may get its handle. */
 void scalars_forget_name(const void *kernel);
