@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "cuda_driver.h"
+#include "cuda_flags.h"
 #include "cuda_streams.h"
 #include "reach.h"
 
@@ -59,6 +60,7 @@ static void load(void *function)
         for (size_t i = 0; i < COUNT(needed); i++)
             *needed[i].real = reach_real(driver, needed[i].name);
         pthread_atfork(NULL, NULL, capture_after_fork);
+        pthread_atfork(NULL, NULL, flags_after_fork);
         atomic_store(&cuda_loaded, true);
     }
     pthread_mutex_unlock(&load_mutex);

@@ -59,7 +59,7 @@ static CUresult begun(CUresult result)
         if (!HAVE(cuStreamSynchronize##SZ))                                                          \
             return CUDA_ERROR_NOT_INITIALIZED;                                                       \
         struct wait w;                                                                               \
-        before_stream(&w, stream, PT, false);                                                        \
+        before_stream(&w, stream, PT, THEN_NOTHING);                                                 \
         return after(&w, real_cuStreamSynchronize##SZ(stream), true);                                \
     }                                                                                                \
     CUresult our_cuEventRecord##SZ(CUevent event, CUstream stream)                                   \

@@ -12,7 +12,7 @@
 COPY_FUNCTIONS(EXPORTED, , )
 COPY_FUNCTIONS(EXPORTED, _ptsz, _ptds)
 
-/* Copies that take long themselves teach nothing of what was before them. */
+/* Copies that take long themselves teach nothing of what was before them, and are slept for. */
 #define SMALL_COPY ((size_t)1 << 16)
 
 static uint64_t key_of_bytes(size_t bytes)
@@ -61,7 +61,7 @@ static bool side_is_hosts(unsigned type, const void *host, CUdeviceptr device, b
             return real_##name call;                                                                 \
         }                                                                                            \
         struct wait w;                                                                               \
-        before_stream(&w, stream, PT, true);                                                         \
+        before_stream(&w, stream, PT, (bytes) <= SMALL_COPY ? THEN_SHORT_COPY : THEN_COPY);          \
         return after(&w, real_##name call, (bytes) <= SMALL_COPY);                                   \
     }
 

@@ -3,6 +3,7 @@
 #define _GNU_SOURCE
 #include "cuda_flags.h"
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stddef.h>
 
@@ -72,6 +73,42 @@ static CUresult wanted(CUresult result, _Atomic unsigned *place, unsigned *flags
     return result;
 }
 
+/* What the program sets must not be lost between looking and setting back. */
+static pthread_rwlock_t setting_lock = PTHREAD_RWLOCK_INITIALIZER;
+
+void flags_after_fork(void)
+{
+    setting_lock = (pthread_rwlock_t)PTHREAD_RWLOCK_INITIALIZER;
+}
+
+bool flags_can_spin(void)
+{
+    return real_cuCtxSetFlags && real_cuCtxGetFlags;
+}
+
+static bool schedule(unsigned how)
+{
+    unsigned flags;
+    return real_cuCtxGetFlags(&flags) == CUDA_SUCCESS &&
+           real_cuCtxSetFlags((flags & ~(unsigned)CU_CTX_SCHED_MASK) | how) == CUDA_SUCCESS;
+}
+
+bool flags_spin(void)
+{
+    if (!flags_can_spin() || pthread_rwlock_tryrdlock(&setting_lock))
+        return false;
+    const bool spins = schedule(CU_CTX_SCHED_SPIN);
+    if (!spins)
+        pthread_rwlock_unlock(&setting_lock);
+    return spins;
+}
+
+void flags_block(void)
+{
+    schedule(CU_CTX_SCHED_BLOCKING_SYNC);
+    pthread_rwlock_unlock(&setting_lock);
+}
+
 void flags_forget(uintptr_t context)
 {
     for (unsigned i = 0; i < CREATED; i++)
@@ -107,7 +144,16 @@ SETS_FLAGS(cuDevicePrimaryCtxSetFlags, (CUdevice device, unsigned flags), (devic
            place_of_device(device))
 SETS_FLAGS(cuDevicePrimaryCtxSetFlags_v2, (CUdevice device, unsigned flags), (device, blocking(flags)),
            place_of_device(device))
-SETS_FLAGS(cuCtxSetFlags, (unsigned flags), (blocking(flags)), place_of_current())
+
+CUresult our_cuCtxSetFlags(unsigned flags)
+{
+    if (!HAVE(cuCtxSetFlags))
+        return CUDA_ERROR_NOT_INITIALIZED;
+    pthread_rwlock_wrlock(&setting_lock);
+    CUresult result = real_cuCtxSetFlags(blocking(flags));
+    pthread_rwlock_unlock(&setting_lock);
+    return note(result, place_of_current(), flags);
+}
 
 #define CREATES(name, parameters, call)                                                              \
     CUresult our_##name parameters                                                                   \

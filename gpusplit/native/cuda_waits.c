@@ -2,6 +2,7 @@
 #include "cuda_waits.h"
 
 #include "cuda_driver.h"
+#include "cuda_flags.h"
 #include "cuda_streams.h"
 #include "settings.h"
 
@@ -23,19 +24,20 @@ enum answer ask(void *what)
                                           : ANSWER_NONE;
 }
 
-/* A copy after shorter work than that is the driver's alone: it sleeps for the copy itself anyway, and
- * would be woken twice. */
+/* A copy after shorter work than that is the driver's alone, if it sleeps for the copy itself anyway: the
+ * thread would be woken twice. */
 #define SHORT_BEFORE_COPY_NS 200000
 
 /* Sleeps until what the driver is to wait for is about to be over. */
-static void before(struct wait *w, struct asked *what, bool copies)
+static void before(struct wait *w, struct asked *what, enum then then)
 {
-    w->asked = w->guessed = false;
+    const bool may_spin = then == THEN_SHORT_COPY && flags_can_spin();
+    w->asked = w->guessed = w->spins = false;
     w->report = report_begin();
     if (!settings()->sleeps || !w->until.work || atomic_load(&captures) ||
         !work_left(&w->until, &w->key, &w->begin) || !feeding_sleeps(w->feeding))
         return;
-    if (copies && engine_expects(w->key) < SHORT_BEFORE_COPY_NS) {
+    if (then != THEN_NOTHING && !may_spin && engine_expects(w->key) < SHORT_BEFORE_COPY_NS) {
         feeding_wakes(w->feeding);
         w->waited = (struct waited){ .answer = ANSWER_BUSY };
         w->guessed = true;
@@ -50,10 +52,13 @@ static void before(struct wait *w, struct asked *what, bool copies)
     feeding_wakes(w->feeding);
     w->guessed = w->waited.answer != ANSWER_NONE;
     w->end = engine_now();
+    w->spins = may_spin && w->waited.answer == ANSWER_DONE && flags_spin();
 }
 
 CUresult after(struct wait *w, CUresult result, bool learns)
 {
+    if (w->spins)
+        flags_block();
     if (w->asked)
         relaxed(false);
     if (w->guessed && result == CUDA_SUCCESS) {
@@ -67,7 +72,7 @@ CUresult after(struct wait *w, CUresult result, bool learns)
     return result;
 }
 
-void before_stream(struct wait *w, CUstream stream, bool per_thread, bool copies)
+void before_stream(struct wait *w, CUstream stream, bool per_thread, enum then then)
 {
     struct asked a = { .query = per_thread ? real_cuStreamQuery_ptsz : real_cuStreamQuery,
                        .stream = stream };
@@ -78,7 +83,7 @@ void before_stream(struct wait *w, CUstream stream, bool per_thread, bool copies
         a.handle = atomic_load(&a.work->handle);
         w->feeding = &w->until.work->feeding;
     }
-    before(w, &a, copies);
+    before(w, &a, then);
 }
 
 CUresult our_cuEventSynchronize(CUevent event)
@@ -91,6 +96,6 @@ CUresult our_cuEventSynchronize(CUevent event)
                        .driver_spins = !event_is_blocking((uintptr_t)event) };
     if (!settings()->sleeps || !a.query_event || !event_moment((uintptr_t)event, &w.until, &w.feeding))
         w.until.work = NULL;
-    before(&w, &a, false);
+    before(&w, &a, THEN_NOTHING);
     return after(&w, real_cuEventSynchronize(event), true);
 }

@@ -26,16 +26,22 @@ enum answer ask(void *asked);
 struct wait {
     struct moment until;
     struct feeding *feeding;
-    bool asked, guessed;
+    bool asked, guessed, spins;
     struct key key;
     uint64_t begin, end;
     struct waited waited;
     struct report report;
 };
 
-/* Sleeps until what the driver is to wait for is about to be over.
- * copies: the driver's call also copies, and sleeps for that itself. */
-void before_stream(struct wait *w, CUstream stream, bool per_thread, bool copies);
+/* What the driver's call does itself when what is before it is over. */
+enum then {
+    THEN_NOTHING,
+    THEN_COPY,       /* it copies, and waits for that as well */
+    THEN_SHORT_COPY, /* which takes some microseconds */
+};
+
+/* Sleeps until what the driver is to wait for is about to be over. */
+void before_stream(struct wait *w, CUstream stream, bool per_thread, enum then then);
 
 /* The driver's `result`, from which the engine learns.
  * learns: whether the driver's call waited for nothing but what was guessed. */

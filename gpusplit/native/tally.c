@@ -76,8 +76,8 @@ void tally(const char *kernel, unsigned slices, const char *reason)
 /* A line a kernel, with the latest reason; then one for each earlier reason. */
 __attribute__((destructor)) static void tell(void)
 {
-    if (!followed())
-        return; /* a child, which has its parent's counts and may have a thread's lock */
+    if (!first || !followed())
+        return; /* nothing to tell; or a child, which has its parent's counts and may have a thread's lock */
     pthread_mutex_lock(&lock);
     for (const struct entry *entry = first; entry; entry = entry->next) {
         const struct cause *cause = entry->whole;

@@ -9,7 +9,7 @@
 
 #define API __attribute__((visibility("default"))) CUresult
 
-enum { CU_STREAM_NON_BLOCKING = 1, FAIL_NS = 100000, COPY_NS = 5000, COPY_BYTES_PER_NS = 10 };
+enum { CU_STREAM_NON_BLOCKING = 1, FAIL_NS = 10000000, COPY_NS = 5000, COPY_BYTES_PER_NS = 10 };
 
 /* The device. */
 
