@@ -47,7 +47,9 @@ class SampleResult:
     gpu_sleeps: int | None = None
     """How often the GPU job gave up the CPU to wait."""
     accounting_tolerance: float = 0.03
-    """Relative difference allowed between a work rate and the same VM's at other points."""
+    """Relative difference allowed between a work rate and the same VM's where all is alike."""
+    real_cpus: bool = False
+    """Work rates of different points are not alike: they are results."""
     repeated_for: tuple[str, ...] = ()
     """Why it was measured a second time; empty if the first try counts."""
 
@@ -167,6 +169,7 @@ def evaluate(samples: PointSamples) -> SampleResult:
         problems=tuple(problems),
         gpu_sleeps=samples.gpu.sleeps if samples.gpu else None,
         accounting_tolerance=samples.accounting_tolerance,
+        real_cpus=samples.real_cpus,
         repeated_for=samples.repeated_for,
     )
 

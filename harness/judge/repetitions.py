@@ -40,6 +40,8 @@ class PointResult:
     """Why the numbers cannot be trusted; empty if they can."""
     gpu_sleeps: float | None = None
     """How often the GPU job gave up the CPU to wait."""
+    work_rate: float | None = None
+    """Multiplications of a CPU VM per second of its CPU time."""
 
     @property
     def trusted(self) -> tuple[SampleResult, ...]:
@@ -90,6 +92,7 @@ def combined(samples: Sequence[SampleResult]) -> PointResult:
     seconds = values(lambda sample: sample.gpu_seconds)
     used = values(lambda sample: sample.gpu_vm_cpu_seconds)
     sleeps = values(lambda sample: sample.gpu_sleeps)
+    rates = values(lambda s: mean(s.work_rates.values()) if s.work_rates else None)
     vms = sorted({vm for sample in shown for vm in sample.cpu_throughputs})
     return PointResult(
         point=samples[0].point,
@@ -109,6 +112,7 @@ def combined(samples: Sequence[SampleResult]) -> PointResult:
         samples=tuple(samples),
         problems=tuple(dict.fromkeys(problems)),
         gpu_sleeps=median(sleeps) if sleeps else None,
+        work_rate=median(rates) if rates else None,
     )
 
 

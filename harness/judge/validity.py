@@ -55,12 +55,12 @@ def accounting_disagreements(results: Sequence[SampleResult]) -> dict[int, list[
     for result in results:
         if not result.problems:
             for vm, rate in result.work_rates.items():
-                rates[result.host, vm, _alike(result.point)].append(rate)
+                rates[result.host, vm, _alike(result)].append(rate)
     usual = {key: median(seen) for key, seen in rates.items() if len(seen) > 1}
     found: dict[int, list[str]] = defaultdict(list)
     for index, result in enumerate(results):
         for vm, rate in result.work_rates.items():
-            expected = usual.get((result.host, vm, _alike(result.point)))
+            expected = usual.get((result.host, vm, _alike(result)))
             if expected and abs(rate / expected - 1) > result.accounting_tolerance:
                 found[index].append(
                     f"{vm} did {rate:.4g} multiplications per second of CPU time, and "
@@ -69,15 +69,17 @@ def accounting_disagreements(results: Sequence[SampleResult]) -> dict[int, list[
     return found
 
 
-def _alike(point: Point) -> Point | Condition:
-    """What decides how much of its own a hypervisor does in a second of the VMs' CPU time.
+def _alike(result: SampleResult) -> Point | Condition:
+    """What decides how much work a VM does in a second of its CPU time.
 
-    Under another scheduler that is another amount; and with a GPU VM that wakes up all the time,
-    which it does more or less often as its kernel is cut, so that only the same point is alike:
-    there the work for a second of CPU time is a result.
+    On real CPUs their caches, hyper-threads and clock rates do, which each point uses in its own
+    way; on emulated ones what the hypervisor does itself meanwhile, which is another amount under
+    another scheduler, or with a GPU VM that wakes up all the time, as often as its kernel's cut has
+    it. Where only the same point is alike, the work for a second of CPU time is a result.
     """
+    point = result.point
     wakes_up = point.condition.wakes_up and not point.mode.cooperates
-    return point if wakes_up else point.condition.without_gpu
+    return point if wakes_up or result.real_cpus else point.condition.without_gpu
 
 
 def _unknown_clocks(clocks: Iterable[ClockReading]) -> Iterator[str]:

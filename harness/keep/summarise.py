@@ -170,6 +170,7 @@ def _point(result: PointResult) -> PointSummary:
         problems=result.problems,
         adaptive=point.adaptive,
         gpu_sleeps=result.gpu_sleeps,
+        work_rate=result.work_rate,
     )
 
 

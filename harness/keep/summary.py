@@ -76,6 +76,8 @@ class PointSummary:
     """The policy adaptive chose the groups."""
     gpu_sleeps: float | None = None
     """How often the GPU job gave up the CPU to wait: a median, like the others."""
+    work_rate: float | None = None
+    """Multiplications (runs, lines) of a CPU VM per second of its CPU time, by the accounting."""
 
 
 @dataclass(frozen=True)

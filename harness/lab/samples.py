@@ -130,6 +130,9 @@ class PointSamples:
     """Physical CPUs that the VMs share."""
     accounting_tolerance: float = 0.03
     """Relative difference allowed between the CPU jobs' own account and the lab's."""
+    real_cpus: bool = False
+    """Caches, hyper-threads and clock rates are real: points differ in what a second of CPU time is
+    worth."""
     own_cpu_jobs: bool = True
     """The CPU jobs are the harness's own: all of their work is alike, and they never idle."""
     options: dict[str, Any] = field(default_factory=dict)

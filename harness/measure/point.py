@@ -168,6 +168,7 @@ def measure_point(
         measured_in=time.monotonic() - began,
         shared_cpus=lab.shared_cpus,
         accounting_tolerance=lab.accounting_tolerance,
+        real_cpus=lab.clock == "real",
         own_cpu_jobs=profile.cpu_program is None,
         options=options,
     )

@@ -232,6 +232,7 @@ def points_table(summary: Summary) -> Table:
             _cell(cpu_throughput(point), THROUGHPUT),
             _cell(gpu_seconds(point), ".3f"),
             Cell(_optional(point.gpu_vm_cpu_seconds, ".3f")),
+            Cell(_optional(point.work_rate, THROUGHPUT)),
             Cell("", tuple((str(sample.repetition), sample.raw) for sample in point.samples)),
         )
         for point in summary.points
@@ -244,6 +245,7 @@ def points_table(summary: Summary) -> Table:
         f"{pieces(summary)}/s",
         f"{gpu_piece(summary)}, s",
         "GPU VM's CPU, s",
+        f"{pieces(summary)} per second of CPU",
         "raw samples",
     )
     return Table(head, tuple(rows), words=2)

@@ -15,6 +15,7 @@ from harness.judge.evaluate import (
     interpolate,
     throughput,
 )
+from harness.judge.repetitions import combine
 from harness.judge.validity import accounting_disagreements
 from harness.keep.environment import Machines, describe_environment
 from harness.lab.samples import (
@@ -297,6 +298,16 @@ class TestAccountingDisagreements:
         assert accounting_disagreements([slow, slow, quick, quick]) == {}
         stolen = dataclasses.replace(slow, work_rates={"cpu0": 0.8 * 1.5})
         assert accounting_disagreements([slow, slow, slow, stolen, quick]).keys() == {3}
+
+    def test_on_real_cpus_the_work_for_a_second_of_them_is_a_result_of_each_point(self) -> None:
+        """A GPU job that spins leaves its neighbours other caches than one that sleeps."""
+        spins = dataclasses.replace(evaluate(samples()), real_cpus=True)
+        point = dataclasses.replace(spins.point, mode=Mode.UNSPLIT_COOPERATIVE)
+        sleeps = dataclasses.replace(spins, point=point, work_rates={"cpu0": 1.15 * 1.5})
+        assert accounting_disagreements([spins, spins, spins, sleeps, sleeps]) == {}
+        stolen = dataclasses.replace(spins, work_rates={"cpu0": 0.8 * 1.5})
+        assert accounting_disagreements([spins, spins, stolen, sleeps]).keys() == {2}
+        assert {point.work_rate for point in combine([spins, sleeps])} == {1.5, 1.15 * 1.5}
 
     def test_a_driver_that_sleeps_has_the_usual_one(self) -> None:
         usual = evaluate(samples())
