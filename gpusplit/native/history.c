@@ -1,6 +1,7 @@
 #include "history.h"
 
 #include <pthread.h>
+#include <stdbool.h>
 #include <string.h>
 
 #include "adaptive.h"
@@ -10,6 +11,8 @@
 #define PLACES 1024
 /* So many launches of a kernel are remembered; the slowest of them counts. */
 #define REMEMBERED 4
+/* What was known of a kernel so many launches ago, none of which was waited for since, says little of it. */
+#define MOST_UNSEEN 32
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
@@ -28,6 +31,7 @@ static struct rate {
 static struct share {
     uint64_t kernel, together;
     double seconds;
+    unsigned unseen; /* launches since */
 } shares[PLACES];
 
 static struct together {
@@ -50,7 +54,9 @@ static double share_of(uint64_t kernel)
     const struct together *all = &togethers[place_of(share->together)];
     if (share->kernel != kernel)
         return 0;
-    return all->name == share->together ? all->seconds : share->seconds;
+    return all->name == share->together     ? all->seconds
+           : share->unseen <= MOST_UNSEEN ? share->seconds
+                                          : 0;
 }
 
 void history_launched(uint64_t key, uint64_t kernel, size_t items, size_t groups, uint64_t together)
@@ -59,7 +65,9 @@ void history_launched(uint64_t key, uint64_t kernel, size_t items, size_t groups
         return;
     pthread_mutex_lock(&lock);
     launches[place_of(key)] = (struct launch){ key, kernel, items, groups };
-    shares[place_of(kernel)] = (struct share){ kernel, together, share_of(kernel) };
+    struct share *share = &shares[place_of(kernel)];
+    const bool seen = share->kernel != kernel || togethers[place_of(share->together)].name == share->together;
+    *share = (struct share){ kernel, together, share_of(kernel), seen ? 0 : share->unseen + 1 };
     pthread_mutex_unlock(&lock);
 }
 
