@@ -15,8 +15,8 @@
 
 /* More groups than this nobody means. */
 #define MOST_GROUPS 1000000
-/* An enqueue takes a driver about 10 us: a hundredth of a group, so that splitting costs no more of the
- * GPU's time where all that a program does is to send. */
+/* To send a group takes a driver about 10 us: a hundredth of this, which is what splitting may cost where the
+ * GPU waits for what is sent. */
 #define LEAST_GROUP_S 1e-3
 /* Groups of one kernel differ; aiming a little below keeps most of them below the bound. */
 #define AIM 0.9
