@@ -190,11 +190,14 @@ def test_a_launch_on_a_queue_that_is_over_needs_no_marker(layer: Layer) -> None:
     program = (
         MANY
         + """
-events = []
+events, start = [], np.zeros(4096, np.int32)
 for end in range(6):
     events.append(go())
     queue.finish() if end % 2 else events[-1].wait()
-events += [go(), go()]
+gate = cl.UserEvent(context)
+written = cl.enqueue_copy(queue, a, start, wait_for=[gate], is_blocking=False)
+events.append(go())
+gate.set_status(COMPLETE)
 cl.enqueue_copy(queue, out, a)
 say(values=sorted(set(out.tolist())), status=[e.command_execution_status for e in events],
     ran=[0 < e.profile.end - e.profile.start < 60e9 for e in events])
@@ -202,8 +205,8 @@ say(values=sorted(set(out.tolist())), status=[e.command_execution_status for e i
     )
     ran = layer.run(program, layer.watcher, **FORCED, groups="8")
     assert ran.facts == layer.run(program, None).facts
-    assert ran.split() == (8, 8, 64)
-    assert ran.watched("markers") == 2  # of the first launch, and of the last, before which is one
+    assert ran.split() == (7, 7, 56)
+    assert ran.watched("markers") == 2  # of the first launch, and of the last, before which is a copy
 
 
 def test_a_program_may_end_with_slices_to_be_sent(layer: Layer) -> None:
