@@ -186,6 +186,31 @@ say(failed=code < 0, before=before[0] != 0 and len(set(before)) == 1, behind=not
     assert ran.facts == '{"failed": true, "before": true, "behind": true}'
 
 
+def test_a_launch_out_of_order_comes_after_a_barrier_before_it(layer: Layer) -> None:
+    """Also where nothing else says what it waits for."""
+    program = (
+        OF_NVIDIAS
+        + """
+queue = cl.CommandQueue(context, properties=OUT_OF_ORDER)
+b = cl.Buffer(context, flags, hostbuf=np.full(4096, 7, np.int32))
+user = cl.UserEvent(context)
+cl.enqueue_copy(queue, a, b, wait_for=[user])
+cl.enqueue_barrier(queue)
+last = go()
+queue.flush()
+time.sleep(0.2)  # for one that does not wait
+user.set_status(COMPLETE)
+last.wait()
+cl.enqueue_copy(queue, out, a)
+say(values=sorted(set(out.tolist())))
+"""
+    )
+    nvidia = {"WATCH_NVIDIA": "1"}
+    ran = layer.run(program, layer.watcher, settings=nvidia, **FORCED, groups="128")
+    assert ran.facts == layer.run(program, None).facts
+    assert ran.split() == (1, 1, 128)
+
+
 def test_a_launch_on_a_queue_that_is_over_needs_no_marker(layer: Layer) -> None:
     program = (
         MANY
