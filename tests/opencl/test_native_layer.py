@@ -83,9 +83,19 @@ def test_every_blocking_call_sleeps(emugpu: EmuGpu, above: dict[str, str]) -> No
 
 
 def test_waits_are_the_drivers_when_one_says_so(emugpu: EmuGpu, above: dict[str, str]) -> None:
-    told = emugpu.run(WAITS, **SLOW | above, GPUSPLIT_WAIT="driver")
-    plain = emugpu.run(WAITS, **SLOW)
-    assert sum(cpu for cpu, _ in told.values()) > sum(cpu for cpu, _ in plain.values()) / 2
+    def spun(**settings: str) -> int:
+        """Waits in which the emulated driver spun: all but those that others' use of the CPU
+        made begin too late.
+        """
+        done = emugpu.process(WAITS, EMUGPU_REPORT="1", **SLOW | settings)
+        found = re.search(r"emugpu: (\d+) waits spun", done.stderr)
+        assert found is not None, done.stderr
+        return int(found[1])
+
+    every = spun()
+    assert every > 7 * 7 / 2
+    assert spun(**above, GPUSPLIT_WAIT="driver") > every / 2
+    assert spun(**above) < every / 4
 
 
 def test_observing_an_opencl_program_says_what_its_waits_cost(

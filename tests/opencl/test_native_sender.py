@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import re
 import subprocess
 
 import pytest
@@ -75,23 +75,23 @@ def test_with_the_drivers_waits_it_waits_for_each_slice_as_the_paper_does(
     layer: Layer, emugpu: EmuGpu
 ) -> None:
     """A driver that blocks first and then spins spins for a launch, and for none of its slices."""
-    program = """
-launch().wait()
-start, before = time.monotonic(), wanted_seconds()
-launch().wait()
-say(wanted=wanted_seconds() - before, wall=time.monotonic() - start)
-"""
     environ = {
         "EMUGPU_WAIT": "interrupt-then-spin", "EMUGPU_THEN_AFTER_US": "150000", "EMUGPU_SCALE": "4",
+        "EMUGPU_REPORT": "1",
     }  # fmt: skip
 
-    def spun(groups: str) -> float:
+    def spun(groups: str) -> int:
+        """Waits that did: however late a thread comes to its CPU, no wait does for a slice."""
         options = FORCED | {"wait": "driver", "groups": groups}
-        found = json.loads(layer.run(program, emugpu, "none", environ, **options).facts)
-        return float(found["wanted"] / found["wall"])
+        ran = layer.run(
+            "launch().wait(); launch().wait(); say()", emugpu, "none", environ, **options
+        )
+        found = re.search(r"emugpu: (\d+) waits spun", ran.errors)
+        assert found is not None, ran.errors
+        return int(found[1])
 
-    assert spun("1") > 0.6
-    assert spun("16") < 0.3
+    assert spun("1") > 0
+    assert spun("16") == 0
 
 
 def test_out_of_order_a_launch_may_wait_for_one_behind_it(layer: Layer) -> None:
