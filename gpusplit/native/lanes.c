@@ -214,6 +214,7 @@ cl_int lanes_join(struct enqueueing *e)
 {
     struct flight *flight = e->flight;
     cl_int result = CL_SUCCESS;
+    e->queue->ends_with_launch = false; /* whatever comes of this one */
     lanes_flush(flight);
     if (flight->n_sent < flight->n_parts && !flight->until) {
         result = close_early(e);

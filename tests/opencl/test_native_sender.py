@@ -294,3 +294,17 @@ def test_a_callback_in_the_middle_of_a_launch_does_not_come_between_slices(
     )  # fmt: skip
     assert done.stdout == "0 seen by halves, last 24; called 1\n"
     assert Ran("", done.stderr).split() == (24, 24, 168)
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_a_callback_in_the_middle_of_a_launch_may_launch_what_another_thread_does(
+    layer: Layer, after: bool
+) -> None:
+    """Who has a kernel waits for the queue; what is in the middle not for the kernel."""
+    environ = layer.environment(layer.watcher, **FORCED, groups="7")
+    environ |= {"WATCH_CALLS_BACK": "1"} | ({"WATCH_AFTER": "1"} if after else {})
+    done = subprocess.run(
+        [layer.library.parent / "callback_calls", "launches"], env=environ, capture_output=True,
+        text=True, check=True, timeout=60,
+    )  # fmt: skip
+    assert done.stdout == "0 seen by halves, last 24; called 1\n"
