@@ -156,6 +156,13 @@ static bool learn(uint64_t key, uint64_t finer, uint64_t begin, uint64_t end, co
     struct took took = seen ? (struct took){ busy + (over - busy) / 2, busy, false, 0 }
                             : guess(h, busy, over, guesses);
     took.waited = w->since && end > w->since ? end - w->since : 0;
+    /* One that was all waited for vouches for others of its length. */
+    for (unsigned i = 0; i < h->count; i++)
+        if (alike(h->times[i].ns, took.ns, took.ns) && h->times[i].waited > took.waited)
+            took.waited = h->times[i].waited;
+    for (unsigned i = 0; i < h->count; i++)
+        if (alike(h->times[i].ns, took.ns, took.ns))
+            h->times[i].waited = took.waited;
     if (!seen)
         h->guesses = nearly ? 1 : guesses + 1;
     else if (took.ns / 9 * 8 <= shortest)

@@ -51,12 +51,12 @@ used = {}
 for name, wait in ways.items():
     for _ in range(3):
         wait()
-    before, switches = time.thread_time(), resource.getrusage(resource.RUSAGE_THREAD).ru_nvcsw
-    began = time.monotonic()
+    before, switches = time.thread_time(), []
     for _ in range(4):
+        switches.append(-resource.getrusage(resource.RUSAGE_THREAD).ru_nvcsw)
         wait()
-    switches = resource.getrusage(resource.RUSAGE_THREAD).ru_nvcsw - switches
-    used[name] = [(time.thread_time() - before) / 4, switches / 4]
+        switches[-1] += resource.getrusage(resource.RUSAGE_THREAD).ru_nvcsw
+    used[name] = [(time.thread_time() - before) / 4, min(switches)]
 say(**used)
 """
 
@@ -79,7 +79,8 @@ def test_every_blocking_call_sleeps(emugpu: EmuGpu, above: dict[str, str]) -> No
     ours = emugpu.run(WAITS, **SLOW | above)
     for name, (cpu, switches) in ours.items():
         assert cpu < plain[name][0] / 3, name
-        assert switches <= 12 or name == "user", name  # the program's timer knows no time
+        # Of the wait that others' use of the CPU changed least; the program's timer knows no time.
+        assert switches <= 12 or name == "user", name
 
 
 def test_waits_are_the_drivers_when_one_says_so(emugpu: EmuGpu, above: dict[str, str]) -> None:
