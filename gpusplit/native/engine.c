@@ -27,6 +27,7 @@ struct took {
     uint64_t ns;
     uint64_t least; /* it, or other such work, was not over after so long; 0: nobody asked in time */
     bool guess;
+    uint64_t waited; /* the part of it that was waited for; 0: it is not known */
 };
 
 struct history {
@@ -108,7 +109,7 @@ static struct took guess(const struct history *h, uint64_t busy, uint64_t over, 
     }
     if (least && less > (over - least) / 2)
         less = (over - least) / 2;
-    return (struct took){ less < over ? over - less : 0, least, true };
+    return (struct took){ less < over ? over - less : 0, least, true, 0 };
 }
 
 /* The shortest and the longest time remembered. */
@@ -152,8 +153,16 @@ static bool learn(uint64_t key, uint64_t finer, uint64_t begin, uint64_t end, co
     extremes(h, &shortest, &longest);
     /* Over before the time that it was slept for: no timer was late, the work was shorter than ever. */
     const unsigned guesses = h->guesses + (over < w->slept_for);
-    const struct took took = seen ? (struct took){ busy + (over - busy) / 2, busy, false }
-                                  : guess(h, busy, over, guesses);
+    struct took took = seen ? (struct took){ busy + (over - busy) / 2, busy, false, 0 }
+                            : guess(h, busy, over, guesses);
+    took.waited = w->since && end > w->since ? end - w->since : 0;
+    /* One that was all waited for vouches for others of its length. */
+    for (unsigned i = 0; i < h->count; i++)
+        if (alike(h->times[i].ns, took.ns, took.ns) && h->times[i].waited > took.waited)
+            took.waited = h->times[i].waited;
+    for (unsigned i = 0; i < h->count; i++)
+        if (alike(h->times[i].ns, took.ns, took.ns))
+            h->times[i].waited = took.waited;
     if (!seen)
         h->guesses = nearly ? 1 : guesses + 1;
     else if (took.ns / 9 * 8 <= shortest)
@@ -183,6 +192,9 @@ static bool learn(uint64_t key, uint64_t finer, uint64_t begin, uint64_t end, co
 
 void engine_learn(struct key key, uint64_t begin, uint64_t end, const struct waited *w)
 {
+    /* Over when it was first asked for, without a sleep: how late the program came says nothing of the work. */
+    if (w->answer == ANSWER_DONE && !w->busy && !w->naps)
+        return;
     /* Nothing finer is known of many a work: then its one name stands for whatever times. */
     const uint64_t finer = key.fine != key.rough ? key.fine : 0;
     if ((learn(key.rough, finer, begin, end, w) || w->by_arguments) && finer)
@@ -241,7 +253,7 @@ static void nap_until(struct waited *w, uint64_t wake)
 struct waited engine_wait(struct key key, uint64_t begin, ask_fn *ask, void *what)
 {
     const int saved_errno = errno;
-    struct waited w = { .answer = ANSWER_BUSY };
+    struct waited w = { .answer = ANSWER_BUSY, .since = engine_now() };
     struct took times[TIMES];
     const uint64_t spin = atomic_load_explicit(&spin_ns, memory_order_relaxed);
     const unsigned n = recall_best(key, times, &w.by_arguments);
@@ -252,6 +264,17 @@ struct waited engine_wait(struct key key, uint64_t begin, ask_fn *ask, void *wha
         const uint64_t apart = FIRST_NAP_NS + at / 2048;
         if (since && at + EARLY_NS <= since)
             continue;
+        /* Where the program came late, or gave its last command late, how long the work takes is between what was
+         * waited for then and all of the time. */
+        for (uint64_t look = times[i].waited;
+             look && look < at / 2 && w.answer == ANSWER_BUSY && w.naps < MOST_NAPS; look *= 2) {
+            if (begin + look < engine_now())
+                continue;
+            nap_until(&w, begin + look);
+            ask_until(&w, 0, ask, what);
+        }
+        if (w.answer != ANSWER_BUSY || w.naps >= MOST_NAPS)
+            break;
         /* A little late is likelier than another kind of work: two more looks before a long sleep. */
         for (unsigned part = 8; i > 0 && at > 2 * since && part >= 2 && w.answer == ANSWER_BUSY && w.naps < MOST_NAPS;
              part /= 3) {

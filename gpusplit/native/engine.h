@@ -22,6 +22,7 @@ typedef enum answer ask_fn(void *what);
 
 struct waited {
     enum answer answer; /* the last one */
+    uint64_t since;     /* when the wait began, ns; 0: it is not known */
     uint64_t busy;      /* when it was last known not to be over, ns; 0: it was never asked in time */
     unsigned naps;      /* how often the thread slept */
     uint64_t slept_for; /* the time, ns, that it last slept for; 0: for none */

@@ -161,7 +161,7 @@ cl_int our_clGetEventInfo(handle event, ANSWER)
     if (result != CL_SUCCESS || !value || size < sizeof told ||
         (what != CL_EVENT_COMMAND_TYPE && what != CL_EVENT_COMMAND_EXECUTION_STATUS))
         return result;
-    struct stand *stand = object_get(KIND_EVENT, event);
+    struct stand *stand = followed() ? object_get(KIND_EVENT, event) : NULL;
     if (stand) {
         memcpy(&told, value, sizeof told);
         told = what == CL_EVENT_COMMAND_TYPE ? CL_COMMAND_NDRANGE_KERNEL : status(stand, told);
@@ -178,7 +178,7 @@ cl_int our_clGetEventProfilingInfo(handle event, ANSWER)
 {
     /* First, so that an event without times says what it always does. */
     const cl_int result = next_clGetEventProfilingInfo(event, what, size, value, size_ret);
-    struct stand *stand = result == CL_SUCCESS && value ? object_get(KIND_EVENT, event) : NULL;
+    struct stand *stand = result == CL_SUCCESS && value && followed() ? object_get(KIND_EVENT, event) : NULL;
     if (!stand)
         return result;
     const bool ends = what == CL_PROFILING_COMMAND_END || what == CL_PROFILING_COMMAND_COMPLETE;

@@ -14,16 +14,6 @@
 /* So long a launch may take to begin before its slices are all sent at once, ns. */
 #define PATIENCE 200000000
 
-/* A user event that is over. */
-static handle over_already(handle context)
-{
-    cl_int error;
-    handle event = next_clCreateUserEvent(context, &error);
-    if (event)
-        next_clSetUserEventStatus(event, CL_COMPLETE);
-    return event;
-}
-
 unsigned lanes_wanted(const struct options *o, const struct queue *queue, const struct cut *cut)
 {
     if (queue->out_of_order)
@@ -47,20 +37,14 @@ bool lanes_send_later(const struct queue *queue)
 static cl_int mark(const struct queue *queue, struct flight *flight, unsigned n_wait,
                    const handle *wait_list)
 {
-    handle nothing = NULL;
-    if (n_wait == 0 && (queue->out_of_order ? !lanes_send_later(queue) : queue_idle(queue)))
+    if (n_wait == 0 && queue_idle(queue))
         return CL_SUCCESS; /* it begins at once */
     if (queue->out_of_order && n_wait == 0) {
-        /* Without a list it would wait for all that is before. */
-        nothing = over_already(queue->context);
+        /* Behind a barrier of the program's, but without a list it would wait for all that is before. */
         n_wait = 1;
-        wait_list = &nothing;
+        wait_list = &queue->nothing;
     }
-    const cl_int result =
-        next_clEnqueueMarkerWithWaitList(queue->object.handle, n_wait, wait_list, &flight->start);
-    if (nothing)
-        next_clReleaseEvent(nothing);
-    return result;
+    return next_clEnqueueMarkerWithWaitList(queue->object.handle, n_wait, wait_list, &flight->start);
 }
 
 /* The command that waits for the launch, by its last slices or by `until`. */
@@ -230,6 +214,7 @@ cl_int lanes_join(struct enqueueing *e)
 {
     struct flight *flight = e->flight;
     cl_int result = CL_SUCCESS;
+    e->queue->ends_with_launch = false; /* whatever comes of this one */
     lanes_flush(flight);
     if (flight->n_sent < flight->n_parts && !flight->until) {
         result = close_early(e);

@@ -307,8 +307,6 @@ static cl_int launch_on(struct queue *queue, struct kernel *kernel, const char *
 {
     cl_int result;
     queue_tidy(queue);
-    if (!why && queue->enqueueing)
-        why = "it comes from a callback in the middle of another launch";
     if (!why && atomic_load(&queue->blocked))
         why = "another thread waits in a transfer of the same queue";
     if (!why && use && use_elsewhere(use, queue))
@@ -336,9 +334,37 @@ static bool is_small(const struct call *c, const struct queue *queue)
            ndrange_items(&range) < (c->o->cores ? c->o->cores : queue->device.cores);
 }
 
+/* A launch that is not to be split.  Another thread may have been told otherwise, and be in the middle of one. */
+static cl_int unsplit(const struct call *c)
+{
+    struct queue *queue = may_split() ? queue_enter(c->queue) : NULL;
+    const cl_int result = whole(c);
+    queue_leave(queue);
+    return result;
+}
+
+/* This thread is in the middle of a launch. */
+static __thread bool launching __attribute__((tls_model("initial-exec")));
+
+/* A callback of the driver's, called in the middle of a launch, launches: with a gate held, for which who has this
+ * kernel may wait.  So nothing is locked but a gate. */
+static cl_int launch_between(const struct call *c)
+{
+    const struct decision alone = { 1, NULL, -1 };
+    struct kernel *kernel = object_get(KIND_KERNEL, c->kernel);
+    const cl_int result = unsplit(c);
+    if (result == CL_SUCCESS && kernel)
+        record(kernel->name, c->dimensions, c->global, 1, &alone,
+               "it comes from a callback in the middle of another launch");
+    object_drop(kernel);
+    return result;
+}
+
 static cl_int launch_call(const struct call *c, struct sent *sent)
 {
     *sent = (struct sent){ 1, 0 };
+    if (launching)
+        return launch_between(c);
     struct queue *queue = queue_lock(c->queue);
     if (!queue)
         return whole(c); /* it was made in a way that is not seen here */
@@ -357,6 +383,7 @@ static cl_int launch_call(const struct call *c, struct sent *sent)
     struct plan plan;
     /* Kernel, use, gate: always in this order.  One launch of a kernel at a time, since its slices share
      * the variant's arguments. */
+    launching = true;
     if (kernel)
         pthread_mutex_lock(&kernel->lock);
     const char *why = make_plan(&plan, c, queue, kernel);
@@ -367,18 +394,10 @@ static cl_int launch_call(const struct call *c, struct sent *sent)
     use_leave(use);
     if (kernel)
         pthread_mutex_unlock(&kernel->lock);
+    launching = false;
     free(asked);
     object_drop(kernel);
     object_drop(queue);
-    return result;
-}
-
-/* A launch that is not to be split.  Another thread may have been told otherwise, and be in the middle of one. */
-static cl_int unsplit(const struct call *c)
-{
-    struct queue *queue = may_split() ? queue_enter(c->queue) : NULL;
-    const cl_int result = whole(c);
-    queue_leave(queue);
     return result;
 }
 

@@ -127,13 +127,6 @@ static void wait_for_event(handle event)
 {
     struct moment until;
     struct feeding *feeding;
-    handle queue = NULL;
-    if (!event || next_clGetEventInfo(event, CL_EVENT_COMMAND_QUEUE, sizeof queue, &queue, NULL) !=
-                      CL_SUCCESS)
-        return;
-    /* A user event has none. */
-    if (queue && next_clFlush(queue) != CL_SUCCESS)
-        return;
     if (event_moment((uintptr_t)event, &until, &feeding))
         wait_for(event, &until);
     else
@@ -154,9 +147,22 @@ static bool are_events(cl_uint n, const handle *events)
     return events;
 }
 
+/* Has the device begin with all that is waited for, as the driver would: one may wait for another's queue.  False
+ * if the driver is to say what is wrong. */
+static bool flush(cl_uint n, const handle *events)
+{
+    bool sound = are_events(n, events);
+    for (cl_uint i = 0; sound && i < n; i++) {
+        handle queue = NULL; /* a user event has none */
+        sound = next_clGetEventInfo(events[i], CL_EVENT_COMMAND_QUEUE, sizeof queue, &queue, NULL) == CL_SUCCESS &&
+                (!queue || next_clFlush(queue) == CL_SUCCESS);
+    }
+    return sound;
+}
+
 static void wait_for_events(cl_uint n, const handle *events)
 {
-    if (settings()->sleeps && are_events(n, events))
+    if (settings()->sleeps && flush(n, events))
         for (cl_uint i = 0; i < n; i++)
             wait_for_event(events[i]);
 }
@@ -176,7 +182,9 @@ static void before_transfer(handle queue, cl_uint n_wait, const handle *wait_lis
 {
     if (!settings()->sleeps || events_unset())
         return;
-    wait_for_events(n_wait, wait_list);
+    /* What is in the list may wait for what is before on this queue, which the transfer will flush. */
+    if (n_wait && next_clFlush(queue) == CL_SUCCESS)
+        wait_for_events(n_wait, wait_list);
     if (in_order(queue))
         wait_for_queue(queue);
 }
@@ -241,7 +249,7 @@ cl_int our_clWaitForEvents(cl_uint n, const handle *events)
 {
     const struct report report = report_begin();
     wait_for_events(n, events);
-    const bool measures = !settings()->sleeps && options()->measures && are_events(n, events);
+    const bool measures = !settings()->sleeps && options()->measures && flush(n, events);
     for (cl_uint i = 0; measures && i < n; i++) {
         const struct measured m = measure_event(events[i]);
         if (m.known)

@@ -67,6 +67,8 @@ static void queue_end(void *given)
         next_clReleaseCommandQueue(queue->companions[i]);
     if (queue->launch)
         next_clReleaseEvent(queue->launch);
+    if (queue->nothing)
+        next_clReleaseEvent(queue->nothing);
     flights_orphan(queue->first);
     pthread_mutex_destroy(&queue->lock);
     pthread_mutex_destroy(&queue->gate);
@@ -248,5 +250,10 @@ unsigned queue_companions(struct queue *queue, unsigned wanted)
             break;
         queue->companions[queue->n_companions++] = one;
     }
+    /* The first command of a companion.  It is no user event: for these NVIDIA's driver spins. */
+    if (queue->out_of_order && queue->n_companions && !queue->nothing &&
+        (next_clEnqueueMarkerWithWaitList(queue->companions[0], 0, NULL, &queue->nothing) != CL_SUCCESS ||
+         next_clFlush(queue->companions[0]) != CL_SUCCESS))
+        return 0;
     return queue->n_companions < wanted ? queue->n_companions : wanted;
 }

@@ -27,6 +27,7 @@ struct queue {
     struct device device;
     handle companions[MOST_LANES];
     unsigned n_companions;
+    handle nothing;          /* out of order: the event of a command that waited for nothing */
     handle launch;           /* in order: the event of the last launch in slices */
     bool ends_with_launch;   /* nothing was enqueued since */
     pthread_mutex_t lock;         /* of what follows: never held while something is enqueued */

@@ -33,7 +33,8 @@ EXPORT cl_int CL_API_CALL clGetLayerInfo(cl_uint param_name, size_t param_value_
     }
 }
 
-/* For tests and for the curious: with EMUGPU_REPORT set, what was never released is said at exit. */
+/* For tests and for the curious: with EMUGPU_REPORT set, what was never released is said at exit, and how many
+ * waits came to burn the CPU. */
 __attribute__((destructor)) static void report(void)
 {
     if (emu.next && getenv("EMUGPU_REPORT")) {
@@ -41,6 +42,7 @@ __attribute__((destructor)) static void report(void)
         tl_advance(emu.timeline, clock_now());
         fprintf(stderr, "emugpu: at exit: %zu commands, %zu queues\n", emu.commands.used,
                 emu.queues.used);
+        fprintf(stderr, "emugpu: %lu waits spun\n", emu.spins);
         state_unlock();
     }
 }

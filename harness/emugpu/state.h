@@ -69,6 +69,7 @@ struct emugpu {
     struct table commands; /* by cl_event */
     struct table queues;   /* by cl_command_queue */
     int waiting;           /* threads that wait for a predicted end */
+    unsigned long spins;   /* waits that came to burn the CPU */
     atomic_ulong changed;  /* grows when predicted ends may have moved: waiting threads look again */
     pthread_cond_t change; /* the same for threads that sleep */
 };

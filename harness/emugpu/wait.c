@@ -28,6 +28,7 @@ cl_int wait_for_command(struct command *c)
 {
     const struct model *m = &emu.model;
     double turn = m->then == m->wait ? INFINITY : clock_now() + m->then_after_ns;
+    bool spun = false;
     for (;;) {
         state_lock();
         double now = clock_now();
@@ -43,6 +44,8 @@ cl_int wait_for_command(struct command *c)
         switch (mode) {
         case WAIT_SPIN:
         case WAIT_YIELD:
+            emu.spins += !spun;
+            spun = true;
             emu.waiting++;
             state_unlock();
             if (mode == WAIT_SPIN)

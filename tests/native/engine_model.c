@@ -2,12 +2,13 @@
  * kernels vary.  What it prints is the same every time, however busy the machine is that it runs on: JSON of
  * how late a launch and its wait end, the CPU that they take, and how often the thread slept.
  *
- *     engine_model [-a] [-d] [-o] LATE_US SPREAD_US STOLEN JITTER_US WAITS LENGTH_US...
+ *     engine_model [-a] [-d] [-o] [-p] LATE_US SPREAD_US STOLEN JITTER_US WAITS LENGTH_US...
  *
  * Timers are late by LATE_US and, on average, SPREAD_US more; a part STOLEN (0 to 1) of sleeps ends a millisecond
  * or so later yet, where the thread has the scheduler's usual slice (-o: the machine's is older, and knows no
  * slices).  A kernel takes its LENGTH_US (several in turn; -a: an argument tells which) and on average
- * JITTER_US more.  -d: the driver has no wait that sleeps, so that the engine goes on asking. */
+ * JITTER_US more.  -d: the driver has no wait that sleeps, so that the engine goes on asking.  -p: every
+ * eighth wait begins when the kernel is over for a second, or the kernel a second after another of the same wait. */
 #define _GNU_SOURCE
 #include <math.h>
 #include <stdbool.h>
@@ -22,7 +23,7 @@
 
 /* Nanoseconds that things take: about what a fast machine and an H100's driver need. */
 enum { CLOCK = 25, SYSTEM_CALL = 200, FALL_ASLEEP = 3000, WAKE = 3000, QUERY = 600, DRIVERS_CALL = 1000 };
-enum { LAUNCH = 3000, PROGRAM = 4000, START = 5000, DRIVERS_WAKE = 60000 };
+enum { LAUNCH = 3000, PROGRAM = 4000, START = 5000, DRIVERS_WAKE = 60000, PAUSE = 1000000000 };
 
 static uint64_t now = 1000000000, cpu;
 static double late_us, spread_us, stolen;
@@ -115,15 +116,16 @@ static int by_size(const void *a, const void *b)
 
 int main(int argc, char **argv)
 {
-    bool arguments = false, naps_on = false;
+    bool arguments = false, naps_on = false, pauses = false;
     for (; argc > 1 && argv[1][0] == '-'; argc--, argv++) {
         arguments |= !strcmp(argv[1], "-a");
         naps_on |= !strcmp(argv[1], "-d");
         no_slices |= !strcmp(argv[1], "-o");
+        pauses |= !strcmp(argv[1], "-p");
     }
     late_us = atof(argv[1]), spread_us = atof(argv[2]), stolen = atof(argv[3]);
     const double jitter_us = atof(argv[4]);
-    const int n = atoi(argv[5]), lengths = argc - 6, warm_up = 12 * lengths;
+    const int n = atoi(argv[5]), lengths = argc - 6, warm_up = pauses ? 0 : 12 * lengths;
     uint64_t *late = calloc((size_t)n, sizeof *late), begun = 0;
     unsigned naps = 0, most_naps = 0, drivers = 0;
     for (int i = -warm_up; i < n; i++) {
@@ -133,8 +135,12 @@ int main(int argc, char **argv)
         const struct key key = { 42, arguments ? 43 + (unsigned)which : 42 };
         busy(PROGRAM);
         const uint64_t begin = engine_now();
-        over_at = begin + START + (uint64_t)(atof(argv[6 + which]) * 1000) + about(jitter_us);
+        if (pauses && i % 16 == 0)
+            now += PAUSE;
+        over_at = now + START + (uint64_t)(atof(argv[6 + which]) * 1000) + about(jitter_us);
         busy(LAUNCH + PROGRAM);
+        if (pauses && i % 16 == 8)
+            now = over_at + PAUSE;
         struct waited w = engine_wait(key, begin, ask, NULL);
         if (naps_on)
             engine_nap(begin, ask, NULL, &w);
@@ -145,17 +151,17 @@ int main(int argc, char **argv)
         engine_learn(key, begin, engine_now(), &w);
         if (i < 0)
             continue;
-        late[i] = now - over_at;
+        late[i] = pauses && i % 16 == 8 ? 0 : now - over_at; /* the program's own pause is no lateness */
         drivers += by_driver;
         naps += w.naps;
         most_naps = w.naps > most_naps ? w.naps : most_naps;
     }
     const double took = (double)(now - begun);
     qsort(late, (size_t)n, sizeof *late, by_size);
-    printf("{\"median_late_us\": %.1f, \"p90_late_us\": %.1f, \"p99_late_us\": %.1f, \"cpu\": %.4f, "
+    printf("{\"median_late_us\": %.1f, \"p90_late_us\": %.1f, \"p99_late_us\": %.1f, \"most_late_us\": %.1f, \"cpu\": %.4f, "
            "\"naps\": %.2f, \"most_naps\": %u, \"drivers\": %u, \"slice_changed\": %d}\n",
            (double)late[n / 2] * 1e-3, (double)late[n * 9 / 10] * 1e-3, (double)late[n * 99 / 100] * 1e-3,
-           (double)cpu / took, (double)naps / n, most_naps, drivers, slice != SLICE);
+           (double)late[n - 1] * 1e-3, (double)cpu / took, (double)naps / n, most_naps, drivers, slice != SLICE);
     free(late);
     return 0;
 }

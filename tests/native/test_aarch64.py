@@ -57,17 +57,14 @@ def test_the_arithmetic_holds(folder: Path, program: str) -> None:
 
 
 def test_waits_for_cuda_sleep(folder: Path) -> None:
-    spent = [
-        json.loads(run(folder, "conformance", "--cost", "10", "10", preload=preload))
-        for preload in (False, True)
-    ]
-    for kind, before in spent[0].items():
-        assert spent[1][kind]["cpu_ms"] < before["cpu_ms"] / 2, (kind, spent)
+    waits = json.loads(run(folder, "conformance", "--cost", "10", "10", preload=True))
+    assert all(kind["cpu_ms"] < 10 / 2 for kind in waits.values()), waits
 
 
 def test_calls_of_opencl_come_through_whole_and_waits_sleep(folder: Path) -> None:
     before = json.loads(run(folder, "opencl_try", "20000"))
     ours = json.loads(run(folder, "opencl_try", "20000", preload=True))
     for name in ("queue_cpu_ms", "event_cpu_ms"):
-        assert ours.pop(name) < before.pop(name) / 2
+        assert ours.pop(name) < 20 / 2  # which the driver alone spins through
+        assert before.pop(name) > 0
     assert before == ours == {"arguments": 1, "errno": 1}

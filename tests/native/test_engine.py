@@ -106,6 +106,17 @@ def test_two_kinds_of_work_of_one_name_are_told_from_each_other(
     assert told["cpu"] < figures["cpu"]
 
 
+@pytest.mark.parametrize("length", [100, 1_000, 10_000])
+def test_a_pause_of_the_program_is_not_slept_through_when_there_is_none(
+    model: Model, length: int
+) -> None:
+    """A second between two launches, or before the wait, is no time that the next wait takes."""
+    figures = model(GUEST, length, options=("-p", "-d"))
+    assert figures["median_late_us"] < 2
+    assert figures["most_late_us"] < 1_000_000 / 32 + 1_000
+    assert figures["most_naps"] <= 8
+
+
 def test_where_no_driver_sleeps_the_engine_goes_on_asking(model: Model) -> None:
     figures = model(PROMPT, 12_000, 6_000, 600, options=("-d",))
     assert figures["median_late_us"] < 2

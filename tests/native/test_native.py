@@ -172,9 +172,11 @@ def cost(build: Build, **options: bool | str) -> dict[str, dict[str, float]]:
 
 
 def test_waits_sleep_and_wake_seldom(plain: Build) -> None:
+    """Beside what the work takes: of a driver that spins others' programs take part of the CPU."""
     before, ours = cost(plain), cost(plain, preload=True)
     for kind in ("stream", "event", "context", "free", "copy"):
-        assert ours[kind]["cpu_ms"] < before[kind]["cpu_ms"] / 3, (kind, before, ours)
+        assert before[kind]["mean_wakes"] < 1, (kind, before)
+        assert ours[kind]["cpu_ms"] < 5 / 3, (kind, ours)
         assert ours[kind]["most_wakes"] <= 8, (kind, ours)
 
 
@@ -197,7 +199,7 @@ def test_frees_and_copies_are_slept_for_as_waits_are(plain: Build, tmp_path: Pat
 
 def test_waits_of_the_driver_spin_if_one_wants_them(plain: Build) -> None:
     waits = cost(plain, preload=True, GPUSPLIT_WAIT="driver")
-    assert all(kind["mean_wakes"] < 1 and kind["cpu_ms"] > 1 for kind in waits.values()), waits
+    assert all(kind["mean_wakes"] < 1 for kind in waits.values()), waits
 
 
 @pytest.mark.parametrize(
@@ -311,7 +313,9 @@ def test_a_driver_of_opencls_is_reached_in_a_table_that_is_read_only(
     assert [(one.returncode, one.stderr) for one in ran] == [(0, "")] * 2
     before, ours = (json.loads(one.stdout) for one in ran)
     for name in ("queue_cpu_ms", "event_cpu_ms"):
-        assert ours.pop(name) < before.pop(name) / (3 if build == "plain" else 1)
+        # Of 10 ms, all of which the driver alone spins through if nobody else wants the CPU.
+        assert ours.pop(name) < (10 / 3 if build == "plain" else 10)
+        assert before.pop(name) > 0
     assert before == ours == {"arguments": 1, "errno": 1}
 
 
@@ -332,12 +336,13 @@ def test_a_library_that_uses_the_driver_may_be_closed_and_opened_again(
 
 def test_the_driver_may_be_closed_and_opened_again(plain: Build) -> None:
     """And its waits then sleep as before."""
-    spent = []
+    waits = []
     for preload in (False, True):
         ran = plain.run("conformance", "--unload", "5", preload=preload)
         assert ran.returncode == 0, ran.stderr
-        spent.append(json.loads(ran.stdout)["stream"]["cpu_ms"])
-    assert spent[1] < spent[0] / 3
+        waits.append(json.loads(ran.stdout)["stream"])
+    assert waits[0]["mean_wakes"] < 1
+    assert waits[1]["cpu_ms"] < 5 / 3
 
 
 def test_the_library_itself_may_be_closed(plain: Build) -> None:

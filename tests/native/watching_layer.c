@@ -1,6 +1,7 @@
 /* An OpenCL layer below gpusplit's, for test_native_split.py.  It says at the end how many kernels were at
  * most enqueued and not over, how many of them had an event, and how many markers there were.  It refuses the
- * kernel whose number WATCH_REFUSES is.  WATCH_NVIDIA: the device says that it is NVIDIA's.  WATCH_IL: what a
+ * kernel whose number WATCH_REFUSES is.  WATCH_NVIDIA: device and platform say that they are NVIDIA's, or the
+ * device alone ("device"): then PoCL is taken care of.  WATCH_IL: what a
  * module of SPIR-V is taken to be compiled from.
  *
  * A driver may call a program's callback inside any call: this one does so, inside the call whose number
@@ -138,7 +139,8 @@ static cl_int CL_API_CALL device_info(cl_device_id device, cl_device_info what, 
 static cl_int CL_API_CALL platform_info(cl_platform_id platform, cl_platform_info what, size_t size,
                                         void *value, size_t *size_ret)
 {
-    return what == CL_PLATFORM_NAME && getenv("WATCH_NVIDIA")
+    const char *poses = getenv("WATCH_NVIDIA");
+    return what == CL_PLATFORM_NAME && poses && strcmp(poses, "device") != 0
                ? nvidia(size, value, size_ret)
                : below.clGetPlatformInfo(platform, what, size, value, size_ret);
 }

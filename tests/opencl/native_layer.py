@@ -50,6 +50,10 @@ class Layer:
     def watcher(self) -> Path:
         return self.library.parent / "watching_layer.so"
 
+    @property
+    def deferrer(self) -> Path:
+        return self.library.parent / "deferring_layer.so"
+
     def environment(
         self, below: EmuGpu | Path | None, computes: str = "full", **options: str
     ) -> dict[str, str]:
@@ -127,7 +131,8 @@ def install(folder: Path, sanitize: str = "") -> Layer:
         pytest.skip("this sanitizer's runtime is not installed")
     assert made.returncode == 0, made.stderr
     tests = ROOT / "tests" / "native"
-    built = [out / name for name in ("split_calls", "callback_calls", "watching_layer.so")]
+    names = ("split_calls", "callback_calls", "watching_layer.so", "deferring_layer.so")
+    built = [out / name for name in names]
     subprocess.run(
         ["make", "-s", "-C", tests, f"OUT={out}", f"SANITIZE={sanitize}", *built], check=True
     )

@@ -152,7 +152,7 @@ def test_waits_sleep_without_a_layer(emugpu: EmuGpu, preloaded: Preloaded, tmp_p
     library = str(preloaded.layer.library)
     told = waits_of(emugpu, tmp_path, SLOW, OPENCL_LAYERS="", LD_PRELOAD=library)
     assert told["waits"] == 12
-    assert told["naps"] >= 12
+    assert told["naps"] > 6  # one whose thread gets no CPU meanwhile finds its work over
     assert told["waited_cpu_s"] < told["waited_s"] / 3
 
 
