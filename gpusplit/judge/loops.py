@@ -138,8 +138,8 @@ def variables(condition: Cursor, memory: set[int] | None = None) -> frozenset[in
             elif target._kind_id != _ENUMERATOR:
                 plain = False
         elif kind == _CALL:
-            if cursor.spelling.removeprefix(READ_AS) not in builtins.STEADY:
-                plain = False
+            name = cursor.spelling.removeprefix(READ_AS)
+            plain = plain and name in builtins.STEADY and of_the_language(cursor)
             # The function itself is the first child.
             for argument in cursor.get_arguments():
                 if look(argument, cursor) == RECURSE:
@@ -154,6 +154,14 @@ def variables(condition: Cursor, memory: set[int] | None = None) -> frozenset[in
     if look(condition, condition) == RECURSE:
         visit(condition, look)
     return frozenset(found) if plain else None
+
+
+def of_the_language(call: Cursor) -> bool:
+    """Whether *call* is of a function of the language, or of ours in its place."""
+    function = call.referenced
+    if function is None:
+        return False
+    return function.get_definition() is None or call.spelling.startswith(READ_AS)
 
 
 def _is_shared_pointer(variable: Cursor) -> bool:
