@@ -255,7 +255,7 @@ class Reader:
         counters = loops.ends_by_itself(cursor, happens)
         if counters is not None:
             self._counters |= counters
-        elif not retries.retries(cursor):
+        elif not (loops.is_none(cursor) or retries.retries(cursor)):
             self._may_wait(cursor, happens, inner)
         outer.add(inner)
 

@@ -19,6 +19,7 @@ from gpusplit.judge.frontend import (
     Cursor,
     canonical,
     children,
+    constant,
     identity,
     operator,
     referenced,
@@ -109,6 +110,11 @@ def ends_by_itself(
     counters = _with_steps(counters, made)
     counting = [change for change in made if _is_counting(change, counters)]
     return counters if happens.spares(counters, set(map(place, counting))) else None
+
+
+def is_none(loop: Cursor) -> bool:
+    """Whether *loop* is `do ... while (0)`, whose body is done once, however it is left."""
+    return loop.kind == Kind.DO_STMT and constant(children(loop)[-1]) == 0
 
 
 def place(cursor: Cursor) -> int:

@@ -150,6 +150,26 @@ def test_copies_and_barriers_of_sub_groups_in_counted_loops_wait_for_nobody() ->
         assert body(text, macros={**NEW, "__OPENCL_C_VERSION__": 300}).refusal is None
 
 
+def test_what_is_done_once_is_no_loop_however_it_is_left() -> None:
+    """As macros of several statements are written."""
+    for leave in ("break", "continue", "return"):
+        text = f"do {{ if (a[0]) {leave}; atomic_inc(a); }} while (0);"
+        assert body(text).refusal is None, leave
+        assert (
+            body(f"for (int i = 0; i < 9; i++) {text.replace('return', 'break')}").refusal is None
+        )
+        for again in ("1", "a[1]", "atomic_or(a, 0)"):
+            assert "wait" in (body(text.replace("while (0)", f"while ({again})")).refusal or "")
+    assert "wait" in (
+        body("do { if (a[0]) return; } while (0); while (!atomic_or(a, 0));").refusal or ""
+    )
+    inside = "while (!atomic_or(a, 0));"
+    assert "wait" in (body(f"do {{ {inside} break; }} while (0);").refusal or "")
+    # The loop around it goes on from there, and is left by what leaves both.
+    around = "for (int i = 0; i < 9; i++) do { if (atomic_or(a, 0)) return; } while (0);"
+    assert "wait" in (body(around).refusal or "")
+
+
 def test_a_variable_is_a_constant_by_where_it_lies_and_not_by_what_it_points_to() -> None:
     before = "constant int t[2] = {1, 2}; "
     text = "a[0] = *p + get_group_id(0);"
