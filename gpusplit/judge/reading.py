@@ -58,13 +58,13 @@ UNKNOWN_VALUE = "gpusplit_unknown_value"
 
 
 def spliced(text: str) -> str:
-    """*text* with the lines together that a backslash makes one."""
+    """*text* with the lines together that a backslash makes one: to be done once."""
     return _SPLICE.sub("", text)
 
 
 @lru_cache(maxsize=64)
 def directives(text: str) -> list[tuple[str, str]]:
-    """(name, the rest of the line) of each preprocessor directive of *text*, comments removed."""
+    """(name, the rest of the line) of each directive of *text*, spliced, comments removed."""
 
     def blank(match: re.Match[str]) -> str:
         found = match[0]
@@ -72,7 +72,7 @@ def directives(text: str) -> list[tuple[str, str]]:
             return found
         return _LINES if "\n" in found else " "
 
-    code = _COMMENT_OR_STRING.sub(blank, spliced(text))
+    code = _COMMENT_OR_STRING.sub(blank, text)
     return [(match[1], match[2]) for match in _DIRECTIVE.finditer(code)]
 
 

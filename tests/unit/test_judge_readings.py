@@ -23,6 +23,7 @@ DEVICE = {**OLD, "THERE": 1, "__VERSION_OF_IT__": 15}
     [
         "#\\\f\nifdef THERE",  # any space may stand between a backslash and the end of its line
         "#i\\\nfdef THERE",
+        "\\\\\\\n\n#ifdef THERE",  # the second backslash joins nothing: lines are joined once
         "\u00a0#ifdef THERE",  # what does not show may be space
         "\0#ifdef THERE",
         "#\u2003ifdef THERE",
