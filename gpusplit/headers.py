@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
-from gpusplit.judge.reading import directives
+from gpusplit.judge.reading import directives, spliced
 from gpusplit.judge.verdict import Header
 
 _QUOTED = re.compile(r"""\s*(?:"([^"\n]+)"|<([^>\n]+)>)""")
@@ -42,7 +42,7 @@ def includes(source: str) -> bool:
     """Whether *source* has a directive that may bring in a header."""
     words = ("include", "include_next", "import", "embed")
     return _ANY.search(source) is not None and any(
-        directive in words for directive, _ in directives(source)
+        directive in words for directive, _ in directives(spliced(source))
     )
 
 
@@ -77,7 +77,7 @@ def _included(text: str) -> list[tuple[str, bool]]:
     Of what a macro names only the file's name is seen.  The judge knows what it really is, and
     refuses it if it is not what was found by that name.
     """
-    found = directives(text)
+    found = directives(spliced(text))
     names: list[tuple[str, bool]] = []
     for directive, rest in found:
         if directive in ("include", "include_next", "import", "embed"):

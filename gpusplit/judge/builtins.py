@@ -30,8 +30,10 @@ _LOCAL_PATTERN = re.compile(
 #: Their first argument says which memory they order.
 FENCES = _words("""barrier work_group_barrier sub_group_barrier
     mem_fence read_mem_fence write_mem_fence atomic_work_item_fence""")
-#: With one argument these are for one work-group.
-BARRIERS = frozenset({"barrier", "work_group_barrier"})
+#: With one argument these are for one work-group, or a part of it.
+BARRIERS = frozenset({"barrier", "work_group_barrier", "sub_group_barrier"})
+#: What they read of global memory they read anew each time.
+COPIES = _words("async_work_group_copy async_work_group_strided_copy wait_group_events")
 ATOMIC_PATTERN = re.compile(r"atom(ic)?_[a-z0-9_]+")
 
 #: What nobody may split: order of output, device-side launches.
@@ -53,9 +55,10 @@ _COMPILER_FUNCTIONS = _words(
 )
 
 #: The same wherever and whenever a work-item asks; a loop that they bound has a fixed end.
-STEADY = _words("min max abs clamp mul24 mad24 convert_int convert_uint") | {
-    *_LOCAL_FUNCTIONS, *ID_FUNCTIONS, *RANGE_FUNCTIONS
-} - _words("async_work_group_copy async_work_group_strided_copy wait_group_events")  # fmt: skip
+STEADY = (
+    _words("min max abs clamp mul24 mad24 convert_int convert_uint")
+    | {*_LOCAL_FUNCTIONS, *ID_FUNCTIONS, *RANGE_FUNCTIONS} - COPIES
+)
 
 _MATH = _words("""
 acos acosh acospi asin asinh asinpi atan atan2 atanh atanpi atan2pi cbrt ceil copysign cos cosh
@@ -95,7 +98,6 @@ def shows_work_group(name: str) -> bool:
         name in _LOCAL_FUNCTIONS
         or name in BARRIERS
         or name in ("get_group_id", "get_num_groups")
-        or name == "sub_group_barrier"
         or _LOCAL_PATTERN.fullmatch(name) is not None
     )
 

@@ -53,6 +53,7 @@ def _source(request: Request, folder: Path) -> Answer:
         *(header.text for header in request.headers),
         *(f"#define {name} {text}\n" for name, text in flags.defined),
     ]
+    texts = [reading.spliced(text) for text in texts]
     trouble = flags.problem or _clash(flags) or reading.problem(texts) or request.trouble
     if trouble:
         return Answer(otherwise=trouble)
@@ -60,8 +61,7 @@ def _source(request: Request, folder: Path) -> Answer:
     names, values = reading.to_ask(texts, {*request.macros, *own})
     if names or values:
         return Answer(ask=names, ask_values=values)
-    _, values = reading.to_ask(texts, own)
-    for name in values:
+    for name in sorted(reading.tested(texts).values - own):
         if request.macros[name] == "":
             return Answer(otherwise=f"it tests {name}, which is no number on this device")
     version = request.macros[reading.LANGUAGE_VERSION]

@@ -255,7 +255,7 @@ class Reader:
         counters = loops.ends_by_itself(cursor, happens)
         if counters is not None:
             self._counters |= counters
-        elif not retries.retries(cursor):
+        elif not (loops.is_none(cursor) or retries.retries(cursor)):
             self._may_wait(cursor, happens, inner)
         outer.add(inner)
 
@@ -336,8 +336,10 @@ class Reader:
         if name in builtins.FENCES and name not in self._program.declared:
             arguments = list(cursor.get_arguments())
             flags = constant(arguments[0]) if arguments else None
-            if name != "sub_group_barrier" and (flags is None or flags & ~_LOCAL_ONLY):
+            if flags is None or flags & ~_LOCAL_ONLY:
                 self._fence(name, len(arguments) == 1 and flags is not None)
+        elif name in builtins.COPIES:
+            self._function.orders = True
         elif builtins.ATOMIC_PATTERN.fullmatch(name) and name not in self._program.declared:
             memory = next(iter(cursor.get_arguments()), None)
             shown = "" if memory is None else canonical(memory)
@@ -358,7 +360,8 @@ class Reader:
 
     def _outlives(self, variable: Cursor) -> None:
         """A variable that is no constant outlives the launch, and a variant would have another."""
-        shown = canonical(variable)
+        # Where itself lies is said after the last star.
+        shown = canonical(variable).rpartition("*")[2]
         if "__constant" not in shown and "__local" not in shown and shown != "sampler_t":
             self._function.variables.add(variable.spelling)
             self._function.keeps |= pointers.holds(variable.type)

@@ -76,29 +76,31 @@ def parse(
     folder: an empty one for all of it.  Unreadable if the program has errors.
     """
     load()
-    (folder / "base").mkdir()
-    (folder / "base" / base.NAME).write_text(base.TEXT)
-    (folder / "device.h").write_text(device)
-    main = folder / "program.cl"
+    # No program may say gpusplit_: what it includes is none of these.
+    known, given, main = (folder / f"gpusplit_{name}" for name in ("base", "device.h", "main.cl"))
+    known.mkdir()
+    (known / base.NAME).write_text(base.TEXT)
+    given.write_text(device)
     _write(main, text)
     for header in headers:
-        path = folder / f"include{header.folder}" / header.name
+        if Path(header.name).name == base.NAME:
+            raise Unreadable(f"it has a {base.NAME} of its own")
+        path = _include(folder, header.folder) / header.name
         path.parent.mkdir(parents=True, exist_ok=True)
         _write(path, header.text)
     # What lies there by now is not looked at.
     elsewhere = [(header.path, _bytes(header.text)) for header in headers if header.path]
     arguments = [
         "-x", "cl", f"-cl-std={options.standard}", "-target", f"spir{_bits(address_bits)}",
-        "-nostdinc", "-isystem", str(folder / "base"), "-Xclang", "-fdeclare-opencl-builtins",
-        "-Xclang", "-finclude-default-header", "-include", str(folder / "device.h"),
+        "-nostdinc", "-isystem", str(known), "-Xclang", "-fdeclare-opencl-builtins",
+        "-Xclang", "-finclude-default-header", "-include", str(given),
         f"-fmacro-prefix-map={folder}={_LONG_NAME}",
         # Wherever it stands: a `# 1 "x" 3` makes a header of a system's of what follows.
         "-ferror-limit=1", "-Wno-everything", "-Wsystem-headers", *_TELLS,
         # Pointers and numbers become each other by casts alone; functions say what they take.
         "-Werror=int-conversion", "-Werror=strict-prototypes",
-        *(f"-D{name}={value}" for name, value in options.defined),
-        *(f"-U{name}" for name in options.undefined),
-        *(f"-I{folder / f'include{at}'}" for at in sorted({header.folder for header in headers})),
+        *options.macros,
+        *(f"-I{_include(folder, at)}" for at in sorted({header.folder for header in headers})),
     ]  # fmt: skip
     try:
         unit = cindex.Index.create().parse(str(main), args=arguments, unsaved_files=elsewhere)
@@ -115,15 +117,19 @@ def parse(
                 raise Unreadable(f"it {min(telling.values())}")
             said = found.spelling.replace(READ_AS, "")
             raise Unreadable(f"the compiler's front end says: {said} (line {found.location.line})")
-    known = {path for path, _ in elsewhere}
+    paths = {path for path, _ in elsewhere}
     for included in unit.get_includes():
         name = included.include.name
-        if name not in known and folder not in Path(name).resolve().parents:
+        if name not in paths and folder not in Path(name).resolve().parents:
             raise Unreadable(f"it includes {name}, which may have changed")
     # One program in a process: to tell each cursor of its unit would take as long as all the rest.
     cindex.Cursor._tu = unit
     _canonical.clear()
     return Unit(unit.cursor, telling)
+
+
+def _include(folder: Path, at: int) -> Path:
+    return folder / f"gpusplit_include{at}"
 
 
 def _write(path: Path, text: str) -> None:

@@ -19,6 +19,7 @@ from gpusplit.judge.frontend import (
     Cursor,
     canonical,
     children,
+    constant,
     identity,
     operator,
     referenced,
@@ -111,6 +112,11 @@ def ends_by_itself(
     return counters if happens.spares(counters, set(map(place, counting))) else None
 
 
+def is_none(loop: Cursor) -> bool:
+    """Whether *loop* is `do ... while (0)`, whose body is done once, however it is left."""
+    return loop.kind == Kind.DO_STMT and constant(children(loop)[-1]) == 0
+
+
 def place(cursor: Cursor) -> int:
     """What tells one statement or expression from another."""
     return int(cursor.data[1] or 0)
@@ -138,8 +144,8 @@ def variables(condition: Cursor, memory: set[int] | None = None) -> frozenset[in
             elif target._kind_id != _ENUMERATOR:
                 plain = False
         elif kind == _CALL:
-            if cursor.spelling.removeprefix(READ_AS) not in builtins.STEADY:
-                plain = False
+            name = cursor.spelling.removeprefix(READ_AS)
+            plain = plain and name in builtins.STEADY and of_the_language(cursor)
             # The function itself is the first child.
             for argument in cursor.get_arguments():
                 if look(argument, cursor) == RECURSE:
@@ -154,6 +160,14 @@ def variables(condition: Cursor, memory: set[int] | None = None) -> frozenset[in
     if look(condition, condition) == RECURSE:
         visit(condition, look)
     return frozenset(found) if plain else None
+
+
+def of_the_language(call: Cursor) -> bool:
+    """Whether *call* is of a function of the language, or of ours in its place."""
+    function = call.referenced
+    if function is None:
+        return False
+    return function.get_definition() is None or call.spelling.startswith(READ_AS)
 
 
 def _is_shared_pointer(variable: Cursor) -> bool:

@@ -23,6 +23,11 @@ from gpusplit.judge.prelude import READ_AS
 
 _FUNCTION, _VARIABLE = Kind.FUNCTION_DECL.value, Kind.VAR_DECL.value
 _UNEXPOSED = Kind.UNEXPOSED_DECL.value
+_LABEL = Kind.ASM_LABEL_ATTR.value
+_LINKED = (_FUNCTION, _VARIABLE)
+#: How compilers name the language's own functions to the linker, since they have many types.
+_MANGLED = "_Z"
+_AS_ANOTHER = "gives something a name by which the linker may take it for a function of OpenCL's"
 
 
 def collect(unit: Unit, pastes: bool) -> Program:
@@ -34,7 +39,11 @@ def collect(unit: Unit, pastes: bool) -> Program:
         kind = cursor._kind_id
         if pastes and kind in NAMES and pasted(cursor.spelling):
             program.problem = PART_OF_NAME
+        if kind == _LABEL or (kind in _LINKED and cursor.spelling.startswith(_MANGLED)):
+            program.problem = _AS_ANOTHER
         if kind == _FUNCTION:
+            if any(part._kind_id == _LABEL for part in children(cursor)):
+                program.problem = _AS_ANOTHER
             if cursor.is_definition():
                 function = Function(cursor.spelling, cursor=cursor)
                 if function.name.startswith(READ_AS):

@@ -16,21 +16,23 @@ from gpusplit.judge import base
 from gpusplit.judge.prelude import RENAMED
 from gpusplit.judge.verdict import Macros
 
-_SPLICE = re.compile(r"\\[ \t]*\r?\n")
+_SPLICE = re.compile(r"\\[ \t\f\v]*\r?\n")
 _COMMENT_OR_STRING = re.compile(
     # A quote that none closes goes to the end of its line, whatever begins there.
     r"""//[^\n]*|/\*.*?(?:\*/|\Z)|"(?:\\.|[^"\\\n])*"?|'(?:\\.|[^'\\\n])*'?""",
     re.DOTALL,
 )
-_DIRECTIVE = re.compile(r"^[ \t\f\v]*(?:#|%:)[ \t\f\v]*(\w+)([^\n]*)", re.MULTILINE)
+#: What does not show is taken for space: a compiler may.
+_DIRECTIVE = re.compile(r"^[^!-~\n]*(?:#|%:)[^!-~\n]*(\w+)([^\n]*)", re.MULTILINE)
 _CONDITIONAL = ("if", "ifdef", "ifndef", "elif", "elifdef", "elifndef")
 _NAME = re.compile(r"(?<![\w.])[A-Za-z_$]\w*")
 #: What a #define says: a name, its parameters, what it stands for.
 _DEFINITION = re.compile(r"\s*(\w+)(\([^)]*\))?(.*)", re.DOTALL)
 _ASKS_DEFINED = re.compile(r"\bdefined\s*(?:\(\s*\w+\s*\)|\w+)")
 _WORDS = {"defined", "true", "false"}
-#: What the front end says of text must not be turned off (frontend.py).
-_HUSHES = (("diagnostic", "ignored"), ("system_header",))
+#: What the front end says of text must not be turned off (frontend.py), and no tree shows how a
+#: pragma names a function to the linker.
+_HUSHES = (("diagnostic", "ignored"), ("system_header",), ("redefine_extname",))
 _OF_THE_COMPILER = re.compile(rf"\s*({'|'.join(base.REDEFINED)})\b")
 _PASTES = re.compile(r"##|%:%:")
 _TRIGRAPH = re.compile(r"\?\?[=/'()!<>-]")
@@ -38,24 +40,39 @@ _TRIGRAPH = re.compile(r"\?\?[=/'()!<>-]")
 #: Asked of every device: the language's version chooses what the prelude defines.
 LANGUAGE_VERSION = "__OPENCL_C_VERSION__"
 
+#: Directives whose line some compilers take as it is, comments and all.
+_TAKEN_AS_IS = re.compile(r"(warning|error|pragma\s+mark)\b")
+
 #: What these are depends on the place or on the compiler's own mind.
 _UNKNOWABLE = re.compile(
     r"__has_\w+|__(LINE|(BASE_)?FILE|FILE_NAME|COUNTER|DATE|TIME|TIMESTAMP|INCLUDE_LEVEL)__"
 )
 _MOST_NAMES = 2000
+#: How a compiler's own macros are named, and what only looks like one of them.
+_RESERVED = re.compile(r"\b__\w+__\b")
+_NO_MACROS = frozenset({"__VA_ARGS__", "__VA_OPT__", "__attribute__"})
+#: Space in place of a comment of several lines.
+_LINES = "\v"
 #: Declared nowhere.
 UNKNOWN_VALUE = "gpusplit_unknown_value"
 
 
+def spliced(text: str) -> str:
+    """*text* with the lines together that a backslash makes one: to be done once."""
+    return _SPLICE.sub("", text)
+
+
 @lru_cache(maxsize=64)
 def directives(text: str) -> list[tuple[str, str]]:
-    """(name, the rest of the line) of each preprocessor directive of *text*, comments removed."""
+    """(name, the rest of the line) of each directive of *text*, spliced, comments removed."""
 
     def blank(match: re.Match[str]) -> str:
         found = match[0]
-        return found if found[0] in "\"'" else " "
+        if found[0] in "\"'":
+            return found
+        return _LINES if "\n" in found else " "
 
-    code = _COMMENT_OR_STRING.sub(blank, _SPLICE.sub("", text))
+    code = _COMMENT_OR_STRING.sub(blank, text)
     return [(match[1], match[2]) for match in _DIRECTIVE.finditer(code)]
 
 
@@ -68,7 +85,7 @@ class _Tested(NamedTuple):
 
 
 def tested(texts: Iterable[str]) -> _Tested:
-    """What conditional directives of *texts* test, by themselves or through macros of *texts*.
+    """What conditional directives of *texts*, spliced, test, by themselves or through macros.
 
     >>> found = tested(["#if defined(A) && B > 2\\n#elif !defined C\\n// #if D\\n#define B E + 1"])
     >>> sorted(found.names), sorted(found.values)
@@ -108,10 +125,10 @@ def _definitions(texts: Iterable[str]) -> dict[str, list[str]]:
 
 
 def problem(texts: Iterable[str]) -> str:
-    """Why compilers may read *texts* differently; empty if they may not."""
+    """Why compilers may read *texts*, spliced, differently; empty if they may not."""
     texts = tuple(texts)
-    if _may_hush(_SPLICE.sub("", "\n".join(texts))):
-        return "it may tell the compiler what not to say"
+    if _may_hush("\n".join(texts)):
+        return "it may tell the compiler what not to say, or by what name to call a function"
     for text in texts:
         if "gpusplit_" in text or "GPUSPLIT_" in text:
             return "it uses names of gpusplit's own"
@@ -128,6 +145,9 @@ def problem(texts: Iterable[str]) -> str:
         for name, _ in directives(text) if "elif" in text else ():
             if name in ("elifdef", "elifndef"):
                 return f"it has #{name}, which not every compiler knows"
+        for name, rest in directives(text) if _TAKEN_AS_IS.search(text) else ():
+            if _LINES in rest and _TAKEN_AS_IS.match(name + rest):
+                return f"it has a comment that begins in a #{name}, where it may be none"
     names, _, made = tested(texts)
     if made:
         return "it tests a name that is made of parts"
@@ -136,14 +156,14 @@ def problem(texts: Iterable[str]) -> str:
             return f"it asks whether {name} is a macro"
         if _UNKNOWABLE.fullmatch(name):
             return f"it tests {name}, which cannot be known here"
-    if len(names) > _MOST_NAMES:
+    if len(names | _reserved(texts)) > _MOST_NAMES:
         return f"its directives test more than {_MOST_NAMES} names"
     return ""
 
 
 def pastes(texts: Iterable[str]) -> bool:
-    """Whether a macro of *texts* may make a name of parts."""
-    return any(_PASTES.search(_SPLICE.sub("", text)) for text in texts)
+    """Whether a macro of *texts*, spliced, may make a name of parts."""
+    return any(map(_PASTES.search, texts))
 
 
 def _may_hush(text: str) -> bool:
@@ -162,13 +182,23 @@ def _may_hush(text: str) -> bool:
 
 
 def to_ask(texts: Iterable[str], known: Iterable[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The names of which nobody has yet said what they are: (defined or not, their values)."""
+    """The names of which nobody has yet said what they are: (defined or not, their values).
+
+    A compiler's own macros may choose code outside directives as well, pasted into a name.
+    """
+    texts = tuple(texts)
     names, values, _ = tested(texts)
-    values |= {LANGUAGE_VERSION}
+    values |= _reserved(texts) | {LANGUAGE_VERSION}
     return (
         tuple(sorted(names.difference(known, values))),
         tuple(sorted(values.difference(known))),
     )
+
+
+def _reserved(texts: Iterable[str]) -> frozenset[str]:
+    """The names in *texts* that may be macros of a compiler's own, and be known."""
+    found = {name for text in texts for name in _RESERVED.findall(text)} - _NO_MACROS
+    return frozenset(name for name in found if not _UNKNOWABLE.fullmatch(name))
 
 
 def device_header(macros: Macros, own: Iterable[str]) -> str:
@@ -186,6 +216,8 @@ def device_header(macros: Macros, own: Iterable[str]) -> str:
             lines.append(f"#undef {name}")
         elif isinstance(value, int):
             lines.append(f"#undef {name}\n#define {name} {value}")
+        elif _RESERVED.fullmatch(name):
+            lines.append(f"#undef {name}\n#define {name} {UNKNOWN_VALUE}")
         else:
             lines.append(f"#ifndef {name}\n#define {name} {UNKNOWN_VALUE}\n#endif")
     return "\n".join(lines) + "\n"

@@ -141,7 +141,7 @@ def _written(loop: Cursor, swap: Cursor) -> list[int] | None:
 def _computes(call: Cursor) -> bool:
     """Whether *call* is of a function of the language that does nothing but give a value."""
     return (
-        _of_the_language(call)
+        loops.of_the_language(call)
         and builtins.computes(call.spelling.removeprefix(READ_AS))
         and all(_kind(argument) != TypeKind.POINTER for argument in call.get_arguments())
     )
@@ -151,16 +151,9 @@ def _is_swap(cursor: Cursor) -> bool:
     return (
         cursor.kind == Kind.CALL_EXPR
         and _SWAP.fullmatch(cursor.spelling) is not None
-        and _of_the_language(cursor)
+        and loops.of_the_language(cursor)
         and len(list(cursor.get_arguments())) == 3
     )
-
-
-def _of_the_language(call: Cursor) -> bool:
-    function = call.referenced
-    if function is None:
-        return False
-    return function.get_definition() is None or call.spelling.startswith(READ_AS)
 
 
 def _is_assignment(cursor: Cursor) -> bool:

@@ -173,6 +173,55 @@ def test_bodies_are_chosen_as_the_device_chooses_them() -> None:
     assert run(kernel(source)).groups == 5
 
 
+#: IDs, as the device reads it, and none, as it looks.
+HIDDEN = """
+    {}
+    #define ID get_group_id(0)
+    #else
+    #define ID 1
+    {}
+    kernel void k(global int *a) {{ a[get_global_id(0)] = ID; }}
+"""
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        HIDDEN.format("#\\\f\nifndef __SPIR__", "#endif"),
+        HIDDEN.format("#i\\\nfndef __SPIR__", "#endi\\\nf"),
+        HIDDEN.format("#warning see /*\n#ifndef __SPIR__", "#endif\n#warning */"),
+        "#define PASTE(x, y) x##y\n#define CALL(x, y) PASTE(x, y)\n#define ID_18 1\n"
+        + "".join(f"#define ID_{at} get_group_id(0)\n" for at in range(10, 18))
+        + GROUPS.replace("get_group_id(0)", "CALL(ID_, __clang_major__)"),
+        "#pragma redefine_extname other _Z14get_local_sizej\n"
+        "size_t other(uint d) { return get_group_id(d); }\n"
+        + GROUPS.replace("get_group_id", "get_local_size"),
+        "size_t _Z14get_local_sizej(uint d) { return get_group_id(d); }\n"
+        + GROUPS.replace("get_group_id", "get_local_size"),
+    ],
+    ids=["space", "splice", "comment", "version", "pragma", "name"],
+)  # fmt: skip
+def test_what_the_device_reads_otherwise_than_it_looks_is_as_if_not_split(source: str) -> None:
+    run(kernel(source))
+
+
+def test_a_header_of_the_programs_is_none_of_the_judges(tmp_path: Path) -> None:
+    (tmp_path / "device.h").write_text("#define ID get_group_id(0)\n")
+    source = f"""
+        #include "device.h"
+        #ifndef ID
+        #define ID 1
+        #endif
+        {GROUPS.replace("get_group_id(0)", "ID")}
+    """
+    assert run(kernel(source, options=["-I", str(tmp_path)])).groups == 5
+
+
+def test_quotes_that_the_device_leaves_in_an_option_are_not_taken_away() -> None:
+    source = HIDDEN.format("#if N == 49", "#endif")
+    run(kernel(source, options=["-DN='1'"]))
+
+
 def test_a_new_kernel_object_each_launch_finds_its_programs_verdict_and_variant() -> None:
     program = cl.Program(context(), GROUPS).build()
     assert run(cl.Kernel(program, "k")).groups == 5
