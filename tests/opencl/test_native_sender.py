@@ -231,7 +231,7 @@ say(values=sorted(set(out.tolist())), status=[e.command_execution_status for e i
     ran = layer.run(program, layer.watcher, **FORCED, groups="8")
     assert ran.facts == layer.run(program, None).facts
     assert ran.split() == (7, 7, 56)
-    assert ran.watched("markers") == 2  # of the first launch, and of the last, before which is a copy
+    assert ran.watched("markers") == 2  # the first launch's, and the last's, behind a copy
 
 
 def test_a_program_may_end_with_slices_to_be_sent(layer: Layer) -> None:
