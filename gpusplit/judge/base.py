@@ -18,10 +18,10 @@ _SCALARS = (
 _WIDTHS = (2, 3, 4, 8, 16)
 
 _TYPES = """
-typedef __SIZE_TYPE__ size_t;
-typedef __PTRDIFF_TYPE__ ptrdiff_t;
-typedef __INTPTR_TYPE__ intptr_t;
-typedef __UINTPTR_TYPE__ uintptr_t;
+typedef __typeof__(sizeof 1) size_t;
+typedef __typeof__((constant char *)0 - (constant char *)0) ptrdiff_t;
+typedef ptrdiff_t intptr_t;
+typedef size_t uintptr_t;
 typedef uint cl_mem_fence_flags;
 typedef enum memory_scope { memory_scope_work_item, memory_scope_work_group, memory_scope_device,
     memory_scope_all_svm_devices, memory_scope_sub_group,
@@ -39,10 +39,15 @@ int printf(__constant const char *gpusplit_format, ...) __attribute__((format(pr
 
 #: clang looks at these before it declares some of the functions.
 _FEATURES = """
+#define __opencl_c_int64 1
 #if __OPENCL_C_VERSION__ < 200
 #define __opencl_c_named_address_space_builtins 1
 #endif
 """
+_EXTENSIONS = """3d_image_writes depth_images fp16 fp64 gl_msaa_sharing global_int32_base_atomics
+    global_int32_extended_atomics local_int32_base_atomics local_int32_extended_atomics
+    int64_base_atomics int64_extended_atomics"""
+_LATER_EXTENSIONS = "mipmap_image mipmap_image_writes subgroups"
 _LATER = """pipes generic_address_space work_group_collective_functions atomic_order_acq_rel
     atomic_order_seq_cst atomic_scope_device atomic_scope_all_devices device_enqueue
     read_write_images program_scope_global_variables images 3d_image_writes subgroups fp64 int64"""
@@ -120,9 +125,11 @@ def _text() -> str:
             for width in _WIDTHS
         ]
         lines += [f"#define as_{name}(x) __builtin_astype((x), {name})" for name in names]
-    lines += [_TYPES, _FEATURES, "#if __OPENCL_C_VERSION__ >= 200"]
-    for name in ("__opencl_subgroup_builtins", *(f"__opencl_c_{one}" for one in _LATER.split())):
-        lines.append(f"#ifndef {name}\n#define {name} 1\n#endif")
+    lines += [_TYPES, _FEATURES]
+    lines += [f"#define cl_khr_{name} 1" for name in _EXTENSIONS.split()]
+    lines += ["#if __OPENCL_C_VERSION__ >= 200", "#define __opencl_subgroup_builtins 1"]
+    lines += [f"#define __opencl_c_{name} 1" for name in _LATER.split()]
+    lines += [f"#define cl_khr_{name} 1" for name in _LATER_EXTENSIONS.split()]
     lines.append("#endif")
     lines += [f"#define {name} {value}" for name, value in _constants().items()]
     lines += [f"#define {name} {meaning}" for name, meaning in _IN_PLACE_OF.items()]

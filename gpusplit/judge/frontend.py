@@ -19,6 +19,7 @@ from clang import cindex
 from gpusplit.judge import base
 from gpusplit.judge.options import Options
 from gpusplit.judge.prelude import READ_AS
+from gpusplit.judge.reading import LANGUAGE_VERSION
 from gpusplit.judge.verdict import Header, Unreadable
 
 #: A CXCursor; its binding has no types.
@@ -92,6 +93,8 @@ def parse(
     elsewhere = [(header.path, _bytes(header.text)) for header in headers if header.path]
     arguments = [
         "-x", "cl", f"-cl-std={options.standard}", "-target", f"spir{_bits(address_bits)}",
+        # Of the compiler's own macros there are none: what the device has of them it was asked for.
+        "-undef", f"-D{LANGUAGE_VERSION}={_number(options.standard)}",
         "-nostdinc", "-isystem", str(known), "-Xclang", "-fdeclare-opencl-builtins",
         "-Xclang", "-finclude-default-header", "-include", str(given),
         f"-fmacro-prefix-map={folder}={_LONG_NAME}",
@@ -126,6 +129,11 @@ def parse(
     cindex.Cursor._tu = unit
     _canonical.clear()
     return Unit(unit.cursor, telling)
+
+
+def _number(standard: str) -> str:
+    """What a device says of a language such as CL1.2: 120."""
+    return standard.removeprefix("CL").replace(".", "") + "0"
 
 
 def _include(folder: Path, at: int) -> Path:

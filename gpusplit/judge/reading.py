@@ -49,7 +49,7 @@ _UNKNOWABLE = re.compile(
 )
 _MOST_NAMES = 2000
 #: How a compiler's own macros are named, and what only looks like one of them.
-_RESERVED = re.compile(r"\b__\w+__\b")
+_RESERVED = re.compile(r"\b(?:__\w+__|__opencl_c_\w+|cl_[a-z]+_\w+|CL_VERSION_\w+)\b")
 _NO_MACROS = frozenset({"__VA_ARGS__", "__VA_OPT__", "__attribute__"})
 #: Space in place of a comment of several lines.
 _LINES = "\v"

@@ -56,6 +56,12 @@ def test_what_a_compiler_defines_itself_is_what_the_device_says_outside_directiv
         for name in ("__VERSION_OF_IT__", "__clang_major__"):
             found = body(f"CALL(BODY_, {name})", pastes, macros=device)
             assert (found.refusal is None) == harmless, (version, name)
+    # An extension's name, too; and made of parts none of them is a macro to the judge.
+    named = pastes + f"#define BODY_1 {WAITS}\n#define BODY_cl_khr_fp64 {HARMLESS}\n"
+    assert body("CALL(BODY_, cl_khr_fp64)", named, macros={**OLD, "cl_khr_fp64": 1}).refusal
+    assert body("CALL(BODY_, cl_khr_fp64)", named, macros=OLD).refusal is None
+    made = pastes + "".join(f"#define BODY_{at} {HARMLESS}\n" for at in range(100))
+    assert body("CALL(BODY_, PASTE(__clang_, major__))", made).refusal
     text = f"#define __clang_major__18 {HARMLESS}\n"
     assert body("CALL(BODY_, __clang_major__)", pastes + text).refusal is not None
     # What is no number may be anything; what a place tells is no question to a device.

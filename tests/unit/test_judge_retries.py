@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import pytest
-from test_judge import body
+from test_judge import OLD, body
 
 BEFORE = "#pragma OPENCL EXTENSION cl_khr_int64_base_atomics : enable\n"
+DEVICE = {**OLD, "cl_khr_int64_base_atomics": 1}
 PARAMETERS = "volatile global float *p, volatile global uint *q, global float *plain, int i"
 
 
 def refusal(text: str, before: str = "") -> str:
     """Why a kernel with this body stays whole; empty if it does not."""
-    return body(text, BEFORE + before, PARAMETERS).refusal or ""
+    return body(text, BEFORE + before, PARAMETERS, DEVICE).refusal or ""
 
 
 UNION = "union { uint u; float f; } old, now, next;"
