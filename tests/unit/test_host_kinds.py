@@ -11,7 +11,9 @@ import role_programs
 import yaml
 from ansible.module_utils import host_facts
 from ansible.module_utils.host_problems import Plan, Problem, notes, problems
+from ansible.module_utils.host_record import record
 from ansible.module_utils.kernel_versions import by_version
+from ansible.module_utils.pci_card import the_card
 from host_folder import HostFolder, ivrs, table
 
 PLAN = Plan(
@@ -258,3 +260,33 @@ def test_memory_may_be_reserved_for_every_device(host: HostFolder) -> None:
 def test_a_card_that_cannot_be_reset_is_noted_before_anything_is_changed(host: HostFolder) -> None:
     host.write("sys/bus/pci/devices/0000:01:00.0/reset_method", "\n")
     assert "no way to reset 0000:01:00.0" in noted(host)
+
+
+@pytest.mark.parametrize("typed", ["10.77.0.1", "10.77.0.1/33", "10.77.0/24", "fd00::1/64", ""])
+def test_an_address_of_the_bridge_that_is_none_is_told(host: HostFolder, typed: str) -> None:
+    plan = replace(PLAN, bridge_address=typed, addresses={"gpu1": "10.77.0.10"})
+    (problem,) = found(host, plan)
+    assert problem.id == "bridge-address"
+    assert repr(typed) in problem.text
+
+
+def test_a_name_that_linux_takes_for_no_interface_is_told(host: HostFolder) -> None:
+    assert names(host, replace(PLAN, bridge="xenbr-of-the-lab")) == ["bridge"]
+    assert names(host, replace(PLAN, bridge="xenbr-of-my-lab")) == []
+
+
+@pytest.mark.parametrize(
+    "asked",
+    ["0000:0A:00.0", "10DE:2206", "serial=48-B0-2D-FF-FE-00-00-01"],
+)
+def test_a_card_is_found_however_its_name_is_written(host: HostFolder, asked: str) -> None:
+    host.device("0000:0a:00.0", "10de:2206", "030000", "nvidia", group=9)
+    host.serial("0000:0a:00.0", "48-b0-2d-ff-fe-00-00-01")
+    facts = host_facts.gather(host.root, host.run, PLAN.folder, [])
+    assert [device.bdf for device in the_card(facts.devices, asked)] == ["0000:0a:00.0"]
+
+
+def test_domains_are_recorded_where_xl_ends_with_an_empty_line(host: HostFolder) -> None:
+    listed = "Name ID Mem VCPUs State Time(s)\nmail 7 512 2 -b---- 3.0\n\n"
+    host.commands["xl", "list"] = listed
+    assert "vm1" in record(host.root, host.run, "myhost")["commands"]["xl list"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -381,7 +382,23 @@ def _network(facts: Facts, plan: Plan) -> Found:
             f"There is an interface {plan.bridge} that the lab has not made: give the lab's bridge "
             "another name (bridge_name).",
         )
-    wanted = network_of(plan.bridge_address)
+    if not re.fullmatch(r"[\w.-]{1,15}", plan.bridge):
+        yield (
+            "bridge",
+            f"No interface can be called {plan.bridge!r}: bridge_name must be a word of at most 15 "
+            "letters.",
+        )
+    try:
+        wanted = network_of(plan.bridge_address)
+    except ValueError:  # a typing error
+        wanted = None
+    if wanted is None or wanted.version != 4 or wanted.prefixlen > 30:
+        yield (
+            "bridge-address",
+            f"bridge_address is {plan.bridge_address!r}: it must be an IPv4 address with the "
+            "length of its network's prefix, and room for the guests (10.77.0.1/24).",
+        )
+        return
     taken = {plan.bridge_address.partition("/")[0].rpartition(".")[2]: "dom0"}
     for guest, address in plan.addresses.items():
         # A guest's hardware address ends with the last number of this one.

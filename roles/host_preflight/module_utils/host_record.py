@@ -121,7 +121,7 @@ def _domains(text: str) -> str:
     """`xl list` without the names of others' domains."""
     head, *rest = text.splitlines() or [""]
     said = [head]
-    for number, line in enumerate(rest, 1):
+    for number, line in enumerate(filter(str.strip, rest), 1):
         name, *fields = line.rsplit(None, 5)
         known = re.fullmatch(r"Domain-0|\(null\)|(gpu|cpu)\d+", name)
         said.append("\t".join([name if known else f"vm{number}", *fields]))

@@ -143,6 +143,8 @@ def the_card(
             f"gpu_bdf is the number {asked}: YAML takes an address like 0000:01:00.0 for "
             f"minutes and seconds. Put it in quotes. GPUs here: {listed}."
         )
+    if not asked.startswith("slot="):  # whose names are the firmware's
+        asked = asked.lower()  # as sysfs writes addresses, ids and serial numbers
     kind, _, value = asked.rpartition("=")
     if kind in {"slot", "serial"} and value:
         name = "slot_name" if kind == "slot" else kind
