@@ -90,6 +90,23 @@ def test_arguments_are_whole_words(grub: Grub) -> None:
     assert grub.wants()["failed"], "its default scheduler is credit2"
 
 
+def test_a_setting_of_the_operators_own_that_is_read_later_is_named(grub: Grub) -> None:
+    """With GRUB_DEFAULT=0 Xen would be tried, and never become the default."""
+    own = {str(grub.settings / "50-gpusplit-xen.cfg"): "GRUB_DEFAULT=saved\n"}
+    (grub.settings / "99-site.cfg").write_text("GRUB_DEFAULT=0\n")
+    (grub.settings / "10-early.cfg").write_text("GRUB_DEFAULT=0\n")
+    grub.would_make(CAPTURED.replace('set default="${saved_entry}"', 'set default="0"'))
+    told = grub.wants(own=own)
+    assert told["failed"]
+    assert "not the saved entry" in told["msg"]
+    assert "99-site.cfg" in told["msg"]
+    assert "10-early.cfg" not in told["msg"]
+    (grub.settings / "99-site.cfg").unlink()
+    grub.would_make(CAPTURED)
+    assert grub.wants(own=own)["changed"]
+    assert not grub.wants(own=own)["changed"]
+
+
 def test_other_arguments_of_the_kernel_are_noticed_too(grub: Grub) -> None:
     grub.wants()
     grub.would_make(CAPTURED.replace("ro console=hvc0", "ro console=hvc0 quiet"))

@@ -25,8 +25,17 @@ SECURE_BOOT = "sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e09
 LOADER = "sys/firmware/efi/efivars/LoaderInfo-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f"
 """What booted the host, in UTF-16; set by systemd-boot, and by GRUB since 2.12."""
 
-HYPERVISORS = ("qemu-system", "kvm", "cloud-hyperviso", "VBoxHeadless")
+HYPERVISORS = ("qemu-system", "qemu-kvm", "kvm", "cloud-hyperviso", "firecracker", "crosvm")
+HYPERVISORS += ("VBoxHeadless", "VirtualBoxVM", "vmware-vmx")
 """How programs begin that are a running VM; /proc cuts names after 15 characters."""
+
+BOOT_SPACE = ("df", "-Pm", "/boot")
+INITRDS = ("find", "/boot", "-maxdepth", "1", "-name", "initrd.img-*", "-printf", r"%s\n")
+"""Their sizes in bytes."""
+
+PROXMOX = "usr/bin/pveversion"
+DRACUT = "usr/bin/dracut"
+INITRAMFS_TOOLS = "usr/sbin/mkinitramfs"
 
 MANAGED = "etc/xen/gpusplit"
 """Where the lab's own guests have their configurations."""
@@ -71,14 +80,27 @@ class Facts:
     """By version of an installed kernel, the options that its configuration has on."""
     packages: dict[str, str] = field(default_factory=dict)
     """By package asked for, the version that can be installed; empty for none."""
-    networks: dict[str, str] = field(default_factory=dict)
-    """By interface, its IPv4 network as address/prefix."""
+    removals: tuple[str, ...] = ()
+    """Packages that apt would remove for those asked for."""
+    boot_free: int | None = None
+    """What is free in /boot; None where that is not known."""
+    initrd: int = 0
+    """How large the largest initramfs is."""
+    networks: tuple[tuple[str, str], ...] = ()
+    """Interfaces with their IPv4 networks as address/prefix; some have several."""
     interfaces: frozenset[str] = frozenset()
     our_bridge: bool = False
     """Whether the guests' bridge was made by the lab."""
     sshd: dict[str, str] = field(default_factory=dict)
     """The SSH server's settings, by their names in small letters; repeated ones with blanks."""
     update_grub: bool = False
+    grub_password: bool = False
+    """Whether GRUB boots Xen's entries for nobody without a password."""
+    proxmox: bool = False
+    dracut: bool = False
+    """Whether dracut makes the initramfs, and initramfs-tools is not there."""
+    groups_made_up: bool = False
+    """Whether the kernel was told to show IOMMU groups that the hardware has not."""
     boot_abstraction: str = ""
     boot_file_system: str = ""
 
@@ -87,13 +109,15 @@ def gather(root: Path, run: Run, folder: str, packages: Sequence[str]) -> Facts:
     """Ask a host; folder is where the lab's files will lie on it."""
     cpuinfo = (root / "proc/cpuinfo").read_text()
     devices = read_devices(root / "sys")
-    xen = dict(re.findall(r"^(\w+)\s*:\s*(.*?)\s*$", run("xl", "info"), re.MULTILINE))
+    # Within a line: what is empty must not swallow the next one.
+    xen = dict(re.findall(r"^(\w+)[ \t]*:[ \t]*(.*?)[ \t]*$", run("xl", "info"), re.MULTILINE))
+    policy = run("apt-cache", "policy", *packages)
     return Facts(
         user=os.geteuid(),
         machine=platform.machine(),
         distribution=_distribution(root),
         cpus=int(xen["nr_cpus"]) if xen else _cpus(root),
-        cpu_flags=frozenset(re.findall(r"^flags\s*:(.*)$", cpuinfo, re.MULTILINE)[0].split()),
+        cpu_flags=frozenset(" ".join(re.findall(r"^flags\s*:(.*)$", cpuinfo, re.M)[:1]).split()),
         memory=int(xen["total_memory"]) if xen else _memory(root),
         disk_free=_free(root / folder.lstrip("/")),
         disk_ours=_taken(root / folder.lstrip("/")),
@@ -108,13 +132,22 @@ def gather(root: Path, run: Run, folder: str, packages: Sequence[str]) -> Facts:
         disks_behind=_disks_behind(root),
         network_behind=_network_behind(root),
         kernels=_kernels(root),
-        packages=_candidates(run("apt-cache", "policy", *packages), packages),
-        networks=dict(re.findall(r"^\d+: (\S+)\s+inet (\S+)", run("ip", "-4", "-o", "addr"), re.M)),
+        packages=_candidates(policy, packages),
+        removals=_removals(run, packages) if "Installed: (none)" in policy else (),
+        boot_free=_boot_free(run(*BOOT_SPACE)),
+        initrd=max(map(int, run(*INITRDS).split()), default=0) // 1024**2,
+        networks=tuple(
+            re.findall(r"^\d+: (\S+)\s+inet (\S+)", run("ip", "-4", "-o", "addr"), re.M)
+        ),
         interfaces=frozenset(path.name for path in (root / "sys/class/net").glob("*")),
         our_bridge=(root / BRIDGE_UNIT).exists(),
         sshd=_settings(sshd_settings(run)),
         update_grub=(root / "usr/sbin/update-grub").exists()
         and (root / "boot/grub/grub.cfg").exists(),
+        grub_password=_grub_password(root),
+        proxmox=(root / PROXMOX).exists(),
+        dracut=(root / DRACUT).exists() and not (root / INITRAMFS_TOOLS).exists(),
+        groups_made_up="pcie_acs_override=" in _text(root / "proc/cmdline"),
         boot_abstraction=_probe(run, "abstraction") if _maps_disks(root) else "",
         boot_file_system=_probe(run, "fs"),
     )
@@ -128,6 +161,26 @@ def _probe(run: Run, target: str) -> str:
 def _maps_disks(root: Path) -> bool:
     """Whether there is LVM, RAID or encryption on the host, below GRUB's folder or not."""
     return any(re.match(r"dm-|md", path.name) for path in (root / "sys/class/block").glob("*"))
+
+
+def _text(path: Path) -> str:
+    """What is in a file; nothing where it is missing."""
+    return path.read_text() if path.exists() else ""
+
+
+def _grub_password(root: Path) -> bool:
+    """GRUB with users asks for a password at each entry that is not --unrestricted.
+
+    Who hardens a host often says that of Linux's entries alone (10_linux), and Xen's have a script
+    of their own; where there are none yet, Linux's tell nothing of them.
+    """
+    config = _text(root / "boot/grub/grub.cfg")
+    if not re.search(r"^\s*set superusers=\S", config, re.MULTILINE):
+        return False
+    xen = re.findall(r"^\s*menuentry .*'xen-gnulinux-.*$", config, re.MULTILINE)
+    if not xen:
+        return "--unrestricted" not in _text(root / "etc/grub.d/20_linux_xen")
+    return any("--unrestricted" not in entry for entry in xen)
 
 
 def _distribution(root: Path) -> str:
@@ -181,20 +234,31 @@ def _other_vms(root: Path, run: Run, under_xen: bool) -> tuple[str, ...]:
     ours = {path.stem for path in (root / MANAGED).glob("*.cfg")}
     if under_xen:
         # From the right: a name may hold blanks. One that is being torn down has none.
-        names = {line.rsplit(None, 5)[0] for line in run("xl", "list").splitlines()[1:]}
+        rows = [line for line in run("xl", "list").splitlines()[1:] if line.strip()]
+        names = {row.rsplit(None, 5)[0] for row in rows}
         return tuple(sorted(names - ours - {"Domain-0", "(null)"}))
-    names = set(run("virsh", "--connect", "qemu:///system", "list", "--name").split())
+    listed = run("virsh", "--connect", "qemu:///system", "list", "--name").splitlines()
+    names = {name.strip() for name in listed if name.strip()}
     for path in (root / "proc").glob("[0-9]*/comm"):
         try:
             program = path.read_text().strip()
             words = path.with_name("cmdline").read_text().split("\0")
         except OSError:
             continue  # it has ended meanwhile
-        if program.startswith(HYPERVISORS) and words[0]:  # the kernel's threads have no words
+        if is_vm(program, words):
             name = words[words.index("-name") + 1] if "-name" in words[:-1] else ""
             plain = name.split(",")[0].removeprefix("guest=")
             names.add(plain or f"{program} ({path.parent.name})")
     return tuple(sorted(names))
+
+
+def is_vm(program: str, words: Sequence[str]) -> bool:
+    """Whether a program is a running VM: by its name, or by its file where it has given itself
+    another name (QEMU's -name process=). The kernel's threads have no words.
+    """
+    return bool(words[0]) and any(
+        name.startswith(HYPERVISORS) for name in (program, Path(words[0]).name)
+    )
 
 
 def _addresses(path: Path) -> frozenset[str]:
@@ -273,9 +337,28 @@ def _kernels(root: Path) -> dict[str, frozenset[str]]:
 def sshd_settings(run: Run) -> str:
     """What `sshd -T` says for who is logged in here; Match blocks count."""
     login = os.environ.get("SUDO_USER", "root")
-    address = os.environ.get("SSH_CONNECTION", "127.0.0.1").split()[0]
+    address, _, here, port = _connection()
     asked = f"user={login},host={address},addr={address}"
-    return run("sshd", "-T", "-C", asked) or run("sshd", "-T")
+    # Match LocalPort and LocalAddress are errors where they are not told; older ones know neither.
+    exact = f"{asked},laddr={here},lport={port}"
+    return run("sshd", "-T", "-C", exact) or run("sshd", "-T", "-C", asked) or run("sshd", "-T")
+
+
+def _connection() -> list[str]:
+    """Who is connected to what: address and port of each; sudo keeps it from its programs."""
+    process, said = os.getpid(), os.environ.get("SSH_CONNECTION", "")
+    try:
+        while not said and process > 1 and "SUDO_USER" in os.environ:
+            folder = Path(f"/proc/{process}")
+            found = re.search(
+                rb"(?:^|\0)SSH_CONNECTION=([^\0]+)", (folder / "environ").read_bytes()
+            )
+            said = found[1].decode() if found else ""
+            status = (folder / "stat").read_text()
+            process = int(status.rpartition(")")[2].split()[1])
+    except OSError:
+        pass  # it is another's
+    return said.split() if len(said.split()) == 4 else ["127.0.0.1", "0", "127.0.0.1", "22"]
 
 
 def _settings(text: str) -> dict[str, str]:
@@ -289,6 +372,17 @@ def _candidates(policy: str, packages: Sequence[str]) -> dict[str, str]:
     """By package the version that apt would install; it is silent of those it does not know."""
     found = dict(re.findall(r"^(\S+):\n(?:  .*\n)*?  Candidate: ([^\s(]+)$", policy, re.M))
     return {name: found.get(name, "") for name in packages}
+
+
+def _removals(run: Run, packages: Sequence[str]) -> tuple[str, ...]:
+    """Packages that would have to go; apt tries it without doing it, and needs no lock for that."""
+    said = run("apt-get", "-s", "--no-install-recommends", "install", *packages)
+    return tuple(sorted(re.findall(r"^Remv (\S+)", said, re.MULTILINE)))
+
+
+def _boot_free(said: str) -> int | None:
+    rows = said.splitlines()
+    return int(rows[-1].split()[-3]) if len(rows) > 1 else None
 
 
 def network_of(address: str) -> ipaddress.IPv4Network:

@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from ansible.module_utils.host_facts import Facts, network_of
-from ansible.module_utils.pci_card import the_card
-from ansible.module_utils.pci_devices import Device
+from ansible.module_utils.kernel_versions import by_version
+from ansible.module_utils.pci_card import the_card, warnings
+from ansible.module_utils.pci_devices import VENDORS, Device
+from ansible.module_utils.ssh_problems import ssh
 
 DISTRIBUTIONS = ("debian 12", "debian 13", "ubuntu 24.04")
 
@@ -16,11 +18,6 @@ XEN_OVERHEAD = 384
 """MiB that Xen, its page tables and the guests' device models take beside dom0 and the guests."""
 
 KERNEL_OPTIONS = ("XEN_DOM0", "XEN_PCIDEV_BACKEND", "XEN_BLKDEV_BACKEND", "XEN_NETDEV_BACKEND")
-
-HOST_KEY = "/etc/ssh/ssh_host_ed25519_key"
-
-SESSIONS = 4
-"""At once, over one connection: the harness samples, commands, copies; and one to spare."""
 
 UNWRITABLE = ("diskfilter", "lvm", "cryptodisk", "btrfs", "zfs")
 """What GRUB cannot write to, and therefore cannot forget a trial boot on."""
@@ -68,7 +65,7 @@ def problems(facts: Facts, plan: Plan) -> list[Problem]:
         *_others(facts),
         *_resources(facts, plan),
         *_software(facts),
-        *_ssh(facts.sshd),
+        *ssh(facts.sshd, plan.addresses.values()),
         *_network(facts, plan),
     ]
     return [Problem(name, text) for name, text in found]
@@ -84,7 +81,13 @@ def notes(facts: Facts, plan: Plan) -> list[str]:
             "the default at once, without a trial. Should it not come up, choose the entry without "
             "Xen in GRUB's menu, on the console."
         )
-    if not any(device.group for device in facts.devices.values()):
+    if facts.groups_made_up:
+        said.append(
+            "What shares the GPU's IOMMU group cannot be seen, and was not checked: Linux was "
+            "started with pcie_acs_override, and shows groups that the hardware does not keep "
+            "apart. Boot once without it and check again, to know."
+        )
+    elif not _groups_seen(facts):
         remedy = (
             "It was not looked at under Xen, which does not show it: boot without Xen"
             if facts.xen
@@ -95,6 +98,10 @@ def notes(facts: Facts, plan: Plan) -> list[str]:
             "intel_iommu=on (or amd_iommu=on) and check again, to know."
         )
     return said + _notes_of_card(facts, plan)
+
+
+def _groups_seen(facts: Facts) -> bool:
+    return not facts.groups_made_up and any(device.group for device in facts.devices.values())
 
 
 def _notes_of_card(facts: Facts, plan: Plan) -> list[str]:
@@ -111,7 +118,7 @@ def _notes_of_card(facts: Facts, plan: Plan) -> list[str]:
             f"{card[0]} has a twin that only its address tells it from: when a card is added or "
             "taken out, see that gpu_bdf is still the right one."
         )
-    if not any(device.group for device in facts.devices.values()):
+    if not _groups_seen(facts):
         port = card[0].bridges[:1]
         beside = [
             str(device)
@@ -123,13 +130,15 @@ def _notes_of_card(facts: Facts, plan: Plan) -> list[str]:
                 f"Behind the same port of the board as {card[0]} are {'; '.join(beside)}: they are "
                 "likely in its IOMMU group, and then a guest with the card could reach them."
             )
-    for device in card:
-        if device.bdf in facts.tables.reserved:
-            said.append(
-                f"The firmware has reserved memory for {device}: its guest may need "
-                "guest_xl_lines: ['rdm=\"strategy=host,policy=relaxed\"']."
-            )
-    return said
+    if any(
+        device.vendor == "10de" and device.class_ == "0680" for device in facts.devices.values()
+    ):
+        said.append(
+            f"{card[0]} may be joined with others by NVSwitch: in a guest that has it alone, CUDA "
+            "may start only after the switches were told to leave it out (Fabric Manager's "
+            "partitions), or with NVreg_NvLinkDisable=1 in the guest."
+        )
+    return said + list(warnings(card, facts.tables.reserved))
 
 
 Found = Iterator[tuple[str, str]]
@@ -140,7 +149,14 @@ def _system(facts: Facts) -> Found:
         yield "root", "This is not root: set ansible_user: root, or ansible_become: true."
     if facts.machine != "x86_64":
         yield "machine", f"The host is {facts.machine}; the lab is made for x86-64."
-    if facts.distribution not in DISTRIBUTIONS:
+    if facts.proxmox:
+        yield (
+            "distribution",
+            "The host runs Proxmox VE, whose own QEMU cannot stand beside Xen's: the packages "
+            "would remove Proxmox. Install one of "
+            f"{', '.join(DISTRIBUTIONS)}.",
+        )
+    elif facts.distribution not in DISTRIBUTIONS:
         yield (
             "distribution",
             f"The host runs {facts.distribution.strip() or 'an unknown system'}; the roles are "
@@ -200,6 +216,12 @@ def _gpu(facts: Facts, plan: Plan) -> Found:
             "driver has made it: pass the physical one through.",
         )
     for device in card:
+        if device.mediated_devices:
+            yield (
+                "gpu-virtual",
+                f"{device} has {device.mediated_devices} mediated devices (vGPU), which go when it "
+                "goes: end what uses them, and remove each (`mdevctl list`, `mdevctl stop -u`).",
+            )
         if device.virtual_functions:
             yield (
                 "gpu-virtual",
@@ -207,7 +229,13 @@ def _gpu(facts: Facts, plan: Plan) -> Found:
                 "goes: end what uses them, and write 0 into "
                 f"/sys/bus/pci/devices/{device.bdf}/sriov_numvfs.",
             )
-    if not _knows(plan, gpu):
+    if plan.driver in VENDORS and gpu.is_gpu and gpu.vendor != VENDORS[plan.driver]:
+        yield (
+            "gpu-driver",
+            f"{gpu} is not {plan.driver}'s, and opencl_driver is: set gpu_vendor: {plan.driver} "
+            "to look for such a card, or opencl_driver to this one's.",
+        )
+    elif not _knows(plan, gpu):
         yield (
             "gpu-driver",
             f"The driver that opencl_driver ({plan.driver}) installs in the guest does not know "
@@ -254,6 +282,8 @@ def _others(facts: Facts) -> Found:
 
 def _group_mates(facts: Facts, card: list[Device]) -> Iterator[Device]:
     """Devices in the card's groups that are neither its own functions nor bridges."""
+    if facts.groups_made_up:
+        return  # they prove nothing, which is noted
     groups = {device.group for device in card if device.group}
     for device in facts.devices.values():
         if device.group in groups and device not in card and not device.is_bridge:
@@ -292,11 +322,18 @@ def _software(facts: Facts) -> Found:
             f"No version of {', '.join(missing)} can be installed: run `apt-get update`, and see "
             "that the archive's component (main; Ubuntu: universe) is enabled.",
         )
-    if facts.boot_loader.startswith("systemd-boot"):
+    if facts.removals:
+        yield (
+            "packages-conflict",
+            f"To install Xen, apt would remove {', '.join(facts.removals)}: see what they are for "
+            "(`apt-get -s install xen-system-amd64 qemu-system-xen`), and remove them yourself.",
+        )
+    if facts.boot_loader and not facts.boot_loader.startswith("GRUB"):
         yield (
             "grub",
             f"The host is booted by {facts.boot_loader}, which Xen's entry in GRUB's menu would "
-            "not reach: make GRUB its boot loader (grub-efi-amd64, and grub-install).",
+            "not reach: make GRUB its boot loader (grub-efi-amd64, and grub-install); or, where "
+            "it starts GRUB, accept that: host_preflight_accept: [grub].",
         )
     elif not facts.update_grub:
         yield (
@@ -304,52 +341,37 @@ def _software(facts: Facts) -> Found:
             "There is no update-grub, or no /boot/grub/grub.cfg: the host does not boot by GRUB, "
             "and Xen's entry could not be made. Install grub-efi-amd64 (UEFI) or grub-pc (BIOS).",
         )
+    if facts.grub_password:
+        yield (
+            "grub-password",
+            "GRUB has users (superusers), and would wait for a password before it boots Xen: put "
+            "--unrestricted into CLASS in /etc/grub.d/20_linux_xen, as in 10_linux, and run "
+            "update-grub.",
+        )
+    # The new initramfs is written beside the old one. Under Xen that was done.
+    if not facts.xen and facts.boot_free is not None and facts.boot_free < facts.initrd + 16:
+        yield (
+            "boot-space",
+            f"{facts.boot_free} MiB are free in /boot, and Xen and an initramfs to take the old "
+            f"one's place need {facts.initrd + 16}: remove old kernels (`apt-get autoremove`).",
+        )
+    if facts.dracut:
+        yield (
+            "initramfs",
+            "dracut makes this host's initramfs, and the card is hidden by one that "
+            "initramfs-tools makes: install initramfs-tools in its place.",
+        )
     if not facts.kernels:
         yield "kernel", "No kernel's configuration is in /boot: install linux-image-amd64."
         return
     # The one that GRUB takes.
-    newest = max(facts.kernels, key=lambda version: [*map(int, re.findall(r"\d+", version))])
+    newest = max(facts.kernels, key=by_version)
     if lost := [name for name in KERNEL_OPTIONS if name not in facts.kernels[newest]]:
         yield (
             "kernel",
             f"The newest kernel, {newest}, cannot be a dom0 ({', '.join(lost)} is off): install "
             "linux-image-amd64 (Ubuntu: linux-image-generic) and remove the other; kernels made "
             "for clouds cannot.",
-        )
-
-
-def _ssh(sshd: dict[str, str]) -> Found:
-    """Settings that hardened servers have; what is not known of the server is as usual."""
-    # Guests are reached through dom0 (ProxyJump).
-    if sshd.get("allowtcpforwarding", "yes") not in {"yes", "local"} or (
-        sshd.get("disableforwarding") == "yes"
-    ):
-        yield (
-            "ssh-forwarding",
-            "The server's sshd forwards nothing, and guests are reached through it: set "
-            "AllowTcpForwarding local (and DisableForwarding no) in its sshd_config, at least for "
-            "who logs in (Match User root).",
-        )
-    if HOST_KEY not in sshd.get("hostkey", HOST_KEY).split() or (
-        "ssh-ed25519" not in sshd.get("hostkeyalgorithms", "ssh-ed25519").split(",")
-    ):
-        yield (
-            "ssh-host-key",
-            f"The server's sshd does not show the host key {HOST_KEY}, which the lab knows it by: "
-            f"set HostKey {HOST_KEY} (`ssh-keygen -A` makes it), and have ssh-ed25519 among "
-            "HostKeyAlgorithms.",
-        )
-    if "hostkey" in sshd and "sftp" not in sshd.get("subsystem", ""):
-        yield (
-            "ssh-sftp",
-            "The server's sshd has no SFTP, by which the harness brings its programs: set "
-            "Subsystem sftp internal-sftp in its sshd_config.",
-        )
-    if int(sshd.get("maxsessions", SESSIONS)) < SESSIONS:
-        yield (
-            "ssh-sessions",
-            f"The server's sshd has MaxSessions {sshd['maxsessions']}, and the harness does "
-            f"{SESSIONS} things at once: set MaxSessions {SESSIONS} or more (10 is usual).",
         )
 
 
@@ -360,7 +382,23 @@ def _network(facts: Facts, plan: Plan) -> Found:
             f"There is an interface {plan.bridge} that the lab has not made: give the lab's bridge "
             "another name (bridge_name).",
         )
-    wanted = network_of(plan.bridge_address)
+    if not re.fullmatch(r"[\w.-]{1,15}", plan.bridge):
+        yield (
+            "bridge",
+            f"No interface can be called {plan.bridge!r}: bridge_name must be a word of at most 15 "
+            "letters.",
+        )
+    try:
+        wanted = network_of(plan.bridge_address)
+    except ValueError:  # a typing error
+        wanted = None
+    if wanted is None or wanted.version != 4 or wanted.prefixlen > 30:
+        yield (
+            "bridge-address",
+            f"bridge_address is {plan.bridge_address!r}: it must be an IPv4 address with the "
+            "length of its network's prefix, and room for the guests (10.77.0.1/24).",
+        )
+        return
     taken = {plan.bridge_address.partition("/")[0].rpartition(".")[2]: "dom0"}
     for guest, address in plan.addresses.items():
         # A guest's hardware address ends with the last number of this one.
@@ -376,7 +414,7 @@ def _network(facts: Facts, plan: Plan) -> Found:
                 f"and differ from every other in its last number ({taken.get(last, 'free')}).",
             )
         taken[last] = guest
-    for interface, address in facts.networks.items():
+    for interface, address in facts.networks:
         if interface != plan.bridge and network_of(address).overlaps(wanted):
             yield (
                 "network",

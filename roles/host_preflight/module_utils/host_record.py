@@ -13,12 +13,17 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.host_facts import (
+    BOOT_SPACE,
     BRIDGE_UNIT,
-    HYPERVISORS,
+    DRACUT,
+    INITRAMFS_TOOLS,
+    INITRDS,
     LOADER,
     MANAGED,
+    PROXMOX,
     SECURE_BOOT,
     Run,
+    is_vm,
     sshd_settings,
 )
 
@@ -32,6 +37,7 @@ LINKS = (
     "sys/bus/pci/devices/*/iommu_group",
     "sys/bus/pci/devices/*/physfn",
     "sys/bus/pci/drivers/*/module",
+    "sys/bus/mdev/devices/*",
     "sys/class/drm/*",
     "sys/class/drm/*/device",
     "sys/class/net/*",
@@ -46,6 +52,7 @@ BINARY += ("sys/firmware/acpi/tables/IVRS", SECURE_BOOT, LOADER)
 """Written as hexadecimal digits."""
 
 PRESENT = ("usr/sbin/update-grub", f"{MANAGED}/*.cfg", BRIDGE_UNIT)
+PRESENT += (PROXMOX, DRACUT, INITRAMFS_TOOLS)
 """Only that they are there."""
 
 
@@ -59,6 +66,17 @@ def _lines(pattern: str) -> Callable[[str], str]:
 def _cpu(text: str) -> str:
     """The first CPU's flags are everybody's."""
     return "".join(re.findall(r"^flags\s*:.*\n", text, re.MULTILINE)[:1])
+
+
+def _grub(text: str) -> str:
+    """Which entries there are and what they boot; of its users, that there are some."""
+    kept = _lines(r"\s*(menuentry|submenu|multiboot|module|linux|initrd|set superusers=)")(text)
+    return re.sub(r"(set superusers=)\S.*", r"\1users", kept)
+
+
+def _command_line(text: str) -> str:
+    """What the kernel was told of the IOMMU."""
+    return " ".join(word for word in text.split() if re.match(r"pcie_acs|.*iommu|vfio", word))
 
 
 def _routes(text: str) -> str:
@@ -90,7 +108,9 @@ FILES: dict[str, Callable[[str], str]] = {
     "sys/devices/system/cpu/present": str,
     "sys/bus/pci/slots/*/address": str,
     "boot/config-*": _lines("CONFIG_XEN"),
-    "boot/grub/grub.cfg": _lines(r"(menuentry|submenu|\s+(multiboot|module|linux|initrd))"),
+    "boot/grub/grub.cfg": _grub,
+    "etc/grub.d/20_linux_xen": _lines("CLASS="),
+    "proc/cmdline": _command_line,
     "var/lib/gpusplit/gpu.json": str,
     **{f"sys/bus/pci/devices/*/{name}": str for name in DEVICE_FILES.split()},
 }
@@ -101,16 +121,23 @@ def _domains(text: str) -> str:
     """`xl list` without the names of others' domains."""
     head, *rest = text.splitlines() or [""]
     said = [head]
-    for number, line in enumerate(rest, 1):
+    for number, line in enumerate(filter(str.strip, rest), 1):
         name, *fields = line.rsplit(None, 5)
         known = re.fullmatch(r"Domain-0|\(null\)|(gpu|cpu)\d+", name)
         said.append("\t".join([name if known else f"vm{number}", *fields]))
     return "\n".join(said)
 
 
+def _free_space(text: str) -> str:
+    """`df` without the names of disks."""
+    rows = text.splitlines()
+    return f"{rows[0]}\nx 0 0 {rows[-1].split()[-3]} 0% /boot\n" if len(rows) > 1 else ""
+
+
 def _names(text: str) -> str:
     """One name a line, each by its number."""
-    return "".join(f"vm{number}\n" for number, _ in enumerate(text.split(), 1))
+    lines = [line for line in text.splitlines() if line.strip()]
+    return "".join(f"vm{number}\n" for number, _ in enumerate(lines, 1))
 
 
 COMMANDS: dict[str, Callable[[str], str]] = {
@@ -118,10 +145,12 @@ COMMANDS: dict[str, Callable[[str], str]] = {
     "xl list": _domains,
     "sshd -T": _lines(
         "allowtcpforwarding|disableforwarding|permitrootlogin|usepam|kexalgorithms|hostkey"
-        "|maxsessions|subsystem"
+        "|maxsessions|subsystem|permitopen"
     ),
     "virsh --connect qemu:///system list --name": _names,
     "ip -4 -o addr": str,
+    " ".join(BOOT_SPACE): _free_space,
+    " ".join(INITRDS): str,
     "grub-probe --target=abstraction /boot/grub": str,
     "grub-probe --target=fs /boot/grub": str,
     "lspci -Dnnk": str,  # for who reads it
@@ -185,7 +214,7 @@ def _programs(root: Path, links: dict[str, str]) -> dict[str, str]:
         place = str(folder.relative_to(root))
         gpus = {k: v for k, v in opened.items() if v.startswith(("/dev/dri/", "/dev/nvidia"))}
         links.update({f"{place}/fd/{number}": target for number, target in gpus.items()})
-        if name.startswith(HYPERVISORS) and words[0]:
+        if is_vm(name, words):
             files |= {f"{place}/comm": name, f"{place}/cmdline": words[0]}
         elif gpus:
             files[f"{place}/comm"] = name

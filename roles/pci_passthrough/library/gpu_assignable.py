@@ -9,8 +9,8 @@ from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.iommu_tables import read_tables
-from ansible.module_utils.pci_card import read_record, the_card
-from ansible.module_utils.pci_devices import PCIBACK, Device, read_devices
+from ansible.module_utils.pci_card import read_record, the_card, warnings
+from ansible.module_utils.pci_devices import PCIBACK, read_devices
 
 DOCUMENTATION = r"""
 module: gpu_assignable
@@ -98,21 +98,6 @@ def problems(info: str, messages: str) -> Iterator[tuple[str, str]]:
             "switch it on in the firmware's setup (x2APIC, Interrupt Remapping), or accept that, "
             "for guests that you trust: host_preflight_accept: [interrupt-remapping].",
         )
-
-
-def warnings(card: list[Device], reserved: frozenset[str]) -> Iterator[str]:
-    """What the operator should know of the card."""
-    for device in card:
-        if device.bdf in reserved:
-            yield (
-                f"The firmware has reserved memory for {device}: its guest may need "
-                "guest_xl_lines: ['rdm=\"strategy=host,policy=relaxed\"']."
-            )
-        if device.resets == ():
-            yield (
-                f"Linux knows no way to reset {device}: when its guest ends it keeps its state, "
-                "and may need a power cycle of the host."
-            )
 
 
 def main() -> None:

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.kernel_versions import by_version
 
 DOCUMENTATION = r"""
 module: initramfs
@@ -53,8 +54,7 @@ def newest(boot: Path) -> Path | None:
         for path in boot.glob("initrd.img-*")
         if not re.search(r"\.(old|new|bak|dpkg)", path.name)
     ]
-    numbers = {path: [*map(int, re.findall(r"\d+", path.name))] for path in found}
-    return max(found, key=lambda path: numbers[path], default=None)
+    return max(found, key=lambda path: by_version(path.name), default=None)
 
 
 def outdated(image: Path, files: list[Path], names: set[str]) -> str:

@@ -84,8 +84,10 @@ def _behind(devices: Mapping[str, Device], segment: int, bus: int, path: bytes) 
 def _ivrs(table: bytes, devices: Mapping[str, Device]) -> Tables:
     reserved = set()
     for part in _structures(table):
-        if part[0] in {0x21, 0x22} and len(part) >= 32:  # memory for one device, or a range
+        if part[0] in {0x20, 0x21, 0x22} and len(part) >= 32:  # for all, for one, for a range
             first = last = int.from_bytes(part[4:6], "little")
+            if part[0] == 0x20:
+                first, last = 0, 0xFFFF
             if part[0] == 0x22:
                 last = int.from_bytes(part[6:8], "little")
             reserved |= {bdf for bdf in devices if first <= _number(bdf) <= last}

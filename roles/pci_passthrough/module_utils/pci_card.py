@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -65,6 +65,9 @@ def record_text(identity: Identity) -> str:
 def functions(devices: Mapping[str, Device], bdf: str) -> list[Device]:
     """All functions of the card that an address belongs to, the GPU first: a card's sound and USB
     must go where the card goes, also from behind the card's own switch (Intel's Arc).
+
+    Beside a GPU in the CPU are functions of the board: its maker's alone are the GPU's, or the
+    host would lose its USB (AMD's: 1002 is the GPU's, 1022 the CPU's).
     """
     one = devices[bdf]
     if one.physical:
@@ -74,20 +77,38 @@ def functions(devices: Mapping[str, Device], bdf: str) -> list[Device]:
         device
         for device in devices.values()
         if not device.physical
-        and (device.slot == one.slot or (top and top in device.bridges and not device.is_bridge))
+        and (
+            (device.slot == one.slot and (device.vendor == one.vendor or not one.is_gpu))
+            or (top and top in device.bridges and not device.is_bridge)
+        )
     ]
     return sorted(card, key=lambda device: (not device.is_gpu, device.bdf))
 
 
 def _own_switch(devices: Mapping[str, Device], one: Device) -> str:
-    """The first bridge of the switch that is on the card; empty where there is none.
+    """The upper end of the switch that is on the card; empty where there is none.
 
-    It is its GPU's maker's, and behind the root port, which is the board's.
+    Both ends of it are its GPU's maker's, and nothing is between it and the GPU. Intel makes
+    Thunderbolt's switches too, with other devices behind them: on a card are only its own.
     """
-    for bdf in one.bridges[1:]:
-        if bdf in devices and devices[bdf].vendor == one.vendor and one.is_gpu:
-            return bdf
-    return ""
+    *before, upper, lower = ("", "", *one.bridges)
+    if not one.is_gpu or not any(before):  # the root port is the board's
+        return ""
+    if any(bdf not in devices or devices[bdf].vendor != one.vendor for bdf in (upper, lower)):
+        return ""
+    behind = [device for device in devices.values() if upper in device.bridges]
+    own = all(device.is_bridge or device.is_gpu or _goes_with_gpus(device) for device in behind)
+    return upper if own and _same_card(behind) else ""
+
+
+def _goes_with_gpus(device: Device) -> bool:
+    """Sound (0403), USB-C (0c03) and its controller (0c80)."""
+    return device.class_ in {"0403", "0c03", "0c80"}
+
+
+def _same_card(behind: list[Device]) -> bool:
+    """Whether what is behind a switch is of one maker, as on a card."""
+    return len({device.vendor for device in behind}) == 1
 
 
 def gpus(devices: Mapping[str, Device], vendor: str = "any") -> list[Device]:
@@ -117,8 +138,15 @@ def the_card(
         others = [device for device in there if not device.boot_display]
         chosen = there if len(there) == 1 else others
         return functions(devices, _only(chosen, f"vendor {vendor}", listed).bdf)
+    if re.fullmatch(r"\d+\.\d+", asked):
+        raise LookupError(
+            f"gpu_bdf is the number {asked}: YAML takes an address like 0000:01:00.0 for "
+            f"minutes and seconds. Put it in quotes. GPUs here: {listed}."
+        )
+    if not asked.startswith("slot="):  # whose names are the firmware's
+        asked = asked.lower()  # as sysfs writes addresses, ids and serial numbers
     kind, _, value = asked.rpartition("=")
-    if kind in {"slot", "serial"}:
+    if kind in {"slot", "serial"} and value:
         name = "slot_name" if kind == "slot" else kind
         chosen = [device for device in there if getattr(device, name) == value]
         return functions(devices, _only(chosen, asked, listed).bdf)
@@ -212,3 +240,18 @@ def hiding_rules(devices: Mapping[str, Device], card: list[Device]) -> list[dict
         if rule not in rules:
             rules.append(rule)
     return rules
+
+
+def warnings(card: list[Device], reserved: frozenset[str]) -> Iterator[str]:
+    """What the operator should know of the card."""
+    for device in card:
+        if device.bdf in reserved:
+            yield (
+                f"The firmware has reserved memory for {device}: its guest may need "
+                "guest_xl_lines: ['rdm=\"strategy=host,policy=relaxed\"']."
+            )
+        if device.resets == ():
+            yield (
+                f"Linux knows no way to reset {device}: when its guest ends it keeps its state, "
+                "and may need a power cycle of the host."
+            )

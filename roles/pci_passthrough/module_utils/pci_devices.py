@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,6 +50,8 @@ class Device:
     """Of a virtual function, the address of the physical one."""
     virtual_functions: int = 0
     """How many virtual functions it has now."""
+    mediated_devices: int = 0
+    """How many parts of it (vGPU, GVT-g) VMs have, or are to have."""
     resets: tuple[str, ...] | None = ()
     """Ways in which Linux can reset it; None where the kernel does not say."""
 
@@ -64,7 +67,8 @@ class Device:
 
     @property
     def is_bridge(self) -> bool:
-        return self.class_.startswith("06")
+        """Not NVSwitch, which calls itself a bridge of another kind (0680) and has memory."""
+        return self.class_.startswith("06") and self.class_ != "0680"
 
     @property
     def slot(self) -> str:
@@ -80,12 +84,19 @@ def read_devices(sys: Path = Path("/sys")) -> dict[str, Device]:
     slots = {}
     for path in sorted((sys / "bus/pci/slots").glob("*/address")):
         slots[path.read_text().strip()] = path.parent.name
+    # Each lies in the folder of the function that it is a part of.
+    parts = Counter(
+        at[-1]
+        for path in (sys / "bus/mdev/devices").glob("*")
+        if (at := BDF.findall(os.readlink(path)))
+    )
     return {
-        folder.name: _read(folder, slots) for folder in sorted((sys / "bus/pci/devices").glob("*"))
+        folder.name: _read(folder, slots, parts[folder.name])
+        for folder in sorted((sys / "bus/pci/devices").glob("*"))
     }
 
 
-def _read(folder: Path, slots: Mapping[str, str]) -> Device:
+def _read(folder: Path, slots: Mapping[str, str], parts: int) -> Device:
     def word(name: str) -> str:
         path = folder / name
         return path.read_text().strip().removeprefix("0x") if path.exists() else ""
@@ -114,6 +125,7 @@ def _read(folder: Path, slots: Mapping[str, str]) -> Device:
         bridges=bridges,
         physical=target("physfn"),
         virtual_functions=int(word("sriov_numvfs") or 0),
+        mediated_devices=parts,
         resets=tuple(word("reset_method").split()) if resets else None,
     )
 

@@ -15,7 +15,7 @@ description:
   - Looks at the configuration itself, each time, so an update-grub that failed is repeated by the
     next run, whatever the run before has told.
   - It is current when it is younger than the settings, and boots Xen with the arguments that are
-    wanted (state C(present)), or nothing with them (state C(absent)).
+    wanted, by the saved entry (state C(present)), or nothing with them (state C(absent)).
 options:
   state:
     type: str
@@ -63,6 +63,14 @@ why:
 """
 
 
+SAVED = 'set default="${saved_entry}"'
+"""How a configuration boots the saved entry (00_header)."""
+
+OVERRIDES = re.compile(
+    r"^\s*(export\s+)?GRUB_(DEFAULT|CMDLINE_XEN|CMDLINE_LINUX_XEN_REPLACE)=", re.M
+)
+
+
 def xen_entry(config: str) -> tuple[str, str]:
     """The lines of the hypervisor and of its kernel in the first entry with Xen; empty for none."""
     entry = re.search(
@@ -85,7 +93,19 @@ def differs(config: str, state: str, command_line: str, kernel_arguments: str) -
         return "it does not boot Xen with these arguments" if xen else "it has no entry with Xen"
     if not set(kernel_arguments.split()) <= set(kernel.split()):
         return "dom0's kernel lacks arguments"
+    if SAVED not in config:
+        return "what it boots is not the saved entry (GRUB_DEFAULT)"
     return ""
+
+
+def overriding(own: list[Path]) -> list[str]:
+    """Files that GRUB reads after one's own, and that set what those set."""
+    return sorted(
+        str(path)
+        for mine in own
+        for path in mine.parent.glob("*.cfg")
+        if path.name > mine.name and OVERRIDES.search(path.read_text(errors="replace"))
+    )
 
 
 def younger(settings: list[Path], config: Path) -> str:
@@ -140,11 +160,15 @@ def main() -> None:
         # What is younger by the clock's fault alone is not held against it.
         left = differs(config.read_text(), *wanted) if config.exists() else look()
         if code or left:
+            later = overriding(list(own))
+            hint = (
+                f"Read later than the lab's, and may differ: {', '.join(later)}. " if later else ""
+            )
             said = (err.strip() or out.strip()).splitlines()[-5:]
             module.fail_json(
                 msg=f"GRUB's configuration is not what is wanted: {left or why}. update-grub says: "
-                f"{' / '.join(said) or 'nothing'}. See that /boot has room (`df /boot`) and that "
-                "the packages of Xen and of a kernel are installed, and run this again."
+                f"{' / '.join(said) or 'nothing'}. {hint}See that /boot has room (`df /boot`) and "
+                "that the packages of Xen and of a kernel are installed, and run this again."
             )
     diff = [
         {"before_header": str(path), "before": before[path], "after": own[path]} for path in other
