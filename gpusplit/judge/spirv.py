@@ -19,6 +19,7 @@ _OP_EXT_INST = 12
 _OP_ENTRY_POINT = 15
 _OP_TYPE_IMAGE = 25
 _OP_TYPE_PIPE = 38
+_OP_CONSTANT = 43
 _OP_FUNCTION = 54
 _OP_FUNCTION_END = 56
 #: OpLoad, OpStore, OpCopyMemory and OpCopyMemorySized, and where they say how they access it.
@@ -32,8 +33,12 @@ _OP_BRANCHES = (249, 250, 251)
 _OP_ATOMICS = {*range(227, 243), 318, 319, 5614, 5615, 6035}
 _OP_DEVICE_ENQUEUE = {*range(291, 304)}
 _OP_ASM = (5609, 5610)
+#: OpGroupAsyncCopy and OpGroupWaitEvents: what they read of global memory they read anew each time.
+_OP_COPIES = (259, 260)
 _EXECUTION_MODEL_KERNEL = 6
 _READ_WRITE = 2
+#: Of a barrier's memory semantics: it orders memory that other work-groups see.
+_CROSS_WORKGROUP = 0x200
 
 _DECORATION_BUILTIN = 11
 _DECORATION_VOLATILE = 21
@@ -99,6 +104,7 @@ def examine_all(module: bytes) -> dict[str, Verdict]:
 
 def _examine(module: tuple[int, ...]) -> Verdict:
     labels: set[int] = set()
+    constants: dict[int, int] = {}
     loops = atomics = communicates = False
     shows_work_group = False
     opencl_std: set[int] = set()
@@ -132,9 +138,14 @@ def _examine(module: tuple[int, ...]) -> Verdict:
             return whole("prints, and the order of lines would change")
         elif opcode in _OP_ATOMICS:
             atomics = communicates = True
+        elif opcode == _OP_CONSTANT:
+            constants[operands[1]] = operands[2]
         elif opcode == _OP_CONTROL_BARRIER:
             shows_work_group = True
-        elif opcode == _OP_MEMORY_BARRIER:
+            # In a loop that waits, it has the device read again what other work-groups write.
+            orders = constants.get(operands[2], _CROSS_WORKGROUP)
+            communicates = communicates or bool(orders & _CROSS_WORKGROUP)
+        elif opcode == _OP_MEMORY_BARRIER or opcode in _OP_COPIES:
             communicates = True
         elif opcode == _OP_FUNCTION:
             labels.clear()

@@ -144,6 +144,10 @@ LOOP = [op(54, 1, 2, 0, 3), op(248, 10), op(249, 11), op(248, 11), op(249, 11), 
 ATOMIC = op(234, 1, 2, 3, 4, 5, 6)
 
 
+def constant(result: int, value: int) -> list[int]:
+    return op(43, 1, result, value)
+
+
 def decorate(builtin: int) -> list[int]:
     return op(71, 7, 11, builtin)
 
@@ -165,6 +169,9 @@ def test_spirv_that_shows_what_a_slice_changes_is_whole(builtin: int) -> None:
     [
         ([*LOOP, ATOMIC], "may wait"),
         ([*LOOP, op(225, 1, 2)], "may wait"),
+        ([constant(4, 0x210), *LOOP, op(224, 1, 2, 4)], "may wait"),  # a barrier of global memory
+        ([*LOOP, op(224, 1, 2, 4)], "may wait"),  # what it orders is said when the program is built
+        ([*LOOP, op(260, 1, 2, 3)], "may wait"),  # a copy of global memory is waited for
         ([*LOOP, op(25, 1, 2, 1, 0, 0, 0, 0, 0, 2)], "may wait"),  # an image, read and written
         ([*LOOP, op(61, 1, 2, 3, 1)], "may wait"),
         ([*LOOP, op(63, 1, 2, 1)], "may wait"),  # OpCopyMemory of what is volatile
@@ -177,6 +184,12 @@ def test_spirv_that_shows_what_a_slice_changes_is_whole(builtin: int) -> None:
 )
 def test_spirv_that_may_not_be_split_is_whole(instructions: list[list[int]], why: str) -> None:
     assert why in (examine_spirv(module(*instructions), "k").refusal or "")
+
+
+def test_spirv_with_barriers_of_local_memory_in_a_loop_is_split() -> None:
+    verdict = examine_spirv(module(constant(4, 0x110), *LOOP, op(224, 1, 2, 4)), "k")
+    assert verdict.refusal is None
+    assert verdict.shows_work_group
 
 
 def test_spirv_with_atomics_and_no_loop_is_split_with_a_note() -> None:
