@@ -3,21 +3,15 @@
  * or for its queue, or by the queue's release (5.13).  Whoever waits for one that nobody flushes hangs.
  *
  * What was given to a queue since it was last flushed waits for an event of ours, which the next flush sets. */
-#define CL_TARGET_OPENCL_VERSION 210
-#define CL_USE_DEPRECATED_OPENCL_1_1_APIS
-#define CL_USE_DEPRECATED_OPENCL_1_2_APIS
-#include <CL/cl.h>
-#include <CL/cl_icd.h>
-#include <CL/cl_layer.h>
+#include "test_layer.h"
+
 #include <pthread.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define EXPORT __attribute__((visibility("default")))
 #define MOST 4096
 
-static struct _cl_icd_dispatch below, ours;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 /* Queues that are not flushed, and what their commands wait for. */
 static struct {
@@ -234,23 +228,8 @@ static cl_int CL_API_CALL our_clWaitForEvents(cl_uint n, const cl_event *events)
     return below.clWaitForEvents(n, events);
 }
 
-EXPORT cl_int CL_API_CALL clGetLayerInfo(cl_layer_info what, size_t size, void *value, size_t *size_ret)
+static void take_places(void)
 {
-    const cl_layer_api_version version = CL_LAYER_API_VERSION_100;
-    (void)what;
-    if (value && size >= sizeof version)
-        memcpy(value, &version, sizeof version);
-    if (size_ret)
-        *size_ret = sizeof version;
-    return CL_SUCCESS;
-}
-
-EXPORT cl_int CL_API_CALL clInitLayer(cl_uint count_of, const struct _cl_icd_dispatch *target,
-                                      cl_uint *count_ret, const struct _cl_icd_dispatch **answer)
-{
-    const size_t size = count_of * sizeof(void *) < sizeof below ? count_of * sizeof(void *) : sizeof below;
-    memcpy(&below, target, size);
-    memcpy(&ours, target, size);
     ours.clEnqueueNDRangeKernel = our_clEnqueueNDRangeKernel;
     ours.clEnqueueTask = our_clEnqueueTask;
     ours.clEnqueueReadBuffer = our_clEnqueueReadBuffer;
@@ -268,7 +247,4 @@ EXPORT cl_int CL_API_CALL clInitLayer(cl_uint count_of, const struct _cl_icd_dis
     ours.clFinish = our_clFinish;
     ours.clReleaseCommandQueue = our_clReleaseCommandQueue;
     ours.clWaitForEvents = our_clWaitForEvents;
-    *count_ret = (cl_uint)(size / sizeof(void *));
-    *answer = &ours;
-    return CL_SUCCESS;
 }

@@ -7,21 +7,16 @@
  * A driver may call a program's callback inside any call: this one does so, inside the call whose number
  * is the callback's argument, counted from when it was set; first before the call, and in another round
  * (WATCH_AFTER) when the driver has made it. */
-#define CL_TARGET_OPENCL_VERSION 210
-#define CL_USE_DEPRECATED_OPENCL_1_1_APIS
-#include <CL/cl.h>
-#include <CL/cl_icd.h>
-#include <CL/cl_layer.h>
+#include "test_layer.h"
+
 #include <pthread.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define EXPORT __attribute__((visibility("default")))
 #define MOST 100000
 
-static struct _cl_icd_dispatch below, ours;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static cl_event events[MOST];
 static unsigned n_events, first_event, most, kernels, told, markers, refused;
@@ -145,23 +140,8 @@ static cl_int CL_API_CALL platform_info(cl_platform_id platform, cl_platform_inf
                : below.clGetPlatformInfo(platform, what, size, value, size_ret);
 }
 
-EXPORT cl_int CL_API_CALL clGetLayerInfo(cl_layer_info what, size_t size, void *value, size_t *size_ret)
+static void take_places(void)
 {
-    const cl_layer_api_version version = CL_LAYER_API_VERSION_100;
-    (void)what;
-    if (value && size >= sizeof version)
-        memcpy(value, &version, sizeof version);
-    if (size_ret)
-        *size_ret = sizeof version;
-    return CL_SUCCESS;
-}
-
-EXPORT cl_int CL_API_CALL clInitLayer(cl_uint count_of, const struct _cl_icd_dispatch *target,
-                                      cl_uint *count_ret, const struct _cl_icd_dispatch **answer)
-{
-    const size_t size = count_of * sizeof(void *) < sizeof below ? count_of * sizeof(void *) : sizeof below;
-    memcpy(&below, target, size);
-    memcpy(&ours, target, size);
     ours.clEnqueueNDRangeKernel = kernel;
     ours.clEnqueueMarkerWithWaitList = marker;
     ours.clEnqueueBarrierWithWaitList = barrier;
@@ -169,9 +149,6 @@ EXPORT cl_int CL_API_CALL clInitLayer(cl_uint count_of, const struct _cl_icd_dis
     ours.clCreateProgramWithIL = with_il;
     ours.clGetDeviceInfo = device_info;
     ours.clGetPlatformInfo = platform_info;
-    *count_ret = (cl_uint)(size / sizeof(void *));
-    *answer = &ours;
-    return CL_SUCCESS;
 }
 
 __attribute__((destructor)) static void tell(void)

@@ -198,7 +198,8 @@ cl.enqueue_copy(queue, a, b, wait_for=[user])
 cl.enqueue_barrier(queue)
 last = go()
 queue.flush()
-time.sleep(0.2)  # for one that does not wait
+# One that does not wait begins meanwhile. If it is slow it may pass; one that waits never fails.
+time.sleep(0.2)
 user.set_status(COMPLETE)
 last.wait()
 cl.enqueue_copy(queue, out, a)

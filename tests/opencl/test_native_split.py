@@ -185,6 +185,7 @@ while patience > 0 and len(glob.glob({str(layer.verdicts_folder / "[!.]*")!r})) 
     patience -= 0.1
 for n in range(120):
     if patience > 0:
+        # Short at first, as an idle machine takes it; then a minute and a half for a busy one.
         time.sleep(0.05 if n < 60 else 1.5)
         patience = 0 if cut() else patience
     go()

@@ -15,21 +15,9 @@ from ansible.module_utils.host_record import record
 from ansible.module_utils.kernel_versions import by_version
 from ansible.module_utils.pci_card import the_card
 from host_folder import HostFolder, ivrs, table
+from test_host_layouts import PLAN
 
-PLAN = Plan(
-    gpu="find",
-    vendor="any",
-    dom0_memory=2048,
-    guest_memory=5 * 5632,
-    cpus=4,
-    disk=100,
-    bridge="xenbr0",
-    bridge_address="10.77.0.1/24",
-    folder="/var/lib/gpusplit",
-)
 SUITES = yaml.safe_load((role_programs.ROLES / "debian_images/vars/main.yml").read_text())
-DF = ("df", "-Pm", "/boot")
-INITRDS = ("find", "/boot", "-maxdepth", "1", "-name", "initrd.img-*", "-printf", r"%s\n")
 
 
 @pytest.fixture
@@ -147,10 +135,10 @@ def test_a_grub_that_was_left_behind_boots_nothing(host: HostFolder, loader: str
 
 def test_boot_must_have_room_for_another_initramfs(host: HostFolder) -> None:
     head = "Filesystem 1048576-blocks Used Available Capacity Mounted on\n"
-    host.commands[INITRDS] = "75497472\n73400320\n"  # 72 MiB
-    host.commands[DF] = f"{head}/dev/nvme0n1p2 704 616 88 88% /boot\n"
+    host.commands[host_facts.INITRDS] = "75497472\n73400320\n"  # 72 MiB
+    host.commands[host_facts.BOOT_SPACE] = f"{head}/dev/nvme0n1p2 704 616 88 88% /boot\n"
     assert names(host) == []
-    host.commands[DF] = f"{head}/dev/nvme0n1p2 704 617 87 88% /boot\n"
+    host.commands[host_facts.BOOT_SPACE] = f"{head}/dev/nvme0n1p2 704 617 87 88% /boot\n"
     (problem,) = found(host)
     assert problem.id == "boot-space"
     assert "87 MiB" in problem.text
