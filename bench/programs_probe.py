@@ -165,7 +165,8 @@ def opencl_product(n: int) -> Iterator[Row]:
     flags = cl.mem_flags.READ_WRITE | cl.mem_flags.COPY_HOST_PTR
     host = np.random.default_rng(1).random((n, n), np.float32)
     kernel = cl.Program(context, SOURCE).build().product
-    kernel.set_args(*(cl.Buffer(context, flags, hostbuf=host) for _ in range(3)), np.int32(n))
+    buffers = [cl.Buffer(context, flags, hostbuf=host) for _ in range(3)]
+    kernel.set_args(*buffers, np.int32(n))
 
     def step() -> None:
         cl.enqueue_nd_range_kernel(queue, kernel, (n, n), (TILE, TILE))
