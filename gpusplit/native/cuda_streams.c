@@ -88,7 +88,7 @@ void given(CUstream stream, bool per_thread, uint64_t key, uint64_t arguments)
     feeding_fed(&contexts);
     struct work *w = settings()->sleeps && !atomic_load(&captures) ? work_on(stream, per_thread) : NULL;
     if (w)
-        work_given(w, key, arguments, engine_now());
+        work_given(w, key, arguments, 0);
 }
 
 struct moment now_on(CUstream stream, bool per_thread)

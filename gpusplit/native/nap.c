@@ -10,8 +10,10 @@
 #include <time.h>
 #include <unistd.h>
 
-/* Later than that is no timer: somebody else ran meanwhile. */
+/* Later than that, or than this part of a long sleep, from which a CPU wakes the more slowly, is no timer: somebody else
+ * ran meanwhile. */
 #define TIMER_LATE_NS 300000
+#define TIMER_LATE_PART 64
 /* So late is a thread that was ready, and not let onto the CPU. */
 #define CROWDED_NS 1000000
 /* The least slice that the scheduler takes (Linux 6.12 and newer). */
@@ -56,7 +58,7 @@ static void learn_lateness(uint64_t slept, uint64_t late)
 {
     if (late > CROWDED_NS)
         atomic_store_explicit(&crowded, true, memory_order_relaxed);
-    if (late > TIMER_LATE_NS)
+    if (late > CROWDED_NS || (late > TIMER_LATE_NS && late > slept / TIMER_LATE_PART))
         return;
     _Atomic uint64_t *usual = &lateness_ns[length_of(slept)];
     uint64_t was = atomic_load_explicit(usual, memory_order_relaxed);

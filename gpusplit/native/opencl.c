@@ -36,8 +36,8 @@ static uint64_t given(handle queue, uint64_t key, uint64_t arguments, size_t ite
     struct work *w = work_on(queue);
     if (!w)
         return 0;
-    const uint64_t together = work_items(w, items);
-    work_given(w, key | 1, arguments, begin ? begin : engine_now());
+    const uint64_t together = options()->measures ? work_items(w, items) : 0;
+    work_given(w, key | 1, arguments, begin);
     if (event)
         event_recorded((uintptr_t)*event, work_until_now(w));
     return together;
@@ -147,6 +147,24 @@ static bool are_events(cl_uint n, const handle *events)
     return events;
 }
 
+/* Programs look again and again whether something is over, by waiting for it.  Then nobody needs a flush, which costs
+ * more than all else here; what is over with it is noted. */
+static bool all_over(cl_uint n, const handle *events)
+{
+    for (cl_uint i = 0; i < n; i++)
+        if (!events || ask(events[i]) != ANSWER_DONE)
+            return false;
+    for (cl_uint i = 0; i < n; i++) {
+        struct moment until;
+        struct feeding *feeding;
+        struct key key;
+        uint64_t begin;
+        if (event_moment((uintptr_t)events[i], &until, &feeding) && work_left(&until, &key, &begin))
+            over(&until, &key, begin, engine_now(), false);
+    }
+    return true;
+}
+
 /* Has the device begin with all that is waited for, as the driver would: one may wait for another's queue.  False
  * if the driver is to say what is wrong. */
 static bool flush(cl_uint n, const handle *events)
@@ -160,11 +178,14 @@ static bool flush(cl_uint n, const handle *events)
     return sound;
 }
 
-static void wait_for_events(cl_uint n, const handle *events)
+/* queue: has to be flushed as well, if what is waited for is not over; NULL: none. */
+static void wait_for_events(handle queue, cl_uint n, const handle *events)
 {
-    if (settings()->sleeps && flush(n, events))
-        for (cl_uint i = 0; i < n; i++)
-            wait_for_event(events[i]);
+    if (!settings()->sleeps || all_over(n, events) || (queue && next_clFlush(queue) != CL_SUCCESS) ||
+        !flush(n, events))
+        return;
+    for (cl_uint i = 0; i < n; i++)
+        wait_for_event(events[i]);
 }
 
 static bool in_order(handle queue)
@@ -183,8 +204,8 @@ static void before_transfer(handle queue, cl_uint n_wait, const handle *wait_lis
     if (!settings()->sleeps || events_unset())
         return;
     /* What is in the list may wait for what is before on this queue, which the transfer will flush. */
-    if (n_wait && next_clFlush(queue) == CL_SUCCESS)
-        wait_for_events(n_wait, wait_list);
+    if (n_wait)
+        wait_for_events(queue, n_wait, wait_list);
     if (in_order(queue))
         wait_for_queue(queue);
 }
@@ -248,7 +269,7 @@ cl_int our_clFinish(handle queue)
 cl_int our_clWaitForEvents(cl_uint n, const handle *events)
 {
     const struct report report = report_begin();
-    wait_for_events(n, events);
+    wait_for_events(NULL, n, events);
     const bool measures = !settings()->sleeps && options()->measures && flush(n, events);
     for (cl_uint i = 0; measures && i < n; i++) {
         const struct measured m = measure_event(events[i]);

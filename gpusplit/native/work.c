@@ -131,10 +131,11 @@ uint64_t work_alone(uint64_t key)
 
 void work_given(struct work *w, uint64_t key, uint64_t arguments, uint64_t now)
 {
-    uint64_t nothing = 0;
+    uint64_t begin = atomic_load_explicit(&w->begin, memory_order_relaxed);
     feeding_fed(&w->feeding);
-    atomic_compare_exchange_strong_explicit(&w->begin, &nothing, now, memory_order_relaxed,
-                                            memory_order_relaxed);
+    if (!begin) /* else nobody need know what time it is: that costs more than all the rest */
+        atomic_compare_exchange_strong_explicit(&w->begin, &begin, now ? now : engine_now(), memory_order_relaxed,
+                                                memory_order_relaxed);
     /* Two steps: whoever looks between them expects another time, once. */
     if (arguments)
         atomic_fetch_add_explicit(&w->arguments, arguments, memory_order_relaxed);

@@ -55,7 +55,8 @@ void work_forget(uintptr_t handle);
 /* Forgets all streams of a context that is destroyed; 0: of all contexts. */
 void work_forget_context(uintptr_t context);
 
-/* Notes a command; arguments: by which it differs from others of that key, 0: nothing is known of it. */
+/* Notes a command, which could begin at `now` (ns; 0: at this moment); arguments: by which it differs from others of
+ * that key, 0: nothing is known of it. */
 void work_given(struct work *work, uint64_t key, uint64_t arguments, uint64_t now);
 
 /* Counts the work-items of a command that is about to be noted; the name of all that is waited for with
