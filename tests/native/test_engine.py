@@ -69,12 +69,11 @@ def test_work_that_varies_is_asked_for_a_little_longer(model: Model) -> None:
         assert figures["p90_late_us"] < 3, length
 
 
-@pytest.mark.parametrize("length", [41_000, 330_000])
-def test_how_late_a_cpu_wakes_from_a_long_sleep_is_learned(model: Model, length: int) -> None:
+def test_how_late_a_cpu_wakes_from_a_long_sleep_is_learned(model: Model) -> None:
     """However late that is, of a sleep so long: no other program need have run meanwhile."""
-    figures = model((400, 100, 0), length)
+    figures = model((400, 100, 0), 330_000)
     assert figures["median_late_us"] < 2
-    assert figures["cpu"] < 0.005
+    assert figures["cpu"] < 0.001
 
 
 def test_beside_busy_programs_a_thread_that_wakes_is_let_onto_the_cpu(model: Model) -> None:
