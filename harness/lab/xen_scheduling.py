@@ -3,17 +3,20 @@
 Time slice, rate limit, weight and cap by `xl sched-credit` and `sched-credit2`. Another scheduler
 needs a CPU pool of its own: the guests' CPUs leave Xen's first pool, a pool with that scheduler
 takes them, and the guests move there. Xen forgets their weights and their pinning on the way, both
-ways, so they are set anew.
+ways, so they are set anew. vCPUs by `xl vcpu-set`, for which the guests' Linux does what is asked,
+once it runs.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+import time
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
-from harness.errors import LabUnsuitable
-from harness.lab.hosts import Host
+from harness.errors import LabUnsuitable, NotReady
+from harness.lab.hosts import COMMAND_TIMEOUT, Host
 from harness.plan.conditions import Scheduling
 
 FIRST_POOL = "Pool-0"
@@ -79,6 +82,18 @@ def parse_pinning(text: str) -> dict[str, set[str]]:
     return found
 
 
+def parse_vcpus(text: str) -> tuple[Counter[str], Counter[str]]:
+    """Read the same: by domain the vCPUs that it may have, and those that it runs with."""
+    most: Counter[str] = Counter()
+    online: Counter[str] = Counter()
+    for line in text.splitlines()[1:]:
+        if match := re.match(r"(\S+)\s+\d+\s+\d+\s+\S+\s+(\S+)\s", line):
+            most[match[1]] += 1
+            # Of a paused domain too, `p` is the state of those alone that it does without.
+            online[match[1]] += not match[2].endswith("p")
+    return most, online
+
+
 def parameters(
     scheduler: str, pool: str, wanted: Scheduling, usual: Scheduling, gpu_vm: str
 ) -> list[str]:
@@ -126,10 +141,16 @@ def _restored(scheduler: str, shares: Mapping[str, Share]) -> Iterable[str]:
 class XenScheduling:
     """The scheduling of one host: how it was found is kept, and restored."""
 
-    def __init__(self, dom0: Host, gpu_vm: str, vms: Sequence[str]) -> None:
+    def __init__(
+        self, dom0: Host, gpu_vm: str, vms: Sequence[str], vcpus: Mapping[str, int]
+    ) -> None:
         self._dom0 = dom0
         self._gpu_vm = gpu_vm
         self._vms = vms
+        self._vcpus = vcpus
+        """How many each VM was made with, by its name."""
+        self._told: dict[str, int] = {}
+        """The same of VMs that were told of another number, until they are seen to have it."""
         self._usual: Pool | None = None
         """How it was found, once it was changed."""
         self._wanted = Scheduling()
@@ -152,13 +173,54 @@ class XenScheduling:
             self._change(wanted, self._usual)
         return self._is
 
-    def tidy(self) -> None:
-        """Give back a pool that a run left behind that was killed; weights are as created."""
+    def tidy(self, paused: Collection[str]) -> None:
+        """Give back pool and vCPUs that a run left behind that was killed; weights are as created.
+
+        VMs that it left paused may not have done yet what they were told.
+        """
         cpus = parse_pools(self._dom0.run("xl cpupool-list -c")).get(OUR_POOL)
         if cpus and self._wanted.scheduler == "":
             self._run(leaving(cpus, dict.fromkeys(self._vms, AS_CREATED)))
+        self._told |= dict.fromkeys(paused, 0)  # nobody knows what
+        self._tell(self._vcpus)
+
+    def await_vcpus(
+        self, running: Collection[str], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """Wait until these VMs, which run, have the vCPUs that they were told of."""
+        deadline = clock() + COMMAND_TIMEOUT
+        while wrong := self._told.keys() & set(running):
+            _, online = parse_vcpus(self._dom0.run("xl vcpu-list"))
+            for vm in wrong:
+                if online[vm] == self._told[vm]:
+                    del self._told[vm]
+                elif clock() > deadline:
+                    raise NotReady(
+                        f"{vm} was told to run with {self._told[vm]} vCPUs, and has {online[vm]}.",
+                        "its kernel brings them up and down (udev's rule 80-gpusplit-vcpus.rules); "
+                        "see its console in the run's logs",
+                    )
+
+    def _tell(self, vcpus: Mapping[str, int]) -> None:
+        """Tell those VMs with how many vCPUs to run that do with others."""
+        most, online = parse_vcpus(self._dom0.run("xl vcpu-list"))
+        there = {vm: number for vm, number in vcpus.items() if vm in most}
+        for vm, number in there.items():
+            if number > most[vm]:
+                raise LabUnsuitable(
+                    f"{vm} can have {most[vm]} vCPUs, and is to run with {number}.",
+                    "build the lab with a larger `guest_max_vcpus`",
+                )
+        # One that has not yet what it was told of last has to be told again.
+        other = {vm: n for vm, n in there.items() if n != self._told.get(vm, online[vm])}
+        if other:
+            # There may be more of them than the host has CPUs.
+            self._run([f"xl vcpu-set --ignore-host {vm} {n}" for vm, n in other.items()])
+            self._told |= other
 
     def _change(self, wanted: Scheduling, usual: Pool) -> None:
+        # First, for it may be refused.
+        self._tell({vm: wanted.vcpus or its for vm, its in self._vcpus.items()})
         shares = {vm: usual.shares[vm] for vm in self._vms if vm in usual.shares}
         if wanted.scheduler != self._wanted.scheduler:
             if self._wanted.scheduler:
@@ -171,7 +233,9 @@ class XenScheduling:
         self._run(parameters(scheduler, pool, wanted, as_usual, self._gpu_vm))
         self._wanted = wanted
         found = self._pool(scheduler, pool)
-        self._is = found.scheduling(self._gpu_vm, wanted.scheduler)
+        self._is = replace(
+            found.scheduling(self._gpu_vm, wanted.scheduler), vcpus=wanted.vcpus
+        )
 
     def _guests_cpus(self) -> str:
         pinning = parse_pinning(self._dom0.run("xl vcpu-list"))
