@@ -17,7 +17,7 @@ from harness.judge.measurements import (
 from harness.plan.conditions import STANDARD, Condition
 from harness.plan.experiments import Mode, Point
 from harness.plan.profiles import Profile
-from harness.plan.sharing import Sharing
+from harness.plan.sharing import ONE_CPU
 
 PAPERS_GAIN, PAPERS_COST, PAPERS_MANY = 0.20, 0.05, 0.38
 """CPU VMs up to 20 % faster, the GPU job less than 5 % slower, and 38 % by 500 groups."""
@@ -87,7 +87,7 @@ def _of_what_is_lost(claim: Claim, under: Measurements, n: int) -> Claim:
     """
     with suppress(Unjudgeable):
         possible = under.faster(under.at(n, Mode.NO_GPU), under.at(n, Mode.UNSPLIT)).value - 1
-        part = min(1.0, max(0.0, possible) / Sharing().limit(n))
+        part = min(1.0, max(0.0, possible) / ONE_CPU.limit(n))
         return replace(claim, limit=claim.limit * part)
     return claim
 

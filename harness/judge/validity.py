@@ -122,7 +122,7 @@ def _missing_samples(samples: PointSamples) -> Iterator[str]:
 
 
 def _stolen_time(samples: PointSamples) -> Iterator[str]:
-    """Check that the VMs had the shared CPUs to themselves: CPU VMs leave none idle that they may use."""
+    """Check that the VMs had the shared CPUs to themselves: CPU VMs leave none of theirs idle."""
     if not samples.own_cpu_jobs:
         return  # foreign ones may idle
     wanted = samples.sharing.busy(samples.point.cpu_vms)

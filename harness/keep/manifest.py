@@ -19,7 +19,7 @@ from harness.lab.lab import Lab
 from harness.lab.samples import PointSamples, Verification
 from harness.plan.profiles import Profile
 from harness.plan.selection import Selection
-from harness.plan.sharing import Sharing
+from harness.plan.sharing import ONE_CPU, Sharing
 from harness.workloads.gpu_matmul import package_digest
 
 T = TypeVar("T")
@@ -43,7 +43,7 @@ class Manifest:
     """The profile's fields."""
     machines: Machines
     started: str
-    sharing: Sharing = Sharing()
+    sharing: Sharing = ONE_CPU
     """What all VMs share as the lab stands; what a point changes of it is the point's."""
     conditions: dict[str, str] = field(default_factory=dict)
     """Under which scheduler it stands, with guests of which types."""

@@ -23,6 +23,8 @@ class Guest:
     type: str
     """`pv`, `pvh` or `hvm`."""
     vcpus: int
+    cpus: str | list[str]
+    """Physical CPUs that its vCPUs may run on, as xl writes them; or those of each vCPU."""
     weight: int
     cap: int
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from harness.plan.experiments import Point
-from harness.plan.sharing import Sharing
+from harness.plan.sharing import ONE_CPU, Sharing
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ class PointSamples:
     """The same after the window."""
     measured_in: float
     """Seconds of the controller's clock that the whole point took; only for forecasts."""
-    sharing: Sharing = Sharing()
+    sharing: Sharing = ONE_CPU
     """What the VMs share, under the point's condition."""
     accounting_tolerance: float = 0.03
     """Relative difference allowed between the CPU jobs' own account and the lab's."""

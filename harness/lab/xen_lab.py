@@ -62,12 +62,7 @@ class XenLab:
     def __post_init__(self) -> None:
         self.xen = Xen(self.connect(self.inventory.host))
         self._put: dict[tuple[str, Path], str] = {}
-        self._scheduling = XenScheduling(
-            self.xen.dom0,
-            self.gpu_vm,
-            self.inventory.vms,
-            {name: guest.vcpus for name, guest in self.inventory.guests.items()},
-        )
+        self._scheduling = XenScheduling(self.xen.dom0, self.gpu_vm, self.inventory.guests)
         self._domids: dict[str, int] = {}
         """The domid of every VM, as last seen."""
 
@@ -220,8 +215,9 @@ class XenLab:
     def describe(self) -> dict[str, str]:
         info = self.xen.info()
         found = {name: info[name] for name in XEN_FACTS if name in info}
-        guests = (f"{name}: {its.type}, {its.vcpus} vCPUs" for name, its in self.inventory.guests.items())
-        return found | {"guests": "; ".join(guests), "guests_cpus": str(self.inventory.shared_cpus)}
+        guests = self.inventory.guests.items()
+        made = "; ".join(f"{name}: {its.type}, {its.vcpus} vCPUs" for name, its in guests)
+        return found | {"guests": made, "guests_cpus": str(self.inventory.shared_cpus)}
 
     def collect_logs(self, into: Path) -> list[str]:
         return collect_logs(self.inventory.folder, self.xen.dom0, into)

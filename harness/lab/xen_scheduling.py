@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 
 from harness.errors import LabUnsuitable, NotReady
 from harness.lab.hosts import COMMAND_TIMEOUT, Host
+from harness.lab.inventory import Guest
 from harness.plan.conditions import Scheduling
 
 FIRST_POOL = "Pool-0"
@@ -73,17 +74,17 @@ def parse_pools(text: str) -> dict[str, str]:
     return {row[0]: "".join(row[1:]) for row in rows if row}
 
 
-def parse_pinning(text: str) -> dict[str, set[str]]:
-    """Read `xl vcpu-list`: by domain the CPUs that its vCPUs are pinned to, as xl writes them."""
-    found: dict[str, set[str]] = {}
-    for line in text.splitlines()[1:]:
-        if match := re.match(r"(\S+)\s.*\s(\S+) / \S+$", line):
-            found.setdefault(match[1], set()).add(match[2])
+def parse_cpus(text: str) -> list[int]:
+    """Read CPUs as xl writes them: `1`, `0,2-3`. ValueError for what names none, as `all`."""
+    found: list[int] = []
+    for part in text.split(","):
+        first, _, last = part.partition("-")
+        found += range(int(first), int(last or first) + 1)
     return found
 
 
 def parse_vcpus(text: str) -> tuple[Counter[str], Counter[str]]:
-    """Read the same: by domain the vCPUs that it may have, and those that it runs with."""
+    """Read `xl vcpu-list`: by domain the vCPUs that it may have, and those that it runs with."""
     most: Counter[str] = Counter()
     online: Counter[str] = Counter()
     for line in text.splitlines()[1:]:
@@ -119,13 +120,13 @@ def entering(scheduler: str, cpus: str, shares: Mapping[str, Share]) -> list[str
     ]
 
 
-def leaving(cpus: str, shares: Mapping[str, Share]) -> list[str]:
+def leaving(cpus: str, pinned_to: str, shares: Mapping[str, Share]) -> list[str]:
     """Return the commands that undo that, under Xen's first scheduler, which is credit."""
     return [
         *(f"xl cpupool-migrate {name} {FIRST_POOL}" for name in shares),
         f"xl cpupool-destroy {OUR_POOL}",
         f"xl cpupool-cpu-add {FIRST_POOL} {cpus}",
-        *(f"xl vcpu-pin {name} all {cpus}" for name in shares),
+        *(f"xl vcpu-pin {name} all {pinned_to}" for name in shares),
         *_restored("credit", shares),
     ]
 
@@ -141,22 +142,18 @@ def _restored(scheduler: str, shares: Mapping[str, Share]) -> Iterable[str]:
 class XenScheduling:
     """The scheduling of one host: how it was found is kept, and restored."""
 
-    def __init__(
-        self, dom0: Host, gpu_vm: str, vms: Sequence[str], vcpus: Mapping[str, int]
-    ) -> None:
+    def __init__(self, dom0: Host, gpu_vm: str, guests: Mapping[str, Guest]) -> None:
         self._dom0 = dom0
         self._gpu_vm = gpu_vm
-        self._vms = vms
-        self._vcpus = vcpus
-        """How many each VM was made with, by its name."""
+        self._guests = guests
         self._told: dict[str, int] = {}
-        """The same of VMs that were told of another number, until they are seen to have it."""
+        """The vCPUs of VMs that were told of another number, until they are seen to have it."""
         self._usual: Pool | None = None
         """How it was found, once it was changed."""
         self._wanted = Scheduling()
         self._is: Scheduling | None = None
         self._cpus = ""
-        """The guests' CPUs."""
+        """Those of our pool."""
 
     def find(self) -> Scheduling:
         """Return how Xen's first pool schedules. LabUnsuitable if it does not say that."""
@@ -179,10 +176,11 @@ class XenScheduling:
         VMs that it left paused may not have done yet what they were told.
         """
         cpus = parse_pools(self._dom0.run("xl cpupool-list -c")).get(OUR_POOL)
-        if cpus and self._wanted.scheduler == "":
-            self._run(leaving(cpus, dict.fromkeys(self._vms, AS_CREATED)))
+        if cpus and self._wanted.pool == "":
+            shares = dict.fromkeys(self._guests, AS_CREATED)
+            self._run(leaving(cpus, self._guests_cpus(), shares))
         self._told |= dict.fromkeys(paused, 0)  # nobody knows what
-        self._tell(self._vcpus)
+        self._tell({vm: its.vcpus for vm, its in self._guests.items()})
 
     def await_vcpus(
         self, running: Collection[str], clock: Callable[[], float] = time.monotonic
@@ -219,34 +217,50 @@ class XenScheduling:
             self._told |= other
 
     def _change(self, wanted: Scheduling, usual: Pool) -> None:
-        # First, for it may be refused.
-        self._tell({vm: wanted.vcpus or its for vm, its in self._vcpus.items()})
-        shares = {vm: usual.shares[vm] for vm in self._vms if vm in usual.shares}
-        if wanted.scheduler != self._wanted.scheduler:
-            if self._wanted.scheduler:
-                self._run(leaving(self._cpus, shares))
-            if wanted.scheduler:
-                self._cpus = self._guests_cpus()
-                self._run(entering(wanted.scheduler, self._cpus, shares))
-        scheduler, pool = wanted.scheduler or "credit", OUR_POOL if wanted.scheduler else FIRST_POOL
+        moves = (wanted.pool, wanted.cpus) != (self._wanted.pool, self._wanted.cpus)
+        # What may be refused comes first.
+        all_cpus = self._guests_cpus() if moves else ""
+        cpus = self._first_cpus(all_cpus, wanted.cpus)
+        self._tell({vm: wanted.vcpus or its.vcpus for vm, its in self._guests.items()})
+        shares = {vm: usual.shares[vm] for vm in self._guests if vm in usual.shares}
+        if moves and self._wanted.pool:
+            self._run(leaving(self._cpus, all_cpus, shares))
+        if moves and wanted.pool:
+            self._cpus = cpus
+            self._run(entering(wanted.pool, cpus, shares))
+        scheduler, pool = wanted.pool or "credit", OUR_POOL if wanted.pool else FIRST_POOL
         as_usual = usual.scheduling(self._gpu_vm)
         self._run(parameters(scheduler, pool, wanted, as_usual, self._gpu_vm))
         self._wanted = wanted
         found = self._pool(scheduler, pool)
         self._is = replace(
-            found.scheduling(self._gpu_vm, wanted.scheduler), vcpus=wanted.vcpus
+            found.scheduling(self._gpu_vm, wanted.scheduler),
+            vcpus=wanted.vcpus,
+            cpus=wanted.cpus,
         )
 
     def _guests_cpus(self) -> str:
-        pinning = parse_pinning(self._dom0.run("xl vcpu-list"))
-        found = set().union(*(pinning.get(vm, set()) for vm in self._vms))
-        if len(found) != 1 or found == {"all"}:
+        """Return the CPUs that all guests are pinned to."""
+        found = {its.cpus if isinstance(its.cpus, str) else "" for its in self._guests.values()}
+        if len(found) == 1 and found.isdisjoint({"", "all"}):
+            return found.pop()
+        raise LabUnsuitable(
+            f"The guests of {self._dom0.name} have no CPUs of their own to make a pool of: each "
+            "is pinned in its own way, or none is.",
+            "pin all guests to the same CPUs, which are not dom0's (`guest_cpus`)",
+        )
+
+    def _first_cpus(self, cpus: str, number: int) -> str:
+        """Return the first so many of these CPUs; 0: all."""
+        if not number or not cpus:
+            return cpus
+        found = parse_cpus(cpus)
+        if number > len(found):
             raise LabUnsuitable(
-                f"The guests of {self._dom0.name} have no CPUs of their own to make a pool of: "
-                f"they are pinned to {', '.join(sorted(found)) or 'none'}.",
-                "pin all guests to the same CPUs, which are not dom0's (`guest_cpus`)",
+                f"{self._dom0.name} has {len(found)} CPUs for its guests, and {number} are wanted.",
+                "build the lab with more (`guest_pcpus`)",
             )
-        return found.pop()
+        return ",".join(map(str, found[:number]))
 
     def _pool(self, scheduler: str, pool: str) -> Pool:
         said = self._dom0.run(f"{COMMANDS[scheduler]} -p {pool}")

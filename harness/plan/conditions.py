@@ -34,6 +34,8 @@ class Scheduling:
     """`credit` or `credit2`, in a CPU pool that the guests have for themselves."""
     vcpus: int = 0
     """Each VM's vCPUs; the CPU job has as many threads."""
+    cpus: int = 0
+    """So many of the guests' physical CPUs, in such a pool."""
 
     def __post_init__(self) -> None:
         """ValueError for what Xen refuses."""
@@ -43,6 +45,7 @@ class Scheduling:
             ("gpu_weight", self.gpu_weight, 1, 65535),
             ("gpu_cap", self.gpu_cap, 1, 10_000),
             ("vcpus", self.vcpus, 1, 128),
+            ("cpus", self.cpus, 1, 4095),
         ):
             if value and not least <= value <= most:
                 raise ValueError(f"{name} {value} is not from {least} to {most}")
@@ -52,6 +55,11 @@ class Scheduling:
             raise ValueError("credit2 has no time slice")
         if self.slice_ms and (self.ratelimit_us or 0) > 1000 * self.slice_ms:
             raise ValueError(f"a rate limit of {self.ratelimit_us} us is above the time slice")
+
+    @property
+    def pool(self) -> str:
+        """The scheduler of a pool that the guests have for themselves; empty: they have none."""
+        return self.scheduler or ("credit" if self.cpus else "")
 
 
 @dataclass(frozen=True)
@@ -104,6 +112,8 @@ class Condition:
             yield f"cap{scheduling.gpu_cap}"
         if scheduling.vcpus:
             yield f"vcpus{scheduling.vcpus}"
+        if scheduling.cpus:
+            yield f"cpus{scheduling.cpus}"
 
     @property
     def wakes_up(self) -> bool:

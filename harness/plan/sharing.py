@@ -26,6 +26,7 @@ class Sharing:
         """Return it as a condition has it."""
         return replace(
             self,
+            cpus=scheduling.cpus or self.cpus,
             vcpus=scheduling.vcpus or self.vcpus,
             gpu_weight=scheduling.gpu_weight or self.gpu_weight,
             gpu_cap=scheduling.gpu_cap or self.gpu_cap,
@@ -69,3 +70,7 @@ class Sharing:
             gpu_cap=self.gpu_cap / 100,
         )
         return predict(host, Job())
+
+
+ONE_CPU = Sharing()
+"""One CPU, and VMs with one vCPU that are all alike."""

@@ -77,8 +77,12 @@ class World:
     """Which one the guests have; another than Xen's first, in a CPU pool of their own."""
     pool: str = "Pool-0"
     """The CPU pool of the guests, and of their CPU."""
+    guest_cpus: str | list[str] = "1"
+    """What the guests are pinned to."""
+    pool_cpus: str = ""
+    """The CPUs of their own pool."""
     pinned: set[str] = field(default_factory=set)
-    """The VMs that are pinned to the guests' CPU; all of them, to begin with."""
+    """The VMs that are pinned there; all of them, to begin with."""
     guest_type: str = "pv"
     most_vcpus: int = 4
     deaf: set[str] = field(default_factory=set)
@@ -162,7 +166,9 @@ class World:
             host="xen1",
             gpu_vm="gpu1",
             cpu_vms=tuple(name for name in self.names if name.startswith("cpu")),
-            guests={name: Guest(self.guest_type, 1, 256, 0) for name in self.names},
+            guests={
+                name: Guest(self.guest_type, 1, self.guest_cpus, 256, 0) for name in self.names
+            },
             emulator_pid=None,
         )
 
@@ -280,17 +286,19 @@ class FakeHost:
             for name, vm in world.vms.items():
                 if not vm.paused and name not in world.deaf:
                     vm.vcpus = vm.told
-                cpu = "1" if name in world.pinned else "all"
                 for k in range(world.most_vcpus):
                     state = "1 -b-" if k < vm.vcpus else "- --p"
-                    rows.append(f"{name} {vm.domid} {k} {state} 5.1 {cpu} / all")
+                    rows.append(f"{name} {vm.domid} {k} {state} 5.1 1 / all")
             return "\n".join(["Name ID VCPU CPU State Time(s) Affinity (Hard / Soft)", *rows])
         elif command == "xl cpupool-list -c":
-            ours = "Pool-0 0\ngpusplit 1" if world.pool == "gpusplit" else "Pool-0 0,1"
-            return f"Name CPU list\n{ours}\n"
-        elif command == "xl cpupool-cpu-remove Pool-0 1":
-            assert world.pool == "Pool-0", "the CPU is not there"
-        elif match := re.match(r"xl cpupool-create .*sched=\"(\w+)\"' 'cpus=\"1\"'$", command):
+            ours = f"gpusplit {world.pool_cpus}\n" if world.pool == "gpusplit" else ""
+            return f"Name CPU list\nPool-0 0\n{ours}"
+        elif match := re.fullmatch(r"xl cpupool-cpu-remove Pool-0 ([\d,-]+)", command):
+            assert world.pool == "Pool-0", "the CPUs are not there"
+            world.pool_cpus = match[1]
+        elif match := re.match(
+            rf"xl cpupool-create .*sched=\"(\w+)\"' 'cpus=\"{world.pool_cpus}\"'$", command
+        ):
             world.pool, world.scheduler = "gpusplit", match[1]
         elif match := re.fullmatch(r"xl cpupool-migrate (\w+) (\S+)", command):
             world.pinned.discard(match[1])
@@ -301,9 +309,9 @@ class FakeHost:
             world.pool, world.scheduler = "Pool-0", "credit"
         elif match := re.fullmatch(r"xl vcpu-set --ignore-host (\w+) (\d+)", command):
             world.vms[match[1]].told = int(match[2])
-        elif match := re.fullmatch(r"xl vcpu-pin (\w+) all 1", command):
+        elif match := re.fullmatch(rf"xl vcpu-pin (\w+) all {world.guest_cpus}", command):
             world.pinned.add(match[1])
-        elif command != "xl cpupool-cpu-add Pool-0 1":
+        elif command != f"xl cpupool-cpu-add Pool-0 {world.pool_cpus}":
             raise CommandFailed(f"xl does not know: {command}", "fix the test")
         return ""
 

@@ -69,7 +69,8 @@ class TestACondition:
         assert STANDARD.environment(16.25) == {"EMUGPU_WAIT": "spin"}
 
     def test_labels_tell_conditions_apart(self) -> None:
-        labels = [c.label for c in (*hypotheses(16.25), STANDARD)]
+        fewer = Condition(scheduling=Scheduling(cpus=2))
+        labels = [c.label for c in (*hypotheses(16.25), STANDARD, fewer)]
         assert len(set(labels)) == len(labels)
         assert Point(4, Mode.UNSPLIT, condition=BLOCK_THEN_SPIN).label == (
             "n4-unsplit-interrupt-then-spin-at0.15"
@@ -99,7 +100,7 @@ class TestACondition:
         "bad",
         [{"slice_ms": 1001}, {"ratelimit_us": 50}, {"slice_ms": 1, "ratelimit_us": 2000},
          {"gpu_weight": 70_000}, {"gpu_cap": -1}, {"scheduler": "null"},
-         {"scheduler": "credit2", "slice_ms": 30}],
+         {"scheduler": "credit2", "slice_ms": 30}, {"vcpus": 129}, {"cpus": -1}],
     )  # fmt: skip
     def test_what_xen_refuses_is_refused(self, bad: dict[str, int]) -> None:
         with pytest.raises(

@@ -32,9 +32,9 @@ FACTS: dict[str, Any] = {
     "emulator_pid": os.getpid(),
     "guest_pcpus": 2,
     "guests": {
-        "gpu1": {"type": "hvm", "vcpus": 4, "weight": 512, "cap": 90},
-        "cpu1": {"type": "pvh", "vcpus": 2, "weight": 128, "cap": 0},
-        "cpu2": {"type": "pvh", "vcpus": 2, "weight": 128, "cap": 0},
+        "gpu1": {"type": "hvm", "vcpus": 4, "cpus": "1-2", "weight": 512, "cap": 90},
+        "cpu1": {"type": "pvh", "vcpus": 2, "cpus": "1-2", "weight": 128, "cap": 0},
+        "cpu2": {"type": "pvh", "vcpus": 2, "cpus": "1-2", "weight": 128, "cap": 0},
     },
 }
 
@@ -80,7 +80,7 @@ class TestInventory:
         inventory = read_inventory(folder)
         assert inventory.vms == ("gpu1", "cpu1", "cpu2")
         assert (inventory.lab, inventory.clock) == ("dryrun", "deterministic")
-        assert inventory.guests["gpu1"] == Guest("hvm", 4, 512, 90)
+        assert inventory.guests["gpu1"] == Guest("hvm", 4, "1-2", 512, 90)
         assert inventory.sharing == Sharing(
             cpus=2, vcpus=2, cpu_weight=128, cpu_cap=0, gpu_weight=512, gpu_cap=90
         )

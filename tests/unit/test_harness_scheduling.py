@@ -10,7 +10,7 @@ from harness_fakes import World
 from harness.errors import LabUnsuitable, NotReady
 from harness.judge.evaluate import evaluate
 from harness.lab import xen_scheduling
-from harness.lab.xen_scheduling import parse_pinning, parse_pool, parse_pools, parse_vcpus
+from harness.lab.xen_scheduling import parse_pool, parse_pools, parse_vcpus
 from harness.measure.jobs import Jobs
 from harness.measure.point import measure_point
 from harness.plan.conditions import STANDARD, Condition, Scheduling
@@ -39,19 +39,13 @@ class TestWhatXlSays:
         with pytest.raises(ValueError, match="xl said"):
             parse_pool(said)
 
-    def test_of_pools_and_pinning(self) -> None:
+    def test_of_pools(self) -> None:
         assert parse_pools(
             "Name               CPU list\nPool-0             0\ngpusplit  1,2\n"
         ) == {
             "Pool-0": "0",
             "gpusplit": "1,2",
         }
-        said = (
-            "Name         ID  VCPU   CPU State   Time(s) Affinity (Hard / Soft)\n"
-            "gpu1          1     0    1   ---      26.3  1 / all\n"
-            "cpu4          5     0    -   --p       0.0  1-2 / all\n"
-        )
-        assert parse_pinning(said) == {"gpu1": {"1"}, "cpu4": {"1-2"}}
 
     def test_of_the_vcpus_that_a_domain_may_have_and_has(self) -> None:
         most, online = parse_vcpus((DATA / "xl-vcpu-list.txt").read_text())
@@ -122,17 +116,43 @@ class TestAnotherScheduler:
         assert (world.pool, world.scheduler) == ("gpusplit", "credit")
 
     def test_guests_without_cpus_of_their_own_are_told(self, tmp_path: Path) -> None:
-        world = World()
-        world.pinned.clear()
-        with pytest.raises(LabUnsuitable, match="no CPUs of their own"):
-            world.lab(tmp_path / "lab").schedule(CREDIT2)
-        assert world.pool == "Pool-0"
+        for number, cpus in enumerate(("all", ["1", "2"])):
+            world = World(guest_cpus=cpus)
+            with pytest.raises(LabUnsuitable, match="no CPUs of their own"):
+                world.lab(tmp_path / f"lab{number}").schedule(CREDIT2)
+            assert world.pool == "Pool-0"
 
     def test_that_a_killed_run_left_behind_is_tidied_up(self, tmp_path: Path) -> None:
         world = World()
         world.lab(tmp_path / "killed").schedule(CREDIT2)
         world.lab(tmp_path / "next").prepare()
         assert (world.pool, world.scheduler) == ("Pool-0", "credit")
+        assert world.pinned == set(world.names)
+
+
+class TestFewerCpus:
+    def test_are_a_pool_of_the_first_ones(self, tmp_path: Path) -> None:
+        world = World(guest_cpus="1-3")
+        lab = world.lab(tmp_path / "lab")
+        assert lab.schedule(Scheduling(cpus=2)) == Scheduling(30, 1000, 256, 0, cpus=2)
+        assert (world.pool, world.scheduler, world.pool_cpus) == ("gpusplit", "credit", "1,2")
+        lab.schedule(Scheduling(cpus=1, scheduler="credit2"))
+        assert (world.pool, world.scheduler, world.pool_cpus) == ("gpusplit", "credit2", "1")
+        lab.release()
+        assert world.pool == "Pool-0"
+        assert world.pinned == set(world.names)  # to all three
+
+    def test_more_than_there_are_are_refused_and_nothing_is_changed(self, tmp_path: Path) -> None:
+        world = World(guest_cpus="1-2")
+        with pytest.raises(LabUnsuitable, match="has 2 CPUs for its guests, and 3 are"):
+            world.lab(tmp_path / "lab").schedule(Scheduling(cpus=3, vcpus=2))
+        assert (world.pool, {vm.told for vm in world.vms.values()}) == ("Pool-0", {1})
+
+    def test_that_a_killed_run_left_behind_are_tidied_up(self, tmp_path: Path) -> None:
+        world = World(guest_cpus="1-2")
+        world.lab(tmp_path / "killed").schedule(Scheduling(cpus=1))
+        world.lab(tmp_path / "next").prepare()
+        assert world.pool == "Pool-0"
         assert world.pinned == set(world.names)
 
 

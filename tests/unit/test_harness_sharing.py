@@ -42,9 +42,7 @@ def test_of_one_cpu_a_vm_more_takes_an_equal_part(n: int, limit: float) -> None:
         (Sharing(cpu_cap=25), 1, 0.0),
     ],
 )
-def test_the_limit_is_by_vcpus_cpus_weights_and_caps(
-    shared: Sharing, n: int, limit: float
-) -> None:
+def test_the_limit_is_by_vcpus_cpus_weights_and_caps(shared: Sharing, n: int, limit: float) -> None:
     assert shared.limit(n) == pytest.approx(limit)
 
 
@@ -60,6 +58,6 @@ def test_busy_cpus_are_those_that_cpu_vms_can_use() -> None:
 def test_a_condition_changes_what_it_says_and_no_more() -> None:
     lab = Sharing(4, 2, 128, 50, 512, 60)
     assert lab.under(Scheduling(slice_ms=5, scheduler="credit")) == lab
-    assert lab.under(Scheduling(vcpus=3, gpu_weight=256, gpu_cap=10)) == Sharing(
-        4, 3, 128, 50, 256, 10
+    assert lab.under(Scheduling(vcpus=3, cpus=1, gpu_weight=256, gpu_cap=10)) == Sharing(
+        1, 3, 128, 50, 256, 10
     )
