@@ -171,13 +171,13 @@ class XenScheduling:
         return self._is
 
     def tidy(self, paused: Collection[str]) -> None:
-        """Give back pool and vCPUs that a run left behind that was killed; weights are as created.
+        """Give back pool and vCPUs that a run left behind that was killed.
 
         VMs that it left paused may not have done yet what they were told.
         """
         cpus = parse_pools(self._dom0.run("xl cpupool-list -c")).get(OUR_POOL)
         if cpus and self._wanted.pool == "":
-            shares = dict.fromkeys(self._guests, AS_CREATED)
+            shares = {vm: (its.weight, its.cap) for vm, its in self._guests.items()}
             self._run(leaving(cpus, self._guests_cpus(), shares))
         self._told |= dict.fromkeys(paused, 0)  # nobody knows what
         self._tell({vm: its.vcpus for vm, its in self._guests.items()})
