@@ -157,6 +157,7 @@ class XenScheduling:
 
     def find(self) -> Scheduling:
         """Return how Xen's first pool schedules. LabUnsuitable if it does not say that."""
+        self._tidy_pool()  # which has the guests otherwise
         return self._pool("credit", FIRST_POOL).scheduling(self._gpu_vm)
 
     def set(self, wanted: Scheduling) -> Scheduling | None:
@@ -175,12 +176,15 @@ class XenScheduling:
 
         VMs that it left paused may not have done yet what they were told.
         """
+        self._tidy_pool()
+        self._told |= dict.fromkeys(paused, 0)  # nobody knows what
+        self._tell({vm: its.vcpus for vm, its in self._guests.items()})
+
+    def _tidy_pool(self) -> None:
         cpus = parse_pools(self._dom0.run("xl cpupool-list -c")).get(OUR_POOL)
         if cpus and self._wanted.pool == "":
             shares = {vm: (its.weight, its.cap) for vm, its in self._guests.items()}
             self._run(leaving(cpus, self._guests_cpus(), shares))
-        self._told |= dict.fromkeys(paused, 0)  # nobody knows what
-        self._tell({vm: its.vcpus for vm, its in self._guests.items()})
 
     def await_vcpus(
         self, running: Collection[str], clock: Callable[[], float] = time.monotonic

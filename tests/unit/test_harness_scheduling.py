@@ -125,7 +125,10 @@ class TestAnotherScheduler:
     def test_that_a_killed_run_left_behind_is_tidied_up(self, tmp_path: Path) -> None:
         world = World()
         world.lab(tmp_path / "killed").schedule(CREDIT2)
-        world.lab(tmp_path / "next").prepare()
+        lab = world.lab(tmp_path / "next")
+        # Which is asked first, before anything is prepared.
+        assert lab.conditions()["slice_ms"] == "30"
+        lab.prepare()
         assert (world.pool, world.scheduler) == ("Pool-0", "credit")
         assert world.pinned == set(world.names)
 
