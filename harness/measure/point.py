@@ -113,7 +113,8 @@ def measure_point(
             gpu = jobs.gpu(environment)
             gpu.set(chosen)
         options |= {**environment, **chosen}
-    cpus = jobs.cpus(cpu_vms)
+    sharing = lab.sharing.under(point.condition.scheduling)
+    cpus = jobs.cpus(cpu_vms, sharing.vcpus)
 
     for cpu in cpus.values():
         cpu.go()
@@ -166,7 +167,7 @@ def measure_point(
         identities=identities,
         identities_after=lab.identities(running),
         measured_in=time.monotonic() - began,
-        shared_cpus=lab.shared_cpus,
+        sharing=sharing,
         accounting_tolerance=lab.accounting_tolerance,
         real_cpus=lab.clock == "real",
         own_cpu_jobs=profile.cpu_program is None,
