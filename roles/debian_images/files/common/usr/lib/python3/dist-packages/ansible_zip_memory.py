@@ -1,10 +1,11 @@
 """Keeps compiled what Ansible sends with each call, as a zip file that Python compiles each time.
 
-These are 11,000 lines, and zipimport compiles them twice (it asks for a module's file name by
-compiling it): an emulated CPU takes seconds for that. Kept by the sum of the source, so what is
-another now is compiled; what is not found, or cannot be kept, is compiled, too.
+These are 11,000 lines, and zipimport compiles them twice, once to say a module's file name: an
+emulated CPU takes seconds for that. Kept by the sum of the source, so what is another now is
+compiled; what is not found, or cannot be kept, is compiled, too.
 """
 
+import functools
 import hashlib
 import marshal
 import os
@@ -39,3 +40,4 @@ def remembered(path, source):
 
 
 zipimport._compile_source = remembered
+zipimport._get_module_code = functools.cache(zipimport._get_module_code)
