@@ -18,8 +18,6 @@ CPU_VMS_full := 5
 CPU_VMS = $(CPU_VMS_$(PROFILE))
 KNOWN_PROFILE = test -n "$(CPU_VMS)" || { echo "PROFILE=$(PROFILE) is unknown: choose smoke, quick or full." >&2; exit 2; }
 LAB_AS_WANTED = --cpu-vms $(CPU_VMS) --options "$(LAB_OPTIONS)"
-# Python compiles what it imports when it first does, which is a small part of what there is.
-PIP_INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --no-compile
 VAGRANT_BOX := .lab-vagrant/xen.box
 SUDO := $(if $(filter-out 0,$(shell id -u)),sudo,)
 
@@ -101,7 +99,7 @@ vagrant-measure: .venv/vagrant-packages vagrant-box ## The same, and a measureme
 	$(SUDO) tests/vagrant/run --measure
 
 .PHONY: check
-check: .venv/tools ## Static checks alone: ruff, mypy, ansible-lint, syntax
+check: .venv/installed ## Static checks alone: ruff, mypy, ansible-lint, syntax
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -140,11 +138,7 @@ clean: ## Remove what was built: the lab (taken down first), caches, .venv; resu
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
 	    echo "Installing python3-venv"; $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq python3-venv; }
 	$(PYTHON) -m venv .venv
-	$(PIP_INSTALL) --editable '.[lab]'
-	@touch $@
-
-.venv/tools: .venv/installed
-	$(PIP_INSTALL) --editable '.[lab,test]'
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[lab,test]'
 	@touch $@
 
 # What is there already needs no root.
@@ -158,7 +152,7 @@ clean: ## Remove what was built: the lab (taken down first), caches, .venv; resu
 	@touch $@
 
 # Debian's packages for the tests (the lab's own are installed by the role, when it is built).
-.venv/test-packages: .venv/tools roles/controller/defaults/main.yml
+.venv/test-packages: .venv/installed roles/controller/defaults/main.yml
 	$(BIN)/ansible-playbook playbooks/controller.yml -e '{"controller_purposes": ["test"]}'
 	@$(MAKE) -s -C gpusplit/native OUT=$(CURDIR)/gpusplit/native # the package may be older than the compiler
 	@touch $@

@@ -117,7 +117,7 @@ def test_the_whole_lab_is_told_of_a_bare_server(host: StandIn, bench: Path) -> N
         "Generate the lab's keys, the user's and the machines'",
         "Install Xen",
         "Have the bridge, now and after every boot",
-        "Keep each guest's console in a log, in a place that has an end, now and after every boot",
+        "Have a place for the guests' console logs that has an end, now and after every boot",
         "Reboot",
         "Make all functions of the GPU assignable, and see what Xen says of it",
         "Make the disks of the guests that have none",

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 import role_programs
-from ansible.module_utils.grub_entries import boots_xen
 
 grub_default = role_programs.load("xen_dom0/library/grub_default.py")
 
@@ -93,12 +92,9 @@ def test_a_trial_is_for_one_boot_and_the_boot_after_it_is_without_xen(host: Host
 
 def test_xen_is_the_default_after_it_has_come_up(host: Host) -> None:
     host.boots("trial")
-    assert not boots_xen(host.folder)
     (host.folder / "grubenv").write_text(f"saved_entry={LINUX}\nnext_entry=\n")  # as GRUB leaves it
-    assert not boots_xen(host.folder)
     assert host.boots("xen")["changed"]
     assert host.environment["saved_entry"] == XEN
-    assert boots_xen(host.folder)
     assert not host.boots("xen")["changed"]
 
 
@@ -173,11 +169,3 @@ def test_entries_inside_a_submenu_are_no_entries_to_boot() -> None:
     )
     with pytest.raises(LookupError):
         grub_default.entries(config)
-
-
-@pytest.mark.parametrize("missing", ["grub.cfg", "grubenv"])
-def test_a_host_without_grubs_files_boots_no_xen(host: Host, missing: str) -> None:
-    host.boots("xen")
-    assert boots_xen(host.folder)
-    (host.folder / missing).unlink()
-    assert not boots_xen(host.folder)

@@ -148,28 +148,3 @@ def test_check_mode_says_all_and_does_nothing(standing: Host) -> None:
     assert told["diff"][0]["after"] == "[Service]\nExecStart=true\n"
     assert standing.told == []
     assert standing.unit.read_text() == "[Service]\n"
-
-
-def test_a_line_of_anothers_file_takes_the_place_of_the_last_one_like_it(host: Host) -> None:
-    settings = host.folder / "xen"
-    settings.write_text("# Xen\n#ARGS=\nOTHER=1\nARGS=old\nLAST=2")
-    settings.chmod(0o640)
-    lines = {str(settings): {"regexp": "^#?ARGS=", "line": "ARGS=new"}}
-    would = role_programs.call(host_files, check=True, lines=lines)
-    assert settings.read_text().endswith("LAST=2")
-    done = role_programs.call(host_files, lines=lines)
-    assert settings.read_text() == "# Xen\n#ARGS=\nOTHER=1\nARGS=new\nLAST=2\n"
-    assert settings.stat().st_mode & 0o777 == 0o640
-    assert done["written"] == would["written"] == [str(settings)]
-    assert done["diff"] == would["diff"]
-    assert not role_programs.call(host_files, lines=lines)["changed"]
-
-
-def test_a_line_that_is_nowhere_is_added_and_its_file_made(host: Host) -> None:
-    there, new = host.folder / "there", host.folder / "new"
-    there.write_text("OTHER=1\n")
-    line = {"regexp": "^ARGS=", "line": "ARGS=new"}
-    role_programs.call(host_files, lines={str(there): line, str(new): line})
-    assert there.read_text() == "OTHER=1\nARGS=new\n"
-    assert new.read_text() == "ARGS=new\n"
-    assert new.stat().st_mode & 0o777 == 0o644

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import math
-import re
 import time
 from pathlib import Path
 
@@ -27,12 +26,6 @@ options:
     description:
       - Whole text by path. A text that begins with C(#!) is a program (mode 0755), any other may
         be read by everybody (0644).
-  lines:
-    type: dict
-    default: {}
-    description:
-      - Lines of files that are others' too, by path. Each is C(line), and stands in place of the
-        last one that C(regexp) is found in, or at the end.
   units:
     type: list
     elements: str
@@ -52,13 +45,6 @@ EXAMPLES = r"""
     files:
       /etc/systemd/system/bridge.service: "{{ lookup('template', 'bridge.service.j2') }}"
     units: [bridge.service]
-
-- name: Keep each guest's console in a log
-  host_files:
-    lines:
-      /etc/default/xen:
-        regexp: ^#?XENCONSOLED_ARGS=
-        line: XENCONSOLED_ARGS="--log=guest"
 """
 
 RETURN = r"""
@@ -88,27 +74,19 @@ def mode_of(text: str) -> int:
     return 0o755 if text.startswith("#!") else 0o644
 
 
-def as_wanted(path: Path, text: str, mode: int) -> bool:
+def as_wanted(path: Path, text: str) -> bool:
     if not path.is_file() or path.read_text() != text:
         return False
-    return path.stat().st_mode & 0o7777 == mode
+    return path.stat().st_mode & 0o7777 == mode_of(text)
 
 
-def write(path: Path, text: str, mode: int) -> None:
+def write(path: Path, text: str) -> None:
     """Put a file into its place, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.partial")
     partial.write_text(text)
-    partial.chmod(mode)
+    partial.chmod(mode_of(text))
     partial.replace(path)
-
-
-def with_line(text: str, regexp: str, line: str) -> str:
-    """A text that has a line, in place of the last one that the expression is found in."""
-    lines = text.splitlines()
-    places = [number for number, each in enumerate(lines) if re.search(regexp, each)]
-    place = places[-1] if places else len(lines)
-    return "".join(f"{each}\n" for each in [*lines[:place], line, *lines[place + 1 :]])
 
 
 def newest(paths: list[Path]) -> float:
@@ -164,22 +142,16 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "files": {"type": "dict", "default": {}},
-            "lines": {"type": "dict", "default": {}},
             "units": {"type": "list", "elements": "str", "default": []},
             "follows": {"type": "list", "elements": "path", "default": []},
         },
         supports_check_mode=True,
     )
     texts = {Path(name): text for name, text in module.params["files"].items()}
-    wanted = {path: (text, mode_of(text)) for path, text in texts.items()}
-    for name, asked in module.params["lines"].items():
-        path = Path(name)
-        there, mode = (path.read_text(), path.stat().st_mode) if path.is_file() else ("", 0o644)
-        wanted[path] = with_line(there, **asked), mode & 0o7777
-    other = [path for path, (text, mode) in wanted.items() if not as_wanted(path, text, mode)]
+    other = [path for path, text in texts.items() if not as_wanted(path, text)]
     before = {path: path.read_text() if path.is_file() else "" for path in other}
     for path in () if module.check_mode else other:
-        write(path, *wanted[path])
+        write(path, texts[path])
     changed = newest([*texts, *map(Path, module.params["follows"])])
     systemd = Systemd(module)
     for unit in module.params["units"]:
@@ -193,7 +165,7 @@ def main() -> None:
                 "before_header": str(path),
                 "after_header": str(path),
                 "before": before[path],
-                "after": wanted[path][0],
+                "after": texts[path],
             }
             for path in other
         ],

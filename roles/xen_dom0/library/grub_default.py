@@ -4,10 +4,11 @@
 from __future__ import annotations
 
 import json
+import re
+from dataclasses import dataclass
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.grub_entries import Entries, entries, wanted
 
 DOCUMENTATION = r"""
 module: grub_default
@@ -48,12 +49,48 @@ UNWRITABLE_ABSTRACTIONS = {"diskfilter", "lvm", "cryptodisk"}
 UNWRITABLE_FILE_SYSTEMS = {"btrfs", "cpiofs", "newc", "odc", "romfs", "squash4", "tarfs", "zfs"}
 
 
+@dataclass(frozen=True)
+class Entries:
+    """Identifiers of GRUB's entries: the first with Xen, the first without."""
+
+    xen: str
+    linux: str
+
+
+def entries(config: str) -> Entries:
+    """Read the top-level entries that update-grub made (20_linux_xen, 10_linux).
+
+    By identifier, because titles are translated. Raises LookupError where one is missing.
+    """
+    identifiers = re.findall(r"^menuentry .*\$menuentry_id_option '([^']+)'", config, re.MULTILINE)
+
+    def first(prefix: str, what: str) -> str:
+        for identifier in identifiers:
+            if identifier.startswith(prefix):
+                return str(identifier)
+        raise LookupError(
+            f"GRUB's configuration has no entry {what}: see what `update-grub` says, and whether "
+            "the packages of Xen and of a kernel are installed."
+        )
+
+    return Entries(first("xen-gnulinux-", "with Xen"), first("gnulinux-", "without Xen"))
+
+
 def can_forget(abstractions: str, file_system: str) -> bool:
     """Whether GRUB can write its environment block at boot, by what grub-probe says of the disk."""
     return (
         not UNWRITABLE_ABSTRACTIONS & set(abstractions.split())
         and file_system.strip() not in UNWRITABLE_FILE_SYSTEMS
     )
+
+
+def wanted(boots: str, entry: Entries, before: dict[str, str], trial: bool) -> dict[str, str]:
+    """The two variables that make GRUB boot so; an empty one is to be unset."""
+    if boots == "before":
+        return {"saved_entry": before.get("saved_entry", ""), "next_entry": ""}
+    if boots == "trial" and trial:
+        return {"saved_entry": entry.linux, "next_entry": entry.xen}
+    return {"saved_entry": entry.xen, "next_entry": ""}
 
 
 def main() -> None:

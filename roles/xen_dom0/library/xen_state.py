@@ -8,7 +8,6 @@ import re
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.grub_entries import boots_xen
 
 DOCUMENTATION = r"""
 module: xen_state
@@ -57,10 +56,6 @@ kernel_arguments:
   returned: always
   type: list
   elements: str
-boots_xen:
-  description: Whether GRUB boots Xen now and later.
-  returned: always
-  type: bool
 missing:
   description: Those of the packages that are not installed.
   returned: always
@@ -142,7 +137,6 @@ def main() -> None:
         command_line=" ".join(facts.get("xen_commandline", "").split()),
         scheduler=facts.get("xen_scheduler", ""),
         kernel_arguments=(root / "proc/cmdline").read_text().split(),
-        boots_xen=boots_xen(root / "boot/grub"),
         missing=missing(packages, installed),
         waiting=new,
     )
