@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import ctypes
 import functools
-import subprocess
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
 
-HERE = Path(__file__).parent
+from compiled import PROGRAMS, made
 
 
 class Phase(IntEnum):
@@ -54,10 +52,8 @@ class Decision:
 @functools.cache
 def law() -> ctypes.CDLL:
     """The law, compiled."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = f"{folder}/adaptive_law.so"
-        subprocess.run(["make", "-s", "-C", HERE, f"OUT={folder}", path], check=True, timeout=300)
-        library = ctypes.CDLL(path)  # which stays when its file goes
+    name = "adaptive_law.so"
+    library = ctypes.CDLL(str(made(PROGRAMS, name) / name))
     library.law_control_size.restype = ctypes.c_size_t
     assert library.law_control_size() == ctypes.sizeof(_Control)
     library.law_meters.argtypes = [ctypes.c_double] * 3

@@ -6,11 +6,9 @@ import json
 import shutil
 import subprocess
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
-
-HERE = Path(__file__).parent
+from compiled import PROGRAMS, made
 
 pytestmark = pytest.mark.skipif(
     not (shutil.which("cc") and shutil.which("make")), reason="needs a C compiler and make"
@@ -24,12 +22,8 @@ PROMPT, GUEST, TARDY, STOLEN = (5, 2, 0), (50, 20, 0), (100, 40, 0), (10, 10, 0.
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Model:
-    folder = tmp_path_factory.mktemp("engine")
-    program = folder / "engine_model"
-    command = ["make", "-s", "-C", str(HERE), f"OUT={folder}", str(program)]
-    made = subprocess.run(command, check=False, capture_output=True, text=True)
-    assert made.returncode == 0, made.stderr
+def model() -> Model:
+    program = made(PROGRAMS, "engine_model") / "engine_model"
 
     def run(
         timers: tuple[float, ...], *lengths: int, jitter: float = 3, options: tuple[str, ...] = ()

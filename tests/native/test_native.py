@@ -17,11 +17,10 @@ from statistics import median
 from typing import Any
 
 import pytest
+from compiled import NATIVE, PROGRAMS, made
 
 from gpusplit import reaching, running
 
-HERE = Path(__file__).parent
-NATIVE = HERE.parent.parent / "gpusplit" / "native"
 SANITIZERS = {"address": "address,undefined", "thread": "thread"}
 
 pytestmark = [
@@ -38,14 +37,12 @@ class Build:
     def __init__(self, folder: Path, sanitize: str = "") -> None:
         self.folder = folder
         self.lacks = ""
-        folder.mkdir()
-        for source in (NATIVE, HERE):
-            command = ["make", "-s", "-C", str(source), f"OUT={folder}", f"SANITIZE={sanitize}"]
-            made = subprocess.run(command, check=False, capture_output=True, text=True)
-            if sanitize and "cannot find" in made.stderr:  # the sanitizer's runtime
-                self.lacks = made.stderr
-                return
-            assert made.returncode == 0, made.stderr
+        try:
+            for source in (NATIVE, PROGRAMS):
+                shutil.copytree(made(source, sanitize=sanitize), folder, dirs_exist_ok=True)
+        except pytest.skip.Exception as lacks:
+            self.lacks = str(lacks)
+            return
         started = self.run("conformance", "--host")
         if sanitize and "FATAL" in started.stderr:  # a kernel that it cannot cope with
             self.lacks = started.stderr

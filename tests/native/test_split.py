@@ -8,14 +8,13 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
+from compiled import PROGRAMS, made
 from split_reference import cut, cut_without_local_size, form, least_groups
 
 from gpusplit.ndrange import NDRange
 
-HERE = Path(__file__).parent
 LAUNCHES = 4000
 
 pytestmark = pytest.mark.skipif(
@@ -91,17 +90,11 @@ def pythons(case: Case) -> list[str]:
 
 
 @pytest.mark.parametrize("sanitize", ["", "address,undefined"])
-def test_slices_and_macros_are_those_of_python(tmp_path: Path, sanitize: str) -> None:
-    command = ["make", "-s", "-C", HERE, f"OUT={tmp_path}", f"SANITIZE={sanitize}"]
-    made = subprocess.run(
-        [*command, tmp_path / "split_try"], check=False, capture_output=True, text=True
-    )
-    if sanitize and "cannot find" in made.stderr:
-        pytest.skip("this sanitizer's runtime is not installed")
-    assert made.returncode == 0, made.stderr
+def test_slices_and_macros_are_those_of_python(sanitize: str) -> None:
+    program = made(PROGRAMS, "split_try", sanitize=sanitize) / "split_try"
     given = list(cases(seed=16))
     said = subprocess.run(
-        [tmp_path / "split_try"], input="\n".join(case.line() for case in given),
+        [program], input="\n".join(case.line() for case in given),
         capture_output=True, text=True, check=True, timeout=300,
     )  # fmt: skip
     answers = said.stdout.split("end\n")

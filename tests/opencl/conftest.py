@@ -1,4 +1,4 @@
-"""The emulated GPU, built once per test run, and programs that run on it.
+"""The emulated GPU, and programs that run on it.
 
 The layer is chosen by the environment when an OpenCL loader starts, so every program that uses it
 is a process of its own: `emugpu.run(program)` runs one and returns what it printed as JSON.
@@ -16,8 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-EMUGPU = Path(__file__).parents[2] / "harness" / "emugpu"
+from compiled import EMUGPU, made
 
 # What every program starts with. At scale 1 the paper's card takes `KERNEL_S` for one launch of
 # `launch()`: 1024 work-groups of 16 x 16, so 22 waves.
@@ -124,26 +123,16 @@ class EmuGpu:
         )
 
 
-def build_emugpu(folder: Path, **variables: str) -> EmuGpu:
-    given = [f"{name}={value}" for name, value in variables.items()]
-    built = subprocess.run(
-        ["make", "-s", "-C", str(EMUGPU), "all", f"OUT={folder}", *given],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert built.returncode == 0, built.stderr
-    assert built.stderr == "", "the layer compiles without a warning"
-    return EmuGpu(folder)
+def build_emugpu(sanitize: str = "") -> EmuGpu:
+    programs = ("split-cost", "timeline-test", "loader-test", "program-test", "busy-host-test")
+    return EmuGpu(made(EMUGPU, "libemugpu.so", *programs, sanitize=sanitize))
 
 
 @pytest.fixture(scope="session")
-def emugpu(tmp_path_factory: pytest.TempPathFactory) -> EmuGpu:
-    return build_emugpu(tmp_path_factory.mktemp("emugpu"))
+def emugpu() -> EmuGpu:
+    return build_emugpu()
 
 
 @pytest.fixture(scope="session", params=["address,undefined", "thread"])
-def sanitized_emugpu(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> EmuGpu:
-    return build_emugpu(tmp_path_factory.mktemp("sanitized"), SANITIZE=request.param)
+def sanitized_emugpu(request: pytest.FixtureRequest) -> EmuGpu:
+    return build_emugpu(request.param)

@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from compiled import NATIVE, made
 from conftest import EmuGpu
-
-NATIVE = Path(__file__).parents[2] / "gpusplit" / "native"
 
 pytestmark = [pytest.mark.opencl, pytest.mark.alone]
 
@@ -62,10 +61,8 @@ say(**used)
 
 
 @pytest.fixture(scope="module")
-def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("native")
-    subprocess.run(["make", "-s", "-C", NATIVE, f"OUT={folder}"], check=True)
-    return folder / "libgpusplit.so"
+def library() -> Path:
+    return made(NATIVE) / "libgpusplit.so"
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from compiled import EMUGPU, made
 
 from harness.lab.samples import Launch
 from harness.lab.xen_lab import GPU_PROGRAM, OUR_GPUSPLIT
@@ -19,18 +20,15 @@ from harness.plan.profiles import PROFILES
 from harness.workloads.build import build_gpusplit
 from harness.workloads.gpu_matmul import package_digest
 
-ROOT = Path(__file__).resolve().parents[2]
 TINY_SCALE = 0.001
 
 pytestmark = pytest.mark.opencl
 
 
 @pytest.fixture(scope="module")
-def layer(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("emugpu")
-    subprocess.run(["make", "-C", ROOT / "harness/emugpu", f"OUT={folder}"], check=True)
+def layer() -> Path:
     build_gpusplit()
-    return folder / "libemugpu.so"
+    return made(EMUGPU, "libemugpu.so") / "libemugpu.so"
 
 
 Talk = subprocess.Popen[str]
