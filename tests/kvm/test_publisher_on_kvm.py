@@ -11,13 +11,9 @@ import pytest
 from kvm_host import Host
 
 MISSING = kvm_host.missing()
-pytestmark = [
-    pytest.mark.alone,
-    pytest.mark.skipif(
-        bool(MISSING),
-        reason=f"missing: {', '.join(MISSING)} (make .venv/test-packages installs it)",
-    ),
-]
+pytestmark = pytest.mark.skipif(
+    bool(MISSING), reason=f"missing: {', '.join(MISSING)} (make .venv/test-packages installs it)"
+)
 #: No heartbeat comes in a test's time; what a guest is told then, events have brought about.
 NO_HEARTBEAT = ("--heartbeat", "600")
 

@@ -13,7 +13,7 @@ import kvm_host
 import pytest
 import tiny_guest
 from kvm_host import Host
-from tiny_guest import Booting, TinyGuest
+from tiny_guest import TinyGuest
 
 from gpusplit import virtio
 
@@ -26,20 +26,27 @@ pytestmark = [
     ),
 ]
 #: Emulated, on a machine that may be busy.
-BOOT_SECONDS = 120.0
+BOOT_SECONDS = 300.0
 READY = {"ready": virtio.PORT}
 
 
-@pytest.fixture
-def host(booting: Booting) -> Host:
-    return booting.host
+@pytest.fixture(scope="module")
+def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
+    made = Host(tmp_path_factory.mktemp("host"))
+    made.starts_publisher()
+    yield made
+    made.ends()
 
 
 @pytest.fixture(scope="module")
-def booted(booting: Booting) -> Iterator[TinyGuest]:
-    assert booting.guest.says(BOOT_SECONDS) == READY
-    yield booting.guest
-    booting.end()
+def booted(host: Host, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TinyGuest]:
+    folder = tmp_path_factory.mktemp("guest")
+    made = TinyGuest(tiny_guest.build(folder), host.path, folder / "console.log")
+    try:
+        assert made.says(BOOT_SECONDS) == READY
+        yield made
+    finally:
+        made.ends()
 
 
 @pytest.fixture

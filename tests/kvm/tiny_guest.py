@@ -15,11 +15,8 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-from kvm_host import Host
 
 REPOSITORY = Path(__file__).parents[2]
 #: Where the role `controller` unpacks Debian's kernel for the tests.
@@ -175,7 +172,7 @@ class TinyGuest:
         """console: a file for all that the console says, for people."""
         self._process = subprocess.Popen(
             [
-                *("nice", EMULATOR, "-nodefaults", "-no-user-config", "-display", "none"),
+                *(EMULATOR, "-nodefaults", "-no-user-config", "-display", "none"),
                 *("-machine", "pc,accel=tcg", "-cpu", "qemu64", "-m", "192"),
                 *("-kernel", str(KERNEL / "vmlinuz"), "-initrd", str(image)),
                 *("-append", "console=ttyS0 quiet loglevel=1 panic=-1 mitigations=off"),
@@ -236,16 +233,3 @@ class TinyGuest:
                 console.flush()
                 if line.startswith("{"):
                     self._said.put(json.loads(line))
-
-
-@dataclass(frozen=True)
-class Booting:
-    """A host and its guest, which may not be ready yet."""
-
-    host: Host
-    guest: TinyGuest
-
-    def end(self) -> None:
-        """Of both; may be said again."""
-        self.guest.ends()
-        self.host.ends()

@@ -23,12 +23,9 @@ from gpusplit import reaching, running
 
 SANITIZERS = {"address": "address,undefined", "thread": "thread"}
 
-pytestmark = [
-    pytest.mark.alone,
-    pytest.mark.skipif(
-        not (shutil.which("cc") and shutil.which("make")), reason="needs a C compiler and make"
-    ),
-]
+pytestmark = pytest.mark.skipif(
+    not (shutil.which("cc") and shutil.which("make")), reason="needs a C compiler and make"
+)
 
 
 class Build:
@@ -168,6 +165,7 @@ def cost(build: Build, **options: bool | str) -> dict[str, dict[str, float]]:
     return waits
 
 
+@pytest.mark.alone
 def test_waits_sleep_and_wake_seldom(plain: Build) -> None:
     """Beside what the work takes: of a driver that spins others' programs take part of the CPU."""
     before, ours = cost(plain), cost(plain, preload=True)
@@ -177,6 +175,7 @@ def test_waits_sleep_and_wake_seldom(plain: Build) -> None:
         assert ours[kind]["most_wakes"] <= 8, (kind, ours)
 
 
+@pytest.mark.alone
 def test_waits_for_work_never_seen_do_not_spin(plain: Build) -> None:
     """Not for events either, which are made as the program wants them: without CUDA's flag."""
     ran = plain.run("conformance", "--new", "20", "10", preload=True)
@@ -185,6 +184,7 @@ def test_waits_for_work_never_seen_do_not_spin(plain: Build) -> None:
     assert all(kind["cpu_ms"] < 5 for kind in waits.values()), waits
 
 
+@pytest.mark.alone
 def test_frees_and_copies_are_slept_for_as_waits_are(plain: Build, tmp_path: Path) -> None:
     """Once the driver's own calls have shown that they wait."""
     timeline = tmp_path / "timeline.json"
@@ -225,6 +225,7 @@ def test_a_process_without_a_gpu_is_as_it_was(plain: Build, tmp_path: Path) -> N
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.alone
 def test_the_report_is_one_line(plain: Build, tmp_path: Path) -> None:
     report = tmp_path / "report"
     plain.run("conformance", "--cost", "2", "10", preload=True, GPUSPLIT_REPORT=str(report))
@@ -267,6 +268,7 @@ def test_forked_processes_report_for_themselves(builds: dict[str, Build]) -> Non
     assert min(line["waits"] for line in lines) < 10 < max(line["waits"] for line in lines)
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("order", [[], ["-r"]])
 def test_the_engine_sleeps_through_what_it_knows(plain: Build, order: list[str]) -> None:
     ran = plain.run("engine_try", *order, "30", "10000000")
@@ -275,6 +277,7 @@ def test_the_engine_sleeps_through_what_it_knows(plain: Build, order: list[str])
     assert told["cpu"] < 0.5
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("launches", ["--in-turn", "--as-said"])
 def test_an_argument_tells_long_launches_from_short_ones(
     plain: Build, tmp_path: Path, launches: str
@@ -300,6 +303,7 @@ def test_streams_and_events_are_known(builds: dict[str, Build], build: str) -> N
     assert (ran.returncode, ran.stderr) == (0, "")
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("build", ["plain", *SANITIZERS])
 def test_a_driver_of_opencls_is_reached_in_a_table_that_is_read_only(
     builds: dict[str, Build], build: str
@@ -331,6 +335,7 @@ def test_a_library_that_uses_the_driver_may_be_closed_and_opened_again(
     assert (ran.returncode, ran.stdout) == (0, "0 1\n" * 2)
 
 
+@pytest.mark.alone
 def test_the_driver_may_be_closed_and_opened_again(plain: Build) -> None:
     """And its waits then sleep as before."""
     waits = []
@@ -383,6 +388,7 @@ def doctor(monkeypatch: pytest.MonkeyPatch, folder: Path) -> tuple[int, str]:
     return module._examine_cuda(out), out.getvalue()
 
 
+@pytest.mark.alone
 def test_the_doctor_says_how_cuda_waits(plain: Build, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(running, "LIBRARY", str(plain.folder / "libgpusplit.so"))
     found, said = doctor(monkeypatch, plain.folder)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pytest
 
-pytestmark = [pytest.mark.opencl, pytest.mark.alone]
+pytestmark = pytest.mark.opencl
 
 # One launch of the prelude's `launch()` on the paper's card at scale 1: 22 waves of 48
 # work-groups of 256 work-items, 619.69 ns of device time each.

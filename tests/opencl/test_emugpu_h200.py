@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import pytest
 
-pytestmark = [pytest.mark.opencl, pytest.mark.alone]
+pytestmark = pytest.mark.opencl
 
 # What the measuring program itself took from the end of a wait to its next launch. It isn't a
 # property of the card; the column "wait for each" over "one ahead" says it: 50 to 116 us a group.

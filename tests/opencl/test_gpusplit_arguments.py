@@ -11,7 +11,7 @@ import pytest
 from gpusplit_device import ADD, LOCAL, PLUS, SIZE, ZEROS, buffer, context, kernel, read, split
 from gpusplit_device import queue as queue
 
-pytestmark = [pytest.mark.opencl, pytest.mark.alone]
+pytestmark = pytest.mark.opencl
 
 UNION = np.dtype({"names": ["i", "f"], "formats": ["i4", "f4"], "offsets": [0, 0]})
 DISORDERED = np.dtype({"names": ["i", "j"], "formats": ["i4", "i4"], "offsets": [4, 0]})

@@ -28,7 +28,7 @@ from native_layer import layer as layer
 
 import gpusplit
 
-pytestmark = [pytest.mark.opencl, pytest.mark.alone]
+pytestmark = pytest.mark.opencl
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ from gpusplit_device import (
 )
 from gpusplit_device import queue as queue
 
-pytestmark = [pytest.mark.opencl, pytest.mark.alone]
+pytestmark = pytest.mark.opencl
 
 
 def test_the_event_is_a_kernels_and_of_the_callers_queue(queue: cl.CommandQueue) -> None:

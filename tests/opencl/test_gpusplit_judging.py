@@ -13,7 +13,7 @@ from gpusplit_device import FIVE, buffer, context, kernel, read, split
 import gpusplit
 from gpusplit import device_macros, explain
 
-pytestmark = [pytest.mark.opencl, pytest.mark.alone]
+pytestmark = pytest.mark.opencl
 
 GROUPS = "kernel void k(global int *a) { a[get_global_id(0)] = get_group_id(0); }"
 EXPECTED = np.arange(80, dtype=np.int32) // 4

@@ -23,7 +23,7 @@ from gpusplit_device import (
 
 from gpusplit.ndrange import NDRange, slices, steps
 
-pytestmark = [pytest.mark.opencl, pytest.mark.alone]
+pytestmark = pytest.mark.opencl
 
 SIZE, LOCAL = 65536, 64
 

@@ -13,7 +13,7 @@ import pytest
 from compiled import NATIVE, made
 from conftest import EmuGpu
 
-pytestmark = [pytest.mark.opencl, pytest.mark.alone]
+pytestmark = pytest.mark.opencl
 
 #: A launch takes 65 ms, and the emulated driver spins.
 SLOW = {"EMUGPU_EXEC": "none", "EMUGPU_WAIT": "spin", "EMUGPU_SCALE": "0.1"}
@@ -71,6 +71,7 @@ def above(emugpu: EmuGpu, library: Path) -> dict[str, str]:
     return {"OPENCL_LAYERS": f"{emugpu.library}:{library}"}
 
 
+@pytest.mark.alone
 def test_every_blocking_call_sleeps(emugpu: EmuGpu, above: dict[str, str]) -> None:
     plain = emugpu.run(WAITS, **SLOW)
     ours = emugpu.run(WAITS, **SLOW | above)
@@ -80,6 +81,7 @@ def test_every_blocking_call_sleeps(emugpu: EmuGpu, above: dict[str, str]) -> No
         assert switches <= 12 or name == "user", name
 
 
+@pytest.mark.alone
 def test_waits_are_the_drivers_when_one_says_so(emugpu: EmuGpu, above: dict[str, str]) -> None:
     def spun(**settings: str) -> int:
         """Waits in which the emulated driver spun: all but those that others' use of the CPU
@@ -96,6 +98,7 @@ def test_waits_are_the_drivers_when_one_says_so(emugpu: EmuGpu, above: dict[str,
     assert spun(**above) < every / 4
 
 
+@pytest.mark.alone
 def test_observing_an_opencl_program_says_what_its_waits_cost(
     emugpu: EmuGpu, above: dict[str, str], tmp_path: Path
 ) -> None:

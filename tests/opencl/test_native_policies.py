@@ -15,7 +15,7 @@ from native_layer import layer as layer
 
 from gpusplit.page import Page
 
-pytestmark = [pytest.mark.opencl, pytest.mark.alone]
+pytestmark = pytest.mark.opencl
 
 #: Long enough that no group is too short to be worth sending.
 LONG = LAUNCHES.replace(
@@ -129,6 +129,7 @@ say()
 """
 
 
+@pytest.mark.alone
 def test_by_count_what_is_short_stays_whole_once_that_is_known(layer: Layer) -> None:
     """Sending a group takes a driver 10 us: OpenMM's short kernels took 3.6 times as long."""
     program = MANY.replace("ITEMS", "65536").replace("LENGTH", "1")
@@ -142,6 +143,7 @@ def test_by_count_what_is_short_stays_whole_once_that_is_known(layer: Layer) -> 
         assert ran.why_whole() == "policy vms: it is short"
 
 
+@pytest.mark.alone
 def test_by_count_a_queue_that_nobody_waits_for_is_taken_to_be_like_others(layer: Layer) -> None:
     """OpenMM's Fourier transforms have a queue of their own, which others wait for by events."""
     program = MANY.replace("ITEMS", "65536").replace("LENGTH", "1")
@@ -158,6 +160,7 @@ def test_by_count_a_queue_that_nobody_waits_for_is_taken_to_be_like_others(layer
     assert (launches, split < 100) == (201, True)
 
 
+@pytest.mark.alone
 def test_by_count_the_long_one_of_many_is_split(layer: Layer) -> None:
     """What was waited for together is shared out by work-items."""
     program = MANY.replace("ITEMS", "4096").replace("LENGTH", "100000")

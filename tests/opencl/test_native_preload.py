@@ -16,7 +16,7 @@ from conftest import EmuGpu
 from native_layer import FORCED, Layer, Ran, install
 from test_native_split import THREADS
 
-pytestmark = [pytest.mark.opencl, pytest.mark.alone]
+pytestmark = pytest.mark.opencl
 
 #: A program that is linked with the system's loader, and one that opens PoCL's library itself.
 PROGRAMS = ["split_calls", "own_loader"]
@@ -140,6 +140,7 @@ def waits_of(emugpu: EmuGpu, folder: Path, program: str, **settings: str) -> dic
     return told
 
 
+@pytest.mark.alone
 def test_waits_sleep_without_a_layer(emugpu: EmuGpu, preloaded: Preloaded, tmp_path: Path) -> None:
     library = str(preloaded.layer.library)
     told = waits_of(emugpu, tmp_path, SLOW, OPENCL_LAYERS="", LD_PRELOAD=library)
