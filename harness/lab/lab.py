@@ -71,6 +71,10 @@ class Lab(Protocol):
         """Whether the GPU is the emulated one."""
 
     @property
+    def settle(self) -> float:
+        """Seconds to let pass for every VM that runs, after a job was started."""
+
+    @property
     def accounting_tolerance(self) -> float:
         """Relative difference allowed between the CPU jobs' own account and the lab's."""
 

@@ -28,6 +28,10 @@ ACCOUNTING_TOLERANCE = 0.03
 """Xen counts a domain's CPU time to the microsecond. A real host's CPUs must hold their clock rate
 for it, or points are invalid."""
 
+SETTLE = 2.0
+"""Logging in leaves a guest busy for a second or more of its CPU time, of which it gets a share
+only."""
+
 OUR_GPUSPLIT = Path(workloads.__file__).parents[2] / "gpusplit"
 """The library in this checkout; not imported, for that would need OpenCL here."""
 
@@ -89,6 +93,10 @@ class XenLab:
     @property
     def emulated_gpu(self) -> bool:
         return self.kind == "dryrun"
+
+    @property
+    def settle(self) -> float:
+        return SETTLE
 
     @property
     def accounting_tolerance(self) -> float:

@@ -31,10 +31,6 @@ AFTER_WINDOW = 0.5
 """Seconds that CPU jobs and sampling go on after the window, so that the last sample of every VM
 lies behind its end. A VM that shares its CPU with four others waits 0.12 s for its turn."""
 
-SETTLE = 2.0
-"""Seconds that pass for every VM that runs after a job was started, before anything counts: logging
-in leaves a guest busy for a second or more of its CPU time, of which it gets a share only."""
-
 CLOCK_READINGS = 3
 """How often each clock is read, for the tightest reading: a busy VM answers when its turn comes."""
 
@@ -121,7 +117,7 @@ def measure_point(
         cpu.expect_warm(timeout)
     sampler.begin()
     if jobs.have_new():
-        sampler.wait_until(sampler.clock() + SETTLE * len(running), timeout)
+        sampler.wait_until(sampler.clock() + lab.settle * len(running), timeout)
     clocks = read_clocks(sampler, jobs_by_vm(lab, gpu.job if gpu else None, cpus))
 
     phase = start_phase(point, repetition)

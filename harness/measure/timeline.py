@@ -16,7 +16,6 @@ from harness.measure.jobs import Jobs
 from harness.measure.point import (
     AFTER_WINDOW,
     LEAST_TIMEOUT,
-    SETTLE,
     SLOWEST,
     jobs_by_vm,
     read_clocks,
@@ -73,7 +72,7 @@ def _measure(
         cpu.expect_warm(timeout)
     sampler.begin()
     if jobs.have_new():
-        sampler.wait_until(sampler.clock() + SETTLE * (len(vms) + 1), timeout)
+        sampler.wait_until(sampler.clock() + lab.settle * (len(vms) + 1), timeout)
     # Before anything is paused: a paused VM does not tell its time.
     clocks = read_clocks(sampler, jobs_by_vm(lab, gpu.job, cpus))
 

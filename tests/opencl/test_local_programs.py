@@ -22,11 +22,11 @@ context = cl.Context([cl.get_platforms()[0].get_devices()[0]])
 queue = cl.CommandQueue(context)
 twice = cl.Kernel(cl.Program(context, '''
     __kernel void twice(__global float *a)
-    { a[get_global_id(1) * 2048 + get_global_id(0)] *= 2; }
+    { a[get_global_id(1) * 1536 + get_global_id(0)] *= 2; }
 ''').build(), "twice")
-twice.set_args(cl.Buffer(context, cl.mem_flags.READ_WRITE, 4 * 2048 * 2048))
+twice.set_args(cl.Buffer(context, cl.mem_flags.READ_WRITE, 4 * 1536 * 1536))
 for step in range(3):
-    cl.enqueue_nd_range_kernel(queue, twice, (2048, 2048), (16, 16))
+    cl.enqueue_nd_range_kernel(queue, twice, (1536, 1536), (16, 16))
     queue.finish()
     print("step", step)
 """
