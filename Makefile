@@ -11,6 +11,8 @@ export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 export LC_ALL := C.UTF-8
 # `su` leaves the old user's name to root, and Ansible would then ask for sudo.
 export LOGNAME := $(shell id -un)
+# Tests begin hundreds of Python processes, each of which would compile what it imports.
+unexport PYTHONDONTWRITEBYTECODE
 # How many CPU VMs a profile needs.
 CPU_VMS_smoke := 2
 CPU_VMS_quick := 5
@@ -34,7 +36,7 @@ experiment: .venv/installed ## Build the lab and measure: a table and a picture 
 	$(BIN)/pytest harness/ --profile $(PROFILE)
 
 .PHONY: demo
-demo: .venv/demo-packages ## Without a hypervisor, on this machine's CPU: a first table and picture in two minutes
+demo: .venv/demo-packages ## Without a hypervisor, on this machine's CPU: a first table and picture in 3 to 4 minutes
 	$(BIN)/pytest harness/ --lab local --profile demo
 
 # A measurement would see the change, or lose the lab under its feet.
@@ -69,11 +71,15 @@ host-facts: .venv/installed ## Record what the preflight reads of a host, for a 
 	@test -n "$(HOST)" || { echo "Say which host: make host-facts HOST=root@ADDRESS" >&2; exit 2; }
 	$(BIN)/ansible-playbook -i '$(HOST),' playbooks/host_facts.yml
 
-.PHONY: test
-test: check .venv/test-packages ## Install what tests need, check statically, and run the tests
-	$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder \
-	    -m "not alone and not roles and not programs"
+# What needs no quiet machine runs together, the static checks beside it. A third process has the CPUs while
+# two wait.
+.PHONY: test tests-together
+test: .venv/test-packages ## Install what tests need, check statically, and run the tests
+	@$(MAKE) --no-print-directory --jobs 2 check tests-together
 	$(BIN)/pytest -m alone
+tests-together: .venv/test-packages
+	MAKEFLAGS= $(BIN)/pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder \
+	    -m "not alone and not roles and not programs"
 
 .PHONY: docs
 docs: .venv/installed ## Write the roles' pages in docs/roles from their argument specifications
