@@ -28,6 +28,7 @@ def made(source: Path, *names: str, sanitize: str = "", compiler: str = "cc") ->
         [compiler, "-dumpfullversion"], check=True, capture_output=True, text=True
     ).stdout.strip()
     kept = ROOT / "build/tests" / f"{compiler}-{version}"
+    # The library and the programs around it, both of a folder `native`, are used side by side.
     folder = kept / f"{source.name}-{sanitize or 'plain'}"
     folder.mkdir(parents=True, exist_ok=True)
     # Sanitizers see no less where less is optimised, and compile in half the time.
