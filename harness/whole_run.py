@@ -114,7 +114,7 @@ def judge_measured(folder: RunFolder) -> FinishedRun:
     measurements = Measurements(
         manifest.lab,
         manifest.clock,
-        manifest.sharing,
+        manifest.shared_cpus,
         TypeAdapter(Profile).validate_python(manifest.parameters),
         combine([evaluate(sample) for sample in samples]),
         read_verification(folder),

@@ -19,6 +19,7 @@ from harness.judge.measurements import (
     Quantity,
     Undecided,
     Unjudgeable,
+    physical_limit,
     positive,
 )
 from harness.judge.repetitions import PointResult
@@ -36,10 +37,10 @@ def cpu_gain(run: Measurements, n: int) -> Estimate:
 
 def cpu_gain_share(run: Measurements, n: int) -> Estimate:
     """The CPU gain as a share of the largest that is possible on this host."""
-    possible = run.sharing.limit(n)
+    possible = physical_limit(n, run.shared_cpus)
     if possible <= 0:
         raise Unjudgeable(
-            f"{n} CPU VMs and the GPU VM have a physical CPU for each vCPU: nobody competes for one"
+            f"{n} CPU VMs and the GPU VM have a physical CPU each: nobody competes for one"
         )
     return _gain(run, n, run.judged(n)).times(1 / possible).estimate()
 
@@ -74,8 +75,7 @@ def repeat_difference(run: Measurements, n: int) -> Estimate:
 
 def spin_share(run: Measurements, n: int) -> Estimate:
     """CPU time of the GPU VM under the spinning driver, over its fair share beside n CPU VMs."""
-    fair = run.sharing.fair_share(n)
-    return _cpu_share(run, run.at(n, Mode.UNSPLIT)).times(1 / fair).estimate()
+    return _cpu_share(run, run.at(n, Mode.UNSPLIT)).times(n + 1).estimate()
 
 
 def blocking_share(run: Measurements, n: int) -> Estimate:

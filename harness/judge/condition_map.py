@@ -13,11 +13,11 @@ from harness.judge.measurements import (
     Measurements,
     Undecided,
     Unjudgeable,
+    physical_limit,
 )
 from harness.plan.conditions import STANDARD, Condition
 from harness.plan.experiments import Mode, Point
 from harness.plan.profiles import Profile
-from harness.plan.sharing import ONE_CPU
 
 PAPERS_GAIN, PAPERS_COST, PAPERS_MANY = 0.20, 0.05, 0.38
 """CPU VMs up to 20 % faster, the GPU job less than 5 % slower, and 38 % by 500 groups."""
@@ -82,12 +82,11 @@ def _of_what_is_lost(claim: Claim, under: Measurements, n: int) -> Claim:
     """Our claim with its limit by what can be recovered under this condition.
 
     Its own limit is a part of what a driver takes that spins all the time (claims.toml); one that
-    spins for a part of its waits takes less, and the same part of it is asked for. So does one
-    beside VMs with several vCPUs: the limit is that of a CPU shared by VMs with one each.
+    spins for a part of its waits takes less, and the same part of it is asked for.
     """
     with suppress(Unjudgeable):
         possible = under.faster(under.at(n, Mode.NO_GPU), under.at(n, Mode.UNSPLIT)).value - 1
-        part = min(1.0, max(0.0, possible) / ONE_CPU.limit(n))
+        part = min(1.0, max(0.0, possible) / physical_limit(n, under.shared_cpus))
         return replace(claim, limit=claim.limit * part)
     return claim
 

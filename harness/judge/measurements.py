@@ -25,7 +25,6 @@ from harness.lab.samples import Verification
 from harness.plan.conditions import STANDARD, Condition
 from harness.plan.experiments import Mode, Point
 from harness.plan.profiles import Profile
-from harness.plan.sharing import Sharing
 
 NOISE = 0.01
 """Throughputs this close, relatively, are equal for the choice of the best alpha."""
@@ -75,7 +74,7 @@ class Measurements:
 
     lab: str
     clock: str
-    sharing: Sharing
+    shared_cpus: int
     profile: Profile
     results: tuple[PointResult, ...]
     verification: Verification | None
@@ -103,8 +102,7 @@ class Measurements:
             wanted = condition.without_gpu if point.mode is Mode.NO_GPU else condition
             if point.condition == wanted:
                 found.append(replace(result, point=replace(point, condition=STANDARD)))
-        sharing = self.sharing.under(condition.scheduling)
-        return replace(self, sharing=sharing, results=tuple(found))
+        return replace(self, results=tuple(found))
 
     def find(self, point: Point) -> PointResult:
         """Return a point's trustworthy result, or say why there is none."""
@@ -193,6 +191,17 @@ class Measurements:
         if not others:
             raise NotMeasured(f"{result.point.label} was measured only when it was chosen")
         return combined(others)
+
+
+def physical_limit(cpu_vms: int, shared_cpus: int = 1) -> float:
+    """Return the largest possible CPU gain when n one-vCPU CPU VMs share the CPUs.
+
+    A spinning GPU VM is one more consumer of equal weight: without it, each of n VMs gets
+    1/n instead of 1/(n+1) of the CPUs, but never more than one CPU.
+    """
+    without = min(1.0, shared_cpus / cpu_vms)
+    beside = min(1.0, shared_cpus / (cpu_vms + 1))
+    return without / beside - 1
 
 
 def positive(value: float | None) -> float:

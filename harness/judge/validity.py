@@ -122,10 +122,10 @@ def _missing_samples(samples: PointSamples) -> Iterator[str]:
 
 
 def _stolen_time(samples: PointSamples) -> Iterator[str]:
-    """Check that the VMs had the shared CPUs to themselves: CPU VMs leave none of theirs idle."""
+    """Check that the VMs had the shared CPUs to themselves: CPU VMs never leave one idle."""
     if not samples.own_cpu_jobs:
         return  # foreign ones may idle
-    wanted = samples.sharing.busy(samples.point.cpu_vms)
+    wanted = min(samples.shared_cpus, samples.point.cpu_vms)
     inside = [
         sample
         for sample in samples.accounting

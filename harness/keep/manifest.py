@@ -19,7 +19,6 @@ from harness.lab.lab import Lab
 from harness.lab.samples import PointSamples, Verification
 from harness.plan.profiles import Profile
 from harness.plan.selection import Selection
-from harness.plan.sharing import ONE_CPU, Sharing
 from harness.workloads.gpu_matmul import package_digest
 
 T = TypeVar("T")
@@ -41,12 +40,12 @@ class Manifest:
     """A digest of the harness and of gpusplit, for a checkout that was changed."""
     parameters: dict[str, Any]
     """The profile's fields."""
+    shared_cpus: int
+    """Physical CPUs that all VMs share."""
     machines: Machines
     started: str
-    sharing: Sharing = ONE_CPU
-    """What all VMs share as the lab stands; what a point changes of it is the point's."""
     conditions: dict[str, str] = field(default_factory=dict)
-    """Under which scheduler it stands, with guests of which types."""
+    """Under which scheduler the lab stands; what a point changes of it is the point's."""
     selection: Selection = field(default_factory=Selection)
     """What of the profile is measured, and judged."""
 
@@ -63,9 +62,9 @@ class Manifest:
             commit=commit(ROOT),
             sources=f"{package_digest(ROOT / 'harness')} {package_digest(ROOT / 'gpusplit')}",
             parameters=TypeAdapter(Profile).dump_python(profile, mode="json"),
+            shared_cpus=labs[0].shared_cpus,
             machines=describe_machines(labs[0]),
             started=started.isoformat(timespec="seconds"),
-            sharing=labs[0].sharing,
             conditions=labs[0].conditions(),
             selection=selection,
         )

@@ -13,7 +13,7 @@ from pydantic import TypeAdapter
 from harness.judge.claims import Verdict
 from harness.judge.condition_map import ConditionVerdicts, map_conditions
 from harness.judge.evaluate import SampleResult
-from harness.judge.measurements import Measurements, Quantity, Unjudgeable
+from harness.judge.measurements import Measurements, Quantity, Unjudgeable, physical_limit
 from harness.judge.repetitions import PointResult
 from harness.keep.environment import Environment
 from harness.keep.results import raw_name
@@ -68,7 +68,8 @@ def summarise(
         calibration=calibrations,
         claims=tuple(_claim(verdict) for verdict in verdicts),
         physical_limits={
-            str(n): measurements.sharing.limit(n) for n in profile.cpu_vms or profile.program_vms
+            str(n): physical_limit(n, measurements.shared_cpus)
+            for n in profile.cpu_vms or profile.program_vms
         },
         verification=measurements.verification,
         timeline=measurements.timeline,
@@ -184,7 +185,6 @@ def _condition(found: ConditionVerdicts) -> ConditionSummary:
         ),
         claims=tuple(map(_claim, found.verdicts)),
         distance=found.distance,
-        physical_limit=found.measurements.sharing.limit(n),
     )
 
 

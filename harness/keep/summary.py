@@ -173,8 +173,6 @@ class ConditionSummary:
     distance: float | None
     """How far the worst of the paper's three numbers (20 %, under 5 %, 38 % by 500 groups) is
     from what was measured, 0.01 being a percentage point; null if too little was measured."""
-    physical_limit: float | None = None
-    """The largest possible gain of CPU throughput over an unsplit job that spins."""
 
 
 @dataclass(frozen=True)

@@ -4,29 +4,15 @@ from __future__ import annotations
 
 import fcntl
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import LabNotUp, LabUnsuitable
-from harness.plan.sharing import Sharing
 
 BUILD_IT = "build the lab with `make lab` (or `ansible-playbook site.yml`), then try again"
 REBUILD_IT = "take the lab down with `make lab-down`, build it again with `make lab`"
-
-
-@dataclass(frozen=True)
-class Guest:
-    """How a guest was made."""
-
-    type: str
-    """`pv`, `pvh` or `hvm`."""
-    vcpus: int
-    cpus: str | list[str]
-    """Physical CPUs that its vCPUs may run on, as xl writes them; or those of each vCPU."""
-    weight: int
-    cap: int
 
 
 @dataclass(frozen=True)
@@ -44,8 +30,6 @@ class Inventory:
     """Name of the GPU VM, in ssh_config and in Xen."""
     cpu_vms: tuple[str, ...]
     """Names of the CPU VMs, in ssh_config and in Xen, in the order in which they are used."""
-    guests: Mapping[str, Guest]
-    """How each was made, by its name."""
     emulator_pid: int | None
     """The emulator's process on this machine; None for a real host."""
     shared_cpus: int = 1
@@ -60,12 +44,6 @@ class Inventory:
     @property
     def known_hosts(self) -> Path:
         return self.folder / "known_hosts"
-
-    @property
-    def sharing(self) -> Sharing:
-        """What the guests share, as they were made; the first CPU VM speaks for the others."""
-        gpu, cpu = self.guests[self.gpu_vm], self.guests[self.cpu_vms[0]]
-        return Sharing(self.shared_cpus, cpu.vcpus, cpu.weight, cpu.cap, gpu.weight, gpu.cap)
 
     @property
     def vms(self) -> tuple[str, ...]:
@@ -91,7 +69,6 @@ def read_inventory(folder: Path) -> Inventory:
             cpu_vms=tuple(f"cpu{n}" for n in range(1, int(facts["cpu_vms"]) + 1)),
             emulator_pid=int(facts["emulator_pid"]) if facts.get("emulator_pid") else None,
             shared_cpus=int(facts.get("guest_pcpus", 1)),
-            guests={name: Guest(**its) for name, its in facts["guests"].items()},
         )
     except (KeyError, TypeError, ValueError) as error:
         raise LabNotUp(f"{path} is incomplete: {error!r}.", REBUILD_IT) from error

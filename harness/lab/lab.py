@@ -15,7 +15,6 @@ from harness.lab.samples import CpuSample
 from harness.plan.conditions import Scheduling
 from harness.plan.profiles import Profile
 from harness.plan.programs import Program
-from harness.plan.sharing import Sharing
 
 
 class Sampler(Protocol):
@@ -64,8 +63,8 @@ class Lab(Protocol):
         """The names of the CPU VMs, in the order in which they are used."""
 
     @property
-    def sharing(self) -> Sharing:
-        """What all VMs share, while nothing else was asked of `schedule`."""
+    def shared_cpus(self) -> int:
+        """Physical CPUs that all VMs share."""
 
     @property
     def emulated_gpu(self) -> bool:
@@ -91,10 +90,7 @@ class Lab(Protocol):
         """
 
     def conditions(self) -> dict[str, str]:
-        """Say under which scheduler the lab stands, and how its guests are virtualised, by name.
-
-        Runs that differ in it differ.
-        """
+        """Say under which scheduler the lab stands, by name: runs that differ in it differ."""
 
     def destroy(self, vm: str) -> None:
         """Have a VM that runs no job end at once, as if its power was cut.

@@ -29,7 +29,6 @@ from harness.lab.shares import Shares, make_shares
 from harness.plan.conditions import Scheduling
 from harness.plan.profiles import PAPER_GPU_SECONDS, Profile
 from harness.plan.programs import Program, Work
-from harness.plan.sharing import ONE_CPU
 
 ROOT = Path(workloads.__file__).parents[2]
 
@@ -90,7 +89,7 @@ class LocalLab:
     clock = "real"
     gpu_vm = GPU_VM
     cpu_vms = CPU_VMS
-    sharing = ONE_CPU
+    shared_cpus = 1
     # Nobody holds the clock rate of this machine's CPUs: what a second of CPU time is worth differs
     # by a tenth (docs/results, h200-local-quick: repetitions were up to 10.2 % apart).
     accounting_tolerance = 0.1

@@ -17,7 +17,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from harness.plan.experiments import Point
-from harness.plan.sharing import ONE_CPU, Sharing
 
 
 @dataclass(frozen=True)
@@ -127,8 +126,8 @@ class PointSamples:
     """The same after the window."""
     measured_in: float
     """Seconds of the controller's clock that the whole point took; only for forecasts."""
-    sharing: Sharing = ONE_CPU
-    """What the VMs share, under the point's condition."""
+    shared_cpus: int = 1
+    """Physical CPUs that the VMs share."""
     accounting_tolerance: float = 0.03
     """Relative difference allowed between the CPU jobs' own account and the lab's."""
     real_cpus: bool = False

@@ -20,7 +20,6 @@ from harness.lab.xen_scheduling import XenScheduling
 from harness.plan.conditions import Scheduling
 from harness.plan.profiles import Profile
 from harness.plan.programs import Program, Work
-from harness.plan.sharing import Sharing
 from harness.workloads.gpu_matmul import package_digest
 
 GPU_PROGRAM = Path(workloads.__file__).with_name("gpu_matmul.py")
@@ -37,9 +36,6 @@ GUEST_GPUSPLIT = "/opt/gpusplit"
 
 WITHOUT = "-u LD_PRELOAD -u OPENCL_LAYERS"
 """Where a whole VM has gpusplit (the role gpu_waits), the GPU job has its own alone."""
-
-FOUND = ("slice_ms", "ratelimit_us", "gpu_weight", "gpu_cap")
-"""What Xen says of its scheduler as the lab stands; vCPUs and CPUs are in `sharing`."""
 
 XEN_FACTS = ("xen_version", "xen_scheduler", "virt_caps", "nr_cpus", "release", "xen_commandline")
 
@@ -62,7 +58,7 @@ class XenLab:
     def __post_init__(self) -> None:
         self.xen = Xen(self.connect(self.inventory.host))
         self._put: dict[tuple[str, Path], str] = {}
-        self._scheduling = XenScheduling(self.xen.dom0, self.gpu_vm, self.inventory.guests)
+        self._scheduling = XenScheduling(self.xen.dom0, self.gpu_vm, self.inventory.vms)
         self._domids: dict[str, int] = {}
         """The domid of every VM, as last seen."""
 
@@ -87,8 +83,8 @@ class XenLab:
         return self.inventory.cpu_vms
 
     @property
-    def sharing(self) -> Sharing:
-        return self.inventory.sharing
+    def shared_cpus(self) -> int:
+        return self.inventory.shared_cpus
 
     @property
     def emulated_gpu(self) -> bool:
@@ -103,8 +99,8 @@ class XenLab:
 
         CPU VMs that are gone come back: a run that was killed may have had one destroyed.
         """
+        self._scheduling.tidy()
         there = self.xen.domains()
-        self._scheduling.tidy([vm for vm in self.inventory.vms if vm in there and there[vm].paused])
         for name in self.cpu_vms:
             if name not in there:
                 self.create(name)
@@ -124,7 +120,6 @@ class XenLab:
         if self.gpu_vm in running:
             # The GPU VM reads this count at every launch. While it is paused nobody reads it.
             self.xen.wait_for_count(self._domids[self.gpu_vm], len(running))
-        self._scheduling.await_vcpus(running)
         return {name: f"domid {self._domids[name]}" for name in running}
 
     def schedule(self, scheduling: Scheduling) -> Scheduling | None:
@@ -134,12 +129,8 @@ class XenLab:
         found = {"scheduler": self.xen.info().get("xen_scheduler", "unknown")}
         if found["scheduler"] == "credit":
             said = asdict(self._scheduling.find())
-            found |= {name: str(said[name]) for name in FOUND}
-        return found | self._guest_types()
-
-    def _guest_types(self) -> dict[str, str]:
-        """Say how the guests are virtualised, which is decided when they are created."""
-        return {f"{name}_type": guest.type for name, guest in self.inventory.guests.items()}
+            found |= {name: str(value) for name, value in said.items() if value != ""}
+        return found
 
     def destroy(self, vm: str) -> None:
         self.xen.destroy(vm)
@@ -161,7 +152,6 @@ class XenLab:
         """Let all VMs run, as the lab was before."""
         self.schedule(Scheduling())
         self._domids |= self.xen.run_only(self.inventory.vms, among=self.inventory.vms)
-        self._scheduling.await_vcpus(self.inventory.vms)
 
     def launches(self, profile: Profile) -> int:
         return profile.gpu_launches
@@ -214,10 +204,7 @@ class XenLab:
 
     def describe(self) -> dict[str, str]:
         info = self.xen.info()
-        found = {name: info[name] for name in XEN_FACTS if name in info}
-        guests = self.inventory.guests.items()
-        made = "; ".join(f"{name}: {its.type}, {its.vcpus} vCPUs" for name, its in guests)
-        return found | {"guests": made, "guests_cpus": str(self.inventory.shared_cpus)}
+        return {name: info[name] for name in XEN_FACTS if name in info}
 
     def collect_logs(self, into: Path) -> list[str]:
         return collect_logs(self.inventory.folder, self.xen.dom0, into)

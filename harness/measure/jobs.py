@@ -86,10 +86,9 @@ class GpuJob:
 class CpuJob:
     """The CPU job of one VM, ready."""
 
-    def __init__(self, lab: Lab, vm: str, profile: Profile, threads: int) -> None:
+    def __init__(self, lab: Lab, vm: str, profile: Profile) -> None:
         self.vm = vm
-        self.threads = threads
-        sizes = (profile.cpu_size, profile.cpu_parts, profile.cpu_warm_up, threads)
+        sizes = (profile.cpu_size, profile.cpu_parts, profile.cpu_warm_up)
         self.job = lab.cpu_job(vm, *map(str, sizes))
         self.parts = profile.cpu_parts
         try:
@@ -163,21 +162,15 @@ class Jobs:
         self._new = True
         return self._own_gpu
 
-    def cpus(self, vms: Collection[str], threads: int) -> dict[str, CpuJob | OwnCpuJob]:
-        """Return the CPU jobs of these VMs, of so many threads; start those that are missing.
-
-        An operator's program has as many as it likes.
-        """
+    def cpus(self, vms: Collection[str]) -> dict[str, CpuJob | OwnCpuJob]:
+        """Return the CPU jobs of these VMs; start those that are missing."""
         own = self._profile.cpu_program
         for vm in vms:
-            job = self._cpus.get(vm)
-            if isinstance(job, CpuJob) and job.threads != threads:
-                self.end_cpu(vm)
             if vm not in self._cpus:
                 start: Callable[[], CpuJob | OwnCpuJob] = (
                     partial(OwnCpuJob, self._lab, vm, own)
                     if own
-                    else partial(CpuJob, self._lab, vm, self._profile, threads)
+                    else partial(CpuJob, self._lab, vm, self._profile)
                 )
                 self._cpus[vm] = self._reaching(vm, start)
                 self._new = True

@@ -113,8 +113,7 @@ def measure_point(
             gpu = jobs.gpu(environment)
             gpu.set(chosen)
         options |= {**environment, **chosen}
-    sharing = lab.sharing.under(point.condition.scheduling)
-    cpus = jobs.cpus(cpu_vms, sharing.vcpus)
+    cpus = jobs.cpus(cpu_vms)
 
     for cpu in cpus.values():
         cpu.go()
@@ -167,7 +166,7 @@ def measure_point(
         identities=identities,
         identities_after=lab.identities(running),
         measured_in=time.monotonic() - began,
-        sharing=sharing,
+        shared_cpus=lab.shared_cpus,
         accounting_tolerance=lab.accounting_tolerance,
         real_cpus=lab.clock == "real",
         own_cpu_jobs=profile.cpu_program is None,

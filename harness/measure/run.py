@@ -232,7 +232,7 @@ class Run:
         with self._measured:
             results = combine(self.results)
         return Measurements(
-            lab.kind, lab.clock, lab.sharing, self.profile, results, self.verification,
+            lab.kind, lab.clock, lab.shared_cpus, self.profile, results, self.verification,
             self.timeline, self.timeline_problem,
         )  # fmt: skip
 

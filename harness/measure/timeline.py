@@ -66,7 +66,7 @@ def _measure(
     gpu = jobs.gpu(environment)
     chosen = {**gpusplit_options(point), "vms": lab.vms_option(len(vms) + 1)}
     gpu.set(chosen)
-    cpus = jobs.cpus(vms, lab.sharing.vcpus)
+    cpus = jobs.cpus(vms)
     for cpu in cpus.values():
         cpu.go()
     for cpu in cpus.values():

@@ -2,7 +2,7 @@
 
 A condition is part of a point. All of it can be changed on a standing lab without a reboot: the
 emulated driver's waits by the GPU job's environment, Xen's scheduler by CPU pools and
-`xl sched-credit`, VMs' vCPUs by `xl vcpu-set`.
+`xl sched-credit`.
 Nothing here talks to a lab.
 """
 
@@ -32,10 +32,6 @@ class Scheduling:
     """The most that the GPU VM gets, per cent of one CPU."""
     scheduler: str = ""
     """`credit` or `credit2`, in a CPU pool that the guests have for themselves."""
-    vcpus: int = 0
-    """Each VM's vCPUs; the CPU job has as many threads."""
-    cpus: int = 0
-    """So many of the guests' physical CPUs, in such a pool."""
 
     def __post_init__(self) -> None:
         """ValueError for what Xen refuses."""
@@ -44,8 +40,6 @@ class Scheduling:
             ("ratelimit_us", self.ratelimit_us or 0, 100, 500_000),
             ("gpu_weight", self.gpu_weight, 1, 65535),
             ("gpu_cap", self.gpu_cap, 1, 10_000),
-            ("vcpus", self.vcpus, 1, 128),
-            ("cpus", self.cpus, 1, 4095),
         ):
             if value and not least <= value <= most:
                 raise ValueError(f"{name} {value} is not from {least} to {most}")
@@ -55,11 +49,6 @@ class Scheduling:
             raise ValueError("credit2 has no time slice")
         if self.slice_ms and (self.ratelimit_us or 0) > 1000 * self.slice_ms:
             raise ValueError(f"a rate limit of {self.ratelimit_us} us is above the time slice")
-
-    @property
-    def pool(self) -> str:
-        """The scheduler of a pool that the guests have for themselves; empty: they have none."""
-        return self.scheduler or ("credit" if self.cpus else "")
 
 
 @dataclass(frozen=True)
@@ -110,10 +99,6 @@ class Condition:
             yield f"weight{scheduling.gpu_weight}"
         if scheduling.gpu_cap:
             yield f"cap{scheduling.gpu_cap}"
-        if scheduling.vcpus:
-            yield f"vcpus{scheduling.vcpus}"
-        if scheduling.cpus:
-            yield f"cpus{scheduling.cpus}"
 
     @property
     def wakes_up(self) -> bool:
@@ -167,9 +152,6 @@ def hypotheses(launch_seconds: float) -> Sequence[Condition]:
         Condition(scheduling=Scheduling(slice_ms=5)),
         Condition(scheduling=Scheduling(scheduler="credit2")),
         Condition("interrupt-then-spin", limit, scheduling=Scheduling(scheduler="credit2")),
-        # The paper's VMs had several vCPUs, and its CPU VMs' programs used them. In a pool without
-        # dom0's idle CPU, for which credit gives out credits too: nobody runs out of them there.
-        Condition(scheduling=Scheduling(scheduler="credit", vcpus=2)),
     )
 
 

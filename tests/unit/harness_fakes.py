@@ -1,7 +1,6 @@
 """A lab that is not there: hosts that answer the harness's commands from a small model.
 
-The model is the paper's problem in a few lines: every thread that computes has an equal part of one
-CPU, as far as its VM has a vCPU for it.
+The model is the paper's problem in a few lines: whoever computes shares one CPU equally.
 It has one clock, which moves when a job is asked to do something.
 """
 
@@ -17,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import CommandFailed, HostUnreachable, JobFailed
-from harness.lab.inventory import Guest, Inventory
+from harness.lab.inventory import Inventory
 from harness.lab.xen_lab import XenLab
 from harness.workloads.gpu_matmul import package_digest
 
@@ -34,20 +33,11 @@ class FakeVm:
     paused: bool = False
     cpu_seconds: float = 0.0
     ends: list[float] = field(default_factory=list)
-    vcpus: int = 1
-    told: int = 1
-    """vCPUs that Xen has told it to run with; it does once it runs."""
-    threads: int = 1
     computing: bool = False
     carried: float = 0.0
     """The part of a multiplication that is done."""
     began: float = 0.0
     """When it began to compute."""
-
-    @property
-    def busy(self) -> int:
-        """vCPUs that its threads keep busy."""
-        return min(self.threads, self.vcpus)
 
 
 @dataclass
@@ -77,16 +67,8 @@ class World:
     """Which one the guests have; another than Xen's first, in a CPU pool of their own."""
     pool: str = "Pool-0"
     """The CPU pool of the guests, and of their CPU."""
-    guest_cpus: str | list[str] = "1"
-    """What the guests are pinned to."""
-    pool_cpus: str = ""
-    """The CPUs of their own pool."""
     pinned: set[str] = field(default_factory=set)
-    """The VMs that are pinned there; all of them, to begin with."""
-    guest_type: str = "pv"
-    most_vcpus: int = 4
-    deaf: set[str] = field(default_factory=set)
-    """VMs whose kernel leaves its vCPUs as they are."""
+    """The VMs that are pinned to the guests' CPU; all of them, to begin with."""
     comings: list[str] = field(default_factory=list)
     """Commands by which VMs were created and destroyed."""
     files: set[tuple[str, str]] = field(default_factory=set)
@@ -129,11 +111,10 @@ class World:
             if self.gpu_job is not None:
                 length = min(length, self.gpu_job.left)
             computing = [vm for vm in self.vms.values() if vm.computing and not vm.paused]
-            busy = sum(vm.busy for vm in computing)
-            gpu_share = self._gpu_share(busy)
+            gpu_share = self._gpu_share(len(computing))
             self.vms["gpu1"].cpu_seconds += gpu_share * length
             for vm in computing:
-                share = (1 - gpu_share) * vm.busy / busy
+                share = (1 - gpu_share) / len(computing)
                 vm.cpu_seconds += share * length
                 self._multiply(vm, length, share * ALONE)
             self.time += length
@@ -166,9 +147,6 @@ class World:
             host="xen1",
             gpu_vm="gpu1",
             cpu_vms=tuple(name for name in self.names if name.startswith("cpu")),
-            guests={
-                name: Guest(self.guest_type, 1, self.guest_cpus, 256, 0) for name in self.names
-            },
             emulator_pid=None,
         )
 
@@ -282,23 +260,15 @@ class FakeHost:
         ):
             world.gpu_weight, world.gpu_cap = int(match[1]), int(match[2])
         elif command == "xl vcpu-list":
-            rows = []
-            for name, vm in world.vms.items():
-                if not vm.paused and name not in world.deaf:
-                    vm.vcpus = vm.told
-                for k in range(world.most_vcpus):
-                    state = "1 -b-" if k < vm.vcpus else "- --p"
-                    rows.append(f"{name} {vm.domid} {k} {state} 5.1 1 / all")
+            rows = (f"{name} 1 0 1 -b- 5.1 {'1' if name in world.pinned else 'all'} / all"
+                    for name in world.vms)  # fmt: skip
             return "\n".join(["Name ID VCPU CPU State Time(s) Affinity (Hard / Soft)", *rows])
         elif command == "xl cpupool-list -c":
-            ours = f"gpusplit {world.pool_cpus}\n" if world.pool == "gpusplit" else ""
-            return f"Name CPU list\nPool-0 0\n{ours}"
-        elif match := re.fullmatch(r"xl cpupool-cpu-remove Pool-0 ([\d,-]+)", command):
-            assert world.pool == "Pool-0", "the CPUs are not there"
-            world.pool_cpus = match[1]
-        elif match := re.match(
-            rf"xl cpupool-create .*sched=\"(\w+)\"' 'cpus=\"{world.pool_cpus}\"'$", command
-        ):
+            ours = "Pool-0 0\ngpusplit 1" if world.pool == "gpusplit" else "Pool-0 0,1"
+            return f"Name CPU list\n{ours}\n"
+        elif command == "xl cpupool-cpu-remove Pool-0 1":
+            assert world.pool == "Pool-0", "the CPU is not there"
+        elif match := re.match(r"xl cpupool-create .*sched=\"(\w+)\"' 'cpus=\"1\"'$", command):
             world.pool, world.scheduler = "gpusplit", match[1]
         elif match := re.fullmatch(r"xl cpupool-migrate (\w+) (\S+)", command):
             world.pinned.discard(match[1])
@@ -307,11 +277,9 @@ class FakeHost:
         elif command == "xl cpupool-destroy gpusplit":
             assert world.pool == "gpusplit", "there is no such pool"
             world.pool, world.scheduler = "Pool-0", "credit"
-        elif match := re.fullmatch(r"xl vcpu-set --ignore-host (\w+) (\d+)", command):
-            world.vms[match[1]].told = int(match[2])
-        elif match := re.fullmatch(rf"xl vcpu-pin (\w+) all {world.guest_cpus}", command):
+        elif match := re.fullmatch(r"xl vcpu-pin (\w+) all 1", command):
             world.pinned.add(match[1])
-        elif command != f"xl cpupool-cpu-add Pool-0 {world.pool_cpus}":
+        elif command != "xl cpupool-cpu-add Pool-0 1":
             raise CommandFailed(f"xl does not know: {command}", "fix the test")
         return ""
 
@@ -364,11 +332,10 @@ class FakeProcess:
 
 class FakeCpuJob(FakeProcess):
     def begin(self) -> None:
-        size, parts, warm_up, threads = map(int, self.words[1:])
+        size, parts, warm_up = map(int, self.words[1:4])
         self.warm_up = warm_up
         self.vm = self.world.vms[self.host.name]
-        self.vm.threads = threads
-        self.say("ready", size=size, parts=parts, threads=threads)
+        self.say("ready", size=size, parts=parts)
 
     def command(self, word: str, argument: str) -> None:
         if word == "go":

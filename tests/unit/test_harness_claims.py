@@ -9,12 +9,11 @@ import pytest
 
 from harness.judge.claims import Kind, Outcome, Verdict, judge, load_claims
 from harness.judge.evaluate import SampleResult
-from harness.judge.measurements import Measurements, Quantity
+from harness.judge.measurements import Measurements, Quantity, physical_limit
 from harness.judge.repetitions import PointResult
 from harness.lab.samples import Verification
 from harness.plan.experiments import Mode, Point, adaptive
 from harness.plan.profiles import PROFILES, Profile
-from harness.plan.sharing import Sharing
 
 QUICK, SMOKE, FULL = (PROFILES[name] for name in ("quick", "smoke", "full"))
 
@@ -51,7 +50,7 @@ def result(
 
 def measurements(*results: PointResult, profile: Profile = SMOKE) -> Measurements:
     checked = Verification(144, 4, 1e-7, "GPU")
-    return Measurements("dryrun", "deterministic", Sharing(), profile, results, checked)
+    return Measurements("dryrun", "deterministic", 1, profile, results, checked)
 
 
 def measured(
@@ -90,7 +89,7 @@ class TestTheClaims:
         bench = [c for c in load_claims(FULL, "bench") if c.statistic == "cpu_gain_share"]
         for n, claim in enumerate(bench, start=1):
             gain = self.limits("cpu-gain")[n - 1]
-            assert claim.limit * Sharing().limit(n) == pytest.approx(gain, abs=5e-5)
+            assert claim.limit * physical_limit(n) == pytest.approx(gain, abs=5e-5)
 
     @pytest.mark.parametrize("lab", ["dryrun", "bench", "local"])
     def test_every_limit_has_a_reason(self, lab: str) -> None:
@@ -98,7 +97,7 @@ class TestTheClaims:
 
     def test_no_gain_is_claimed_beyond_what_is_possible(self) -> None:
         for n, limit in enumerate(self.limits("cpu-gain"), start=1):
-            assert limit < Sharing().limit(n)
+            assert limit < physical_limit(n)
 
     def test_gpu_time(self) -> None:
         assert self.limits("gpu-time") == [1.05] * 4
@@ -110,6 +109,15 @@ class TestTheClaims:
     def test_every_claim_has_an_id_of_its_own(self) -> None:
         ids = [claim.id for claim in load_claims(QUICK, "dryrun")]
         assert len(ids) == len(set(ids))
+
+
+@pytest.mark.parametrize(("n", "limit"), [(1, 1.0), (2, 0.5), (3, 1 / 3), (4, 0.25)])
+def test_physical_limit_of_one_cpu(n: int, limit: float) -> None:
+    assert physical_limit(n) == pytest.approx(limit)
+
+
+def test_physical_limit_where_everyone_has_a_cpu_is_nothing() -> None:
+    assert physical_limit(1, shared_cpus=2) == 0
 
 
 class TestAdaptive:

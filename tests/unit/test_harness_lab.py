@@ -17,11 +17,10 @@ from harness_fakes import FakeHost, World
 
 from harness.errors import LabNotUp, LabUnsuitable
 from harness.lab.deploy import deploy
-from harness.lab.inventory import Guest, measuring_alone, read_inventory
+from harness.lab.inventory import measuring_alone, read_inventory
 from harness.lab.logs import collect_logs
 from harness.lab.opening import lab_folder_of
 from harness.lab.xen import SAMPLER, Domain, Xen, parse_xl_info, parse_xl_list
-from harness.plan.sharing import Sharing
 
 FACTS: dict[str, Any] = {
     "lab": "dryrun",
@@ -30,12 +29,6 @@ FACTS: dict[str, Any] = {
     "gpu_vm": "gpu1",
     "host": "xen1",
     "emulator_pid": os.getpid(),
-    "guest_pcpus": 2,
-    "guests": {
-        "gpu1": {"type": "hvm", "vcpus": 4, "cpus": "1-2", "weight": 512, "cap": 90},
-        "cpu1": {"type": "pvh", "vcpus": 2, "cpus": "1-2", "weight": 128, "cap": 0},
-        "cpu2": {"type": "pvh", "vcpus": 2, "cpus": "1-2", "weight": 128, "cap": 0},
-    },
 }
 
 
@@ -80,10 +73,6 @@ class TestInventory:
         inventory = read_inventory(folder)
         assert inventory.vms == ("gpu1", "cpu1", "cpu2")
         assert (inventory.lab, inventory.clock) == ("dryrun", "deterministic")
-        assert inventory.guests["gpu1"] == Guest("hvm", 4, "1-2", 512, 90)
-        assert inventory.sharing == Sharing(
-            cpus=2, vcpus=2, cpu_weight=128, cpu_cap=0, gpu_weight=512, gpu_cap=90
-        )
 
     def test_no_lab(self, tmp_path: Path) -> None:
         with pytest.raises(LabNotUp, match="make lab"):

@@ -110,7 +110,7 @@ class TestMeasured:
         lab = world.lab(tmp_path)
         lab.prepare()
         with Jobs(lab, PROFILE) as jobs:
-            jobs.cpus(["cpu4"], 1)  # of an earlier point
+            jobs.cpus(["cpu4"])  # of an earlier point
             measure_timeline(lab, jobs, PROFILE)
         create = "xl create /etc/xen/gpusplit/cpu4.cfg"
         assert world.comings == ["xl destroy cpu4", create]

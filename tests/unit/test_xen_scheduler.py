@@ -79,15 +79,10 @@ def test_the_affinity_of_every_vcpu_is_read_running_or_not() -> None:
     assert placed["someone's own VM"].vcpus == (cpus(0, 1, 2),)
 
 
-def test_vcpus_that_a_domain_does_without_are_told_from_its_others() -> None:
-    placed = parse_vcpu_list(VCPUS, cpus=3)
-    assert [placed[name].online for name in ("Domain-0", "cpu1")] == [1, 1]
-
-
 def test_a_host_that_schedules_as_requested_is_told_nothing() -> None:
     domains = {
         "Domain-0": Wanted(vcpus=1, pcpus=(cpus(0),)),
-        "cpu1": Wanted(vcpus=1, pcpus=(cpus(1, 2),), weight=512, cap=50),
+        "cpu1": Wanted(vcpus=2, pcpus=(cpus(1, 2),), weight=512, cap=50),
     }
     request = Request("credit", timeslice=30, ratelimit=1000, domains=domains)
     assert impossible(request, HOST) == []
@@ -136,18 +131,6 @@ def test_one_list_of_cpus_is_every_vcpus() -> None:
 def test_each_vcpu_can_be_pinned_by_itself() -> None:
     request = Request("credit", domains={"cpu1": Wanted(pcpus=(cpus(1, 2), cpus(2)))})
     assert commands(request, HOST) == [["vcpu-pin", "cpu1", "1", "2"]]
-
-
-def test_a_domain_has_as_many_vcpus_as_are_asked_for_of_those_that_it_may_have() -> None:
-    request = Request("credit", domains={"cpu1": Wanted(vcpus=2, pcpus=(cpus(1, 2),))})
-    assert commands(request, HOST) == [["vcpu-set", "--ignore-host", "cpu1", "2"]]
-    assert commands(request, as_requested(request, HOST)) == []
-
-
-def test_pins_for_the_vcpus_that_are_asked_for_leave_the_others_as_they_are() -> None:
-    two = Wanted(vcpus=1, pcpus=(cpus(0), cpus(1)))
-    four = xl_scheduler.Placement((cpus(2),) * 4, 1)
-    assert two.placement(four).vcpus == (cpus(0), cpus(1), cpus(2), cpus(2))
 
 
 def test_what_was_requested_is_how_the_host_schedules_then() -> None:
@@ -199,7 +182,6 @@ if [ -e stubborn ]; then exit; fi
 case "$1 $2" in
     "sched-credit -s") sed -i "s/tslice=[0-9]*/tslice=$4/" sched-credit ;;
     "sched-credit -d") sed -i -E "s/^($3 +[0-9]+ +)[0-9]+/\1$5/" sched-credit ;;
-    "vcpu-set --ignore-host") sed -i -E "/^$3 /s/--p/-b-/" vcpu-list ;; # to all that it may have
     vcpu-pin*) sed -i "/^$2 /s|[0-9,-]* / all|$4 / all|" vcpu-list ;;
     *) exit 2 ;;
 esac
@@ -252,24 +234,6 @@ def test_what_differs_is_set_once(dom0: Dom0) -> None:
     assert "timeslice 5 ms" in told["diff"]["after"]
     assert "gpu1: vCPUs on 2, weight 128, cap 0" in told["diff"]["after"]
     assert not dom0.asks(**ASKED)["changed"]
-
-
-def test_a_guest_is_given_a_vcpu_that_it_does_without(dom0: Dom0) -> None:
-    told = dom0.asks(domains={"cpu1": {"vcpus": 2}})
-    assert dom0.calls() == ["vcpu-set --ignore-host cpu1 2"]
-    assert "cpu1: vCPUs on 1,2 | 1,2, weight 512, cap 50, 1 online" in told["diff"]["before"]
-    assert "cpu1: vCPUs on 1,2 | 1,2, weight 512, cap 50, 2 online" in told["diff"]["after"]
-    assert not dom0.asks(domains={"cpu1": {"vcpus": 2}})["changed"]
-
-
-def test_a_guest_that_does_not_take_its_vcpus_is_told(
-    dom0: Dom0, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (dom0.folder / "stubborn").touch()
-    monkeypatch.setattr(xen_scheduler, "VCPUS_TIMEOUT", 0.0)
-    told = dom0.asks(domains={"cpu1": {"vcpus": 2}})
-    assert told["failed"]
-    assert "did not take `xl vcpu-set --ignore-host cpu1 2`" in told["msg"]
 
 
 def test_check_mode_shows_the_change_and_makes_none(dom0: Dom0) -> None:

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
@@ -66,10 +65,6 @@ commands:
 """
 
 
-VCPUS_TIMEOUT = 60.0
-"""Seconds that guests get to bring vCPUs up or down."""
-
-
 def runs(module: AnsibleModule) -> bool:
     """Whether Xen does."""
     xl = module.get_bin_path("xl", opt_dirs=["/usr/sbin"])
@@ -106,11 +101,6 @@ def wanted(values: dict[str, Any], cpus: int) -> Wanted:
         weight=number("weight"),
         cap=number("cap"),
     )
-
-
-def awaited(request: Request, host: Host) -> bool:
-    """Whether a guest has more or fewer vCPUs than it was told."""
-    return any(call[0] == "vcpu-set" for call in commands(request, host))
 
 
 def main() -> None:
@@ -159,11 +149,6 @@ def main() -> None:
                 refuse([f"`xl {' '.join(call)}` failed: {err.strip() or out.strip()}."])
         after = ask(module)
         refuse(impossible(request, after))
-        deadline = time.monotonic() + VCPUS_TIMEOUT
-        # Guests bring their vCPUs up and down themselves, and take a moment.
-        while awaited(request, after) and time.monotonic() < deadline:
-            time.sleep(1)
-            after = ask(module)
         if left := commands(request, after):
             refuse([f"It did not take `xl {' '.join(call)}`: see `xl dmesg`." for call in left])
     module.exit_json(

@@ -37,8 +37,6 @@ class Placement:
     """Where a domain's vCPUs may run: for each vCPU the physical CPUs of its hard affinity."""
 
     vcpus: tuple[frozenset[int], ...]
-    """Of every vCPU that it may have, those too that it does without (`xl vcpu-set`)."""
-    online: int
 
 
 @dataclass(frozen=True)
@@ -62,11 +60,9 @@ class Wanted:
     weight: int | None = None
     cap: int | None = None
 
-    def placement(self, has: Placement) -> Placement:
-        """Where a domain's vCPUs are to run, which have this now."""
-        pcpus = self.pcpus * len(has.vcpus) if len(self.pcpus) == 1 else self.pcpus
-        online = has.online if self.vcpus is None else self.vcpus
-        return Placement(pcpus + has.vcpus[len(pcpus) :], online)
+    def affinities(self, vcpus: int) -> tuple[frozenset[int], ...]:
+        """The hard affinity of each of so many vCPUs."""
+        return self.pcpus * vcpus if len(self.pcpus) == 1 else self.pcpus
 
 
 @dataclass(frozen=True)
@@ -118,15 +114,12 @@ def parse_schedule(text: str) -> Schedule:
 
 def parse_vcpu_list(text: str, cpus: int) -> dict[str, Placement]:
     """Read `xl vcpu-list`: name, domid, vCPU, CPU, state, seconds, hard / soft affinity."""
-    pattern = re.compile(r"(.*\S)\s+\d+\s+\d+\s+(?:\d+|-)\s+(\S+)\s+[\d.]+\s+(\S+)\s*/\s*\S+")
+    pattern = re.compile(r"(.*\S)\s+\d+\s+\d+\s+(?:\d+|-)\s+\S+\s+[\d.]+\s+(\S+)\s*/\s*\S+")
     vcpus: dict[str, list[frozenset[int]]] = {}
-    online: dict[str, int] = {}
     for line in text.splitlines()[1:]:
         if found := pattern.fullmatch(line.strip()):
-            vcpus.setdefault(found[1], []).append(parse_cpus(found[3], cpus))
-            # In a paused domain too, `p` is the state of those alone that it does without.
-            online[found[1]] = online.get(found[1], 0) + (found[2][-1] != "p")
-    return {name: Placement(tuple(each), online[name]) for name, each in vcpus.items()}
+            vcpus.setdefault(found[1], []).append(parse_cpus(found[2], cpus))
+    return {name: Placement(tuple(each)) for name, each in vcpus.items()}
 
 
 def parse_info(text: str) -> tuple[str, int]:
@@ -144,7 +137,7 @@ def planned(request: Request) -> Host:
         if request.scheduler in COMMANDS
         else None,
         placements={
-            name: Placement((frozenset(),) * (wanted.vcpus or 1), wanted.vcpus or 1)
+            name: Placement((frozenset(),) * (wanted.vcpus or 1))
             for name, wanted in request.domains.items()
         },
     )
@@ -178,12 +171,12 @@ def impossible(request: Request, host: Host) -> list[str]:
             found.append(f"{name} does not run: run playbooks/guests.yml.")
             continue
         has = len(host.placements[name].vcpus)
-        if wanted.vcpus is not None and has < wanted.vcpus:
+        if wanted.vcpus is not None and has != wanted.vcpus:
             found.append(
                 f"{name} has {has} vCPUs, not {wanted.vcpus}: a domain gets them when it is "
                 f"created; destroy it and run playbooks/guests.yml (dom0: playbooks/dom0.yml)."
             )
-        if len(wanted.pcpus) not in (0, 1, wanted.vcpus, has):
+        if len(wanted.pcpus) not in (0, 1, has):
             found.append(
                 f"{name} has {has} vCPUs, but {len(wanted.pcpus)} lists of CPUs to run on: "
                 "give one list for all of them, or one for each."
@@ -219,13 +212,9 @@ def commands(request: Request, host: Host) -> list[list[str]]:
             if words := _words(pairs):
                 calls.append([command, "-d", name, *words])
     for name, wanted in request.domains.items():
-        has = host.placements[name]
-        then = wanted.placement(has)
-        if then.online != has.online:
-            # There may be more than the host has CPUs.
-            calls.append(["vcpu-set", "--ignore-host", name, str(then.online)])
-        for vcpu, cpus in enumerate(then.vcpus):
-            if has.vcpus[vcpu] != cpus:
+        has = host.placements[name].vcpus
+        for vcpu, cpus in enumerate(wanted.affinities(len(has))):
+            if has[vcpu] != cpus:
                 calls.append(["vcpu-pin", name, str(vcpu), show_cpus(cpus)])
     return calls
 
@@ -254,7 +243,8 @@ def as_requested(request: Request, host: Host) -> Host:
     placements = dict(host.placements)
     shares = dict(host.schedule.shares) if host.schedule else {}
     for name, wanted in request.domains.items():
-        placements[name] = wanted.placement(placements[name])
+        if cpus := wanted.affinities(len(placements[name].vcpus)):
+            placements[name] = Placement(cpus)
         if name in shares:
             weight, cap = wanted.weight, wanted.cap
             shares[name] = Share(
@@ -277,11 +267,10 @@ def describe(host: Host, names: Iterable[str]) -> str:
         lines += [f"timeslice {host.schedule.timeslice} ms"] if host.schedule.timeslice else []
         lines += [f"ratelimit {host.schedule.ratelimit} us"]
     for name in names:
-        placement = host.placements[name]
-        pins = " | ".join(map(show_cpus, placement.vcpus))
+        pins = " | ".join(map(show_cpus, host.placements[name].vcpus))
         line = f"{name}: vCPUs on {pins}"
         if host.schedule:
             share = host.schedule.shares[name]
             line += f", weight {share.weight}, cap {share.cap}"
-        lines.append(f"{line}, {placement.online} online")
+        lines.append(line)
     return "\n".join(lines) + "\n"
