@@ -105,6 +105,7 @@ def llm() -> Iterator[Row]:
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
+    # As in bench/own/generate.py, which has to run alone where it is copied to.
     config = LlamaConfig(
         hidden_size=2048, intermediate_size=5632, num_hidden_layers=22, num_attention_heads=32,
         num_key_value_heads=4, vocab_size=32000,
@@ -207,7 +208,7 @@ def beside() -> Iterator[Row]:
     from bench.waits_probe import Gpu
 
     os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
-    gpu = Gpu("flag" in sys.argv)
+    gpu = Gpu(flag=False)  # main() has asked for it
     counted = multiprocessing.Value("q", 0, lock=False)
     burner = multiprocessing.Process(target=_burn, args=(counted,), daemon=True)
     burner.start()
@@ -215,9 +216,9 @@ def beside() -> Iterator[Row]:
     def speed(begun: float, before: int) -> float:
         return float(counted.value - before) / (time.perf_counter() - begun)
 
-    time.sleep(0.5)
+    time.sleep(0.5)  # it starts
     began, before = time.perf_counter(), counted.value
-    time.sleep(SECONDS)
+    time.sleep(SECONDS)  # and has the CPU alone
     alone = speed(began, before)
     for milliseconds in (10.0, 1.0):
 
